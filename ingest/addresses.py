@@ -71,7 +71,7 @@ def host_and_port(text: str) -> tuple[str, int | None]:
     """
     Return host and port of `host`, `host:port`, `[v6]` or `[v6]:port`.
 
-    Raises ValueError for another form, or port 0; states the correct form.
+    Raises ValueError, with the correct form, for any other text and for port 0.
     """
     if text.startswith("["):
         host, closed, port = text[1:].partition("]")
@@ -155,7 +155,7 @@ class Tls:
 
     @classmethod
     def of(cls, folder: Path) -> Tls:
-        """Return the identity in a principal's folder: a certificate, or else a password."""
+        """Return the TLS files in a principal's folder; without a certificate, the CA only."""
         if not (folder / CERTIFICATE).exists():
             return cls(folder / CA)
         return cls(folder / CA, folder / CERTIFICATE, folder / KEY)

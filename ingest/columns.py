@@ -1,8 +1,8 @@
 """
 Conversion of buckets (readings with equal profile and channels) to columns in base units.
 
-Names, units and missing channels are resolved once per bucket.  A unit in the payload precedes the
-profile's; one that cannot be converted to the channel's unit is refused.
+Names, units and missing channels are resolved once per bucket.  A unit stated in the payload takes
+precedence over the profile's; a unit that cannot be converted to the channel's is rejected.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ UNUSABLE = -1
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """Rejected message, or one of its readings with `time_us`."""
+    """Rejected message; if `time_us` is set, only its reading of that time is rejected."""
 
     message: int
     reason: str
@@ -97,7 +97,7 @@ class Slot:
 @cache
 def slots(class_id: str, profile_id: str) -> dict[str, Slot]:
     """
-    Return the column of each payload name for one profile.
+    Return the column of each payload name of one profile.
 
     Raises ProfileError if the class lacks a channel of the profile, or a unit cannot be converted.
     """
@@ -121,7 +121,7 @@ def slots(class_id: str, profile_id: str) -> dict[str, Slot]:
 
 @lru_cache(maxsize=16_384)
 def key(class_id: str, profile_id: str, of: Names) -> Key:
-    """Return the bucket of readings with the same names; devices of one model share it."""
+    """Return the key of the bucket for readings with these names; devices of a model share it."""
     known = slots(class_id, profile_id)
     paths = tuple(_known_as(known, of.base + name) for name in of.names)
     return class_id, profile_id, paths, of.units
@@ -164,7 +164,7 @@ def convert(bucket: Bucket) -> Converted:
 
 
 def _within(known: dict[str, Slot], path: str) -> Slot | None:
-    """Return the channel of a name with a device prefix: `urn:dev:ow:10e2:power` is `power`."""
+    """Return the channel of a name with a device prefix: `urn:dev:ow:10e2:power` means `power`."""
     return next((known[tail] for tail in _tails(path) if tail in known), None)
 
 
@@ -177,7 +177,7 @@ def _refuse(bucket: Bucket, reason: str, detail: str) -> Iterator[Rejected]:
 
 
 def _register(values: Float64) -> Column:
-    """Return registers in whole base units; NULL if absent, `UNUSABLE` if invalid."""
+    """Return registers in whole base units; NULL if absent, `UNUSABLE` if not a valid number."""
     rounded = np.rint(values)
     usable = (rounded >= 0) & (rounded < MAX_REGISTER)
     if usable.all():

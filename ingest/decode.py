@@ -4,13 +4,13 @@ Decoding of payloads to columns: one frame per device class.
 Messages of one profile with the same channels in the same order share a bucket: units, unknown and
 missing channels are resolved once per bucket, in columns.
 
-Sparkplug messages are decoded before, and their readings are added to the buckets.  A message by
-exception may have no known channel, but a birth must have one.
+Sparkplug messages are decoded earlier, and their readings are added to the buckets.  Such a message
+reports changed metrics only, so it may have no known channel; a birth must have one.
 
 The codec of a payload is chosen by its MQTT 5 content type, or else by its first bytes.  A content
 type that names one encoding is binding.  The content types of plain JSON do not state the kind of
-JSON; then the beginning of the payload decides, as without a content type.  Codecs are the folders
-of `ingest/codecs` with a `CODEC`.
+JSON; then the first bytes decide, as without a content type.  Codecs are the folders of
+`ingest/codecs` with a `CODEC`.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def _bucket(device: Device, of: Names, buckets: dict[Key, Bucket]) -> Bucket | N
 
 
 def _refuse(given: Given, device: Device, rejected: list[Rejected]) -> None:
-    """Reject unusable known channels, and a birth without known ones."""
+    """Reject unusable known channels, and a birth without known channels."""
     where = device.class_id, device.profile
     for name, reason, detail in given.refused:
         if not name or holds(*where, Names("", (name,))):
@@ -180,7 +180,7 @@ _HEAD, _OBJECT, _VALUES = 64, ord("{"), b'"values"'
 
 @dataclass(slots=True)
 class Seen:
-    """Readings as columns: message, device, and the time and number stated in the payload."""
+    """Readings as columns: message, device, and the time and id that the payload states."""
 
     message: list[int] = field(default_factory=list)
     device: list[int] = field(default_factory=list)
@@ -202,9 +202,9 @@ class Seen:
 @dataclass(slots=True)
 class Decoded:
     """
-    Frames in arrival order, refusals, unknown channels, and the readings of each message.
+    Frames in arrival order, rejections, unknown channels, and the readings of each message.
 
-    `codecs` names the codec of each message, `unread` if none decoded it.
+    `codecs` names the codec of each message; it is `unread` if no codec decoded it.
     """
 
     frames: list[Frame]
@@ -256,7 +256,7 @@ def decode(  # noqa: C901, PLR0912, PLR0915 (a loop of one page: a call for each
         for k in shut:
             out.codecs[k] = UNREAD
     buckets: dict[Key, Bucket] = {}
-    alike: dict[tuple[int, Names], Bucket] = {}  # buckets of rows: their names are hashed once
+    alike: dict[tuple[int, Names], Bucket] = {}  # buckets of rows; each set of names is hashed once
     devices, seen, codecs = fleet.devices, out.seen, out.codecs
     shapes: dict[int, tuple[Callable[[bytes], Any], Bucket] | None] = {}
     plain, pack, numbers_of = json_object.decode, senml_json.decode, json_object.numbers
@@ -353,7 +353,7 @@ def decode(  # noqa: C901, PLR0912, PLR0915 (a loop of one page: a call for each
 def _shaped(
     device: Device, buckets: dict[Key, Bucket]
 ) -> tuple[Callable[[bytes], Any], Bucket] | None:
-    """Return decoder and bucket of messages like the last one of this model, if there was one."""
+    """Return decoder and bucket for messages of the shape of this model's last message, if any."""
     shape = _shapes.get((device.class_id, device.profile))
     if shape is None:
         return None
@@ -362,7 +362,7 @@ def _shaped(
 
 
 def _learn(key: Key) -> None:
-    """Store the shape of a model's message, if its profile has every name."""
+    """Store the shape of a model's message, if its profile knows every name."""
     class_id, profile, names, _ = key
     last = _shapes.get((class_id, profile))
     if (last is None or last.names != names) and columns.slots(class_id, profile).keys() >= {
@@ -387,7 +387,7 @@ def _codec(payload: bytes, content_type: str | None) -> Codec:
 
 
 def _time(ts: int | str, k: int, out: Decoded) -> int | None:
-    """Return the time of a reading [us UTC]; an invalid one refuses that reading alone."""
+    """Return the time of a reading [us UTC]; an invalid time rejects this reading only."""
     try:
         return time_us(ts)
     except PayloadError as error:
@@ -398,7 +398,7 @@ def _time(ts: int | str, k: int, out: Decoded) -> int | None:
 def _stated(
     reading: Reading, device: Device, k: int, out: Decoded
 ) -> tuple[Collection[float | None], Key]:
-    """Return values and bucket of a reading with more than numbers; its refusals go to `out`."""
+    """Return values and bucket of a reading that states units; add its rejected values to `out`."""
     if isinstance(reading, Registers):
         reading = profiles.read_registers(reading, profiles.load()[device.class_id, device.profile])
     units: tuple[str | None, ...] = ()
@@ -426,7 +426,7 @@ def _frames(buckets: list[Bucket], out: Decoded) -> list[Frame]:
 
 
 def _unknown(bucket: Bucket) -> str:
-    """Return the names in a message without a known channel, and those that its profile reads."""
+    """Return the error of a message without a known channel: its names, and the profile's."""
     channels = profiles.load()[bucket.class_id, bucket.profile].channels.values()
     return (
         f"{', '.join(bucket.shape)[:200] or 'no channel'}; profile {bucket.profile} of class "
@@ -470,7 +470,7 @@ def _refuse_registers(frame: Frame, out: Decoded) -> Frame:
 
 
 def _drop_empty(frame: Frame, out: Decoded) -> Frame:
-    """Return the frame without rows without any value, which are no readings."""
+    """Return the frame without rows that have no value at all."""
     known = np.zeros(len(frame), dtype=np.bool_)
     for values in frame.columns.values():
         known |= values != NULL if values.dtype == np.int64 else ~np.isnan(values)

@@ -1,4 +1,4 @@
-"""Errors of input, registry and servers; faults of JSON; the name nearest to a mistyped one."""
+"""Errors of input, registry and servers; positions of JSON errors; suggestions of correct names."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ class TonneError(Exception):
 
 
 class InputError(TonneError):
-    """Bad input: the message names the thing, its value and the remedy."""
+    """Invalid input: the message names the object, its value and the remedy."""
 
 
 class ProfileError(InputError):
-    """A device class file or profile file is wrong."""
+    """A device class file or profile file is invalid."""
 
 
 class RegistryError(InputError):
-    """An entry is missing in the registry, or is not accepted."""
+    """A registry entry is missing or not accepted."""
 
 
 class PayloadError(InputError):

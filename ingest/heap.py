@@ -1,7 +1,7 @@
 """
 Memory settings of Python and of the C library.
 
-glibc returns large freed arrays to the kernel, which must clear the pages of the next one.  This
+glibc returns large freed arrays to the kernel, which must clear the pages of the next array.  This
 takes a quarter of the time of `tonne verify`.  Arrow's own allocator does the same with each column
 that it reads.  `keep_freed` is only for short-lived processes, as memory is not returned.  Source:
 mallopt(3), M_MMAP_THRESHOLD and M_TRIM_THRESHOLD; Apache Arrow, ARROW_DEFAULT_MEMORY_POOL.
@@ -31,7 +31,7 @@ def collect_seldom() -> None:
 
 
 def keep_freed() -> None:
-    """Keep freed memory for later arrays, where glibc is the C library, and collect seldom."""
+    """Keep freed memory for later arrays (glibc only), and run the cycle collector rarely."""
     collect_seldom()
     if not sys.platform.startswith("linux"):
         return
@@ -42,5 +42,5 @@ def keep_freed() -> None:
     mallopt(_MMAP_THRESHOLD, _MOST)
     mallopt(_TRIM_THRESHOLD, _MOST)
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
-    if (arrow := sys.modules.get("pyarrow")) is not None:  # it reads the variable once
+    if (arrow := sys.modules.get("pyarrow")) is not None:  # Arrow reads the variable only once
         arrow.set_memory_pool(arrow.system_memory_pool())

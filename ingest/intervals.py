@@ -1,8 +1,8 @@
 """
 Division of register steps into 15-minute intervals, exactly; and energy from power.
 
-A step of d base units over [a, b) has, up to a time x within it, the amount floor(d * (x - a) / (b
-- a)). The differences at the ends of the intervals sum to d exactly.
+Of a step of d base units over [a, b), the part before a time x within it is floor(d * (x - a) / (b
+- a)).  So the parts between the edges of the intervals sum to d exactly.
 
 Energy from power is calculated by the trapezoidal rule between successive readings, but never
 across more than the maximum gap: energy in a longer gap is missing.  It is always an estimate.
@@ -33,7 +33,7 @@ Light = Callable[[Int32, Int16, Int64], NDArray[np.bool_]]
 MEASURED, ESTIMATED, UNKNOWN = _KINDS = 0, 1, 2
 MEASURED_SPAN_US = 3_600_000_000
 _SAFE = float(2**62)
-# room in a key for the number of ingest.classes.QUANTITIES, which a test compares
+# number of quantities for which a key has room; a test compares it with ingest.classes.QUANTITIES
 _QUANTITIES = 16
 
 
@@ -57,8 +57,8 @@ class Marks(NamedTuple):
     Register values after each reading, n rows.
 
     `time_us`: time of the reading.  `read_us`: time of the last reading of the register's sequence.
-    `first`: whether it is a register's first reading, which ends no step.  `other`: four columns of
-    a second sequence; NULL without one.
+    `changed_us`: time of its last rise.  `first`: whether it is a register's first reading, which
+    ends no step.  `other`: four columns of a second sequence; NULL without one.
     """
 
     device: Int32
@@ -92,12 +92,12 @@ def share(steps: Steps, marks: Marks, light: Light | None = None) -> IntervalRow
     """
     Return interval rows of steps, each with the last register value in it.
 
-    Consecutive steps of one interval are added before sorting: at one reading per minute this
-    leaves one in fifteen.
+    Consecutive steps of one interval are added before sorting: at one reading per minute, one row
+    in fifteen remains.
 
     `steps`: steps in any order; `to_us >= from_us`.
-    `marks`: sorted by device, quantity and time.  A reading on the grid belongs to the interval
-    that it ends; a first reading to the one that it opens.
+    `marks`: sorted by device, quantity and time.  A reading at an edge belongs to the interval that
+    ends there; a first reading to the interval that begins there.
     `light`: returns whether (device, quantity, interval) has light.  A step over several intervals
     is distributed over those with light; a step in darkness only is unknown.
 
@@ -134,7 +134,7 @@ class _Sums(NamedTuple):
 
 
 def _places(steps: Steps) -> tuple[Int64, NDArray[np.intp]]:
-    """Return the interval in which each step begins, and the steps that extend beyond it."""
+    """Return the interval in which each step begins, and the indices of steps that end later."""
     # a step without duration belongs to the interval that ends with it
     first = (steps.from_us - (steps.to_us == steps.from_us)) // INTERVAL_US
     return first, np.flatnonzero(steps.to_us > (first + 1) * INTERVAL_US)
@@ -142,8 +142,9 @@ def _places(steps: Steps) -> tuple[Int64, NDArray[np.intp]]:
 
 def _whole(steps: Steps, first: Int64, across: NDArray[np.intp]) -> _Sums:
     """
-    Return the steps summed by the interval in which they begin, and the parts of steps `across`
-    intervals.
+    Return the sums of steps by the interval in which they begin.
+
+    Steps that extend beyond it (`across`) enter with zero: `_cut` returns their parts.
     """
     if 2 * len(across) > len(first):
         # only steps across an edge are divided and sorted
@@ -164,7 +165,7 @@ def _whole(steps: Steps, first: Int64, across: NDArray[np.intp]) -> _Sums:
 
 
 def _dark(steps: Steps, first: Int64, across: NDArray[np.intp], light: Light) -> Steps:
-    """Return steps with a rise within one dark interval, as unknown."""
+    """Return the steps with those that rise within one dark interval set to unknown."""
     inside = steps.value > 0
     inside[across] = False
     rows = np.flatnonzero(inside)
@@ -205,9 +206,9 @@ def _by_light(
     whole: Int64, seen_us: Int64, count: NDArray[np.intp]
 ) -> tuple[Int64, NDArray[np.bool_]]:
     """
-    Return the values of parts, divided over the time with light, and a mask.
+    Return the values of a step's parts in proportion to their time with light, and a mask.
 
-    The values sum to the step's; the mask marks parts of a step with a rise in darkness only.
+    The values sum to the step's; the mask marks parts of a step that rises in darkness only.
     """
     if not len(count):
         return whole, np.zeros(0, dtype=np.bool_)
@@ -220,12 +221,7 @@ def _by_light(
 
 
 def _last(marks: Marks) -> tuple[Int64, NDArray[np.intp]]:
-    """
-    Return the kind of steps: MEASURED up to one hour, ESTIMATED if longer, UNKNOWN where marked.
-
-    A longer step is exact in sum, but its distribution over time is an estimate.  Source of the
-    hour: JCM practice for PV and wastewater meters.
-    """
+    """Return the key of each interval with a register value, and the row of its last mark."""
     at = (marks.time_us - ~marks.first) // INTERVAL_US
     columns, there = (at, marks.device, marks.quantity), marks.value != NULL
     if there.all():
@@ -237,7 +233,7 @@ def _last(marks: Marks) -> tuple[Int64, NDArray[np.intp]]:
 
 
 def _add(rows: IntervalRows, row: NDArray[np.intp], sums: _Sums, order: NDArray[np.intp]) -> None:
-    """Add sums to their rows, in an order that groups the sums of one row."""
+    """Add sums to their interval rows; `order` groups the sums of one row."""
     runs = heads(row)
     into = row[runs]
     for name in _Sums._fields[1:]:
@@ -247,7 +243,7 @@ def _add(rows: IntervalRows, row: NDArray[np.intp], sums: _Sums, order: NDArray[
 def _stand(
     rows: IntervalRows, row: NDArray[np.intp], marks: Marks, stood: NDArray[np.intp]
 ) -> None:
-    """Set each row's register state to the last of its marks."""
+    """Set the register state of each interval row to its last mark."""
     last = tails(row)
     row, stood = row[last], stood[last]
     rows.register[row] = marks.value[stood]
@@ -262,7 +258,7 @@ def _at(columns: tuple[Any, ...], rows: NDArray[np.intp]) -> Iterator[Any]:
 
 
 def heads(values: NDArray[Any], *others: NDArray[Any]) -> NDArray[np.intp]:
-    """Return the index of the first of each run of rows that are equal in each column."""
+    """Return the index of the first row of each run of rows that are equal in all columns."""
     new = np.ones(len(values), dtype=np.bool_)
     np.not_equal(values[1:], values[:-1], out=new[1:])
     for column in others:
@@ -271,7 +267,7 @@ def heads(values: NDArray[Any], *others: NDArray[Any]) -> NDArray[np.intp]:
 
 
 def tails(values: NDArray[Any], *others: NDArray[Any]) -> NDArray[np.intp]:
-    """Return the index of the last of each run of rows that are equal in each column."""
+    """Return the index of the last row of each run of rows that are equal in all columns."""
     return np.append(heads(values, *others)[1:], len(values))[: len(values)] - 1
 
 

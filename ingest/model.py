@@ -28,7 +28,7 @@ HOUR_US: int = 3_600_000_000
 POWER_GAP_US: int = 900_000_000  # maximum time between two power readings that are integrated
 # version of the metering rules, stated in rows and statements
 METERING: int = 2
-# time before a fall of a register in which its earlier values are compared
+# time before a fall of a register in which its earlier values are compared with it
 LOOK_BACK_US: int = 7 * 86_400_000_000
 
 
@@ -49,13 +49,13 @@ class Replacement:
 
     @property
     def keeps_certificate(self) -> bool:
-        """Return whether the meter is the same: its register was reset, or rolled over."""
+        """Return whether the meter is still the same: its register was reset or rolled over."""
         return self.same_meter or (self.first == 0 and str(self.last).strip("0") == "1")
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """Two registers of a device whose readings arrived under each other's name in [from, to)."""
+    """Two registers of a device whose values were sent under each other's name in [from, to)."""
 
     channel: str
     other: str
@@ -68,7 +68,8 @@ class QualityLimits:
     """
     Limits of the quality tests for one channel of a device, from a time on.
 
-    Omitted limits are those of the profile; `channel` "time" means the times of readings.
+    Limits that are not given are those of the profile; channel "time" stands for the times of
+    readings.
     """
 
     channel: str
@@ -79,7 +80,7 @@ class QualityLimits:
 @dataclass(frozen=True, slots=True)
 class Device:
     """
-    Field device as in the registry.
+    Field device as registered.
 
     `timezone`, `country`: those of its site.
     `limits`: environmental standard of a station, and the requirements at its location.
@@ -105,7 +106,7 @@ class Device:
 
 
 class Fleet:
-    """All devices, with two indices for messages and the fleet's own topics."""
+    """All devices of a registry version, the index of each id, and the fleet's topic templates."""
 
     __slots__ = ("by_id", "devices", "exchanged", "installed_us", "rated_w", "topics", "version")
 
@@ -142,7 +143,7 @@ class Fleet:
         return fleet
 
     def by_own_name(self, frame: Frame) -> Frame:
-        """Return readings with the values of exchanged registers under their own names."""
+        """Return readings with the values of interchanged registers under their own names."""
         for index in self.exchanged:
             mine = frame.device == index
             for one in self.devices[index].exchanged if mine.any() else ():
@@ -154,7 +155,7 @@ class Fleet:
         return frame
 
     def unchanged(self, before: Fleet) -> tuple[Int32, Int32]:
-        """Return the indices, in both versions, of devices that are the same."""
+        """Return the indices, in this and the earlier version, of devices that have not changed."""
         if self.by_id is before.by_id:
             here = there = np.arange(len(self), dtype=np.int32)
             devices = before.devices
@@ -275,8 +276,8 @@ class IntervalRows:
     longer steps, or integrated from power.  `unknown_us`: time within steps of unknown size (reset,
     impossible).  The rest of the interval is missing.
 
-    `register`, `read_us` and `changed_us` are the register's last position in the interval, its
-    time of reading and of its last rise; NULL if it was not read.  `other_*` are a second sequence,
+    `register`, `read_us` and `changed_us` are the register's last value in the interval, the time
+    of that reading and of the last rise; NULL if it was not read.  `other_*` are a second sequence,
     waiting for confirmation or former (`ingest.registers.Other`); NULL without one.  Metering can
     continue from them without earlier data.
     """
@@ -306,7 +307,7 @@ class IntervalRows:
 
     @staticmethod
     def empty() -> IntervalRows:
-        """Return a set without rows."""
+        """Return interval rows of length zero."""
         none = _none()
         return IntervalRows(
             none.astype(np.int32), none.astype(np.int16), none, none, none, none, none

@@ -17,7 +17,7 @@ import msgspec
 from ingest.errors import PayloadError
 
 MAX_MS = 10**14
-# no refusal: a value signed by its meter, which is stored with the reading
+# reason in `Stated.refused` for a value signed by its meter, which is stored and not rejected
 SIGNED_VALUE = "signed_value"
 _MS, _SECOND = 1_000, 1_000_000
 
@@ -35,7 +35,7 @@ class Stated(Reading, gc=False):
     Reading whose payload states units.
 
     `units`: in the order of `values`; None if the payload states none.  `refused`: (reason, detail)
-    of omitted values, and of signed values (`SIGNED_VALUE`).
+    of rejected values, and of signed values (`SIGNED_VALUE`).
     """
 
     units: tuple[str | None, ...] = ()
@@ -44,7 +44,7 @@ class Stated(Reading, gc=False):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Names:
-    """Common names of similar readings: `base` precedes each of `names`."""
+    """Names and units that several readings share; `base` precedes each of `names`."""
 
     base: str
     names: tuple[str, ...]
@@ -52,7 +52,7 @@ class Names:
 
 
 class Row(Reading, gc=False):
-    """Reading that shares its names with others: its numbers in their order."""
+    """Reading as a list of numbers, in the order of names that it shares with other readings."""
 
     of: Names = Names("", ())
     numbers: Sequence[float] = ()
@@ -106,7 +106,7 @@ def time_us(ts: int | str) -> int:
 
 def wire_time(us: int) -> int | str:
     """
-    Return microseconds UTC as a payload states them: whole milliseconds, else RFC 3339.
+    Return a time as a payload states it: whole milliseconds, else RFC 3339.
 
     Raises PayloadError with reason `time_invalid` outside the years 1 to 9999.
     """
@@ -123,7 +123,7 @@ def wire_time(us: int) -> int | str:
 
 
 class Line(msgspec.Struct, gc=False):
-    """Numbers of one time [ms UTC], in the order of its names; None is missing."""
+    """Numbers of one time [ms UTC], in the order of the shared names; None if missing."""
 
     ts: int
     of: Names
@@ -153,7 +153,7 @@ Decode = Callable[[bytes, int], Sequence[Reading]]
 @dataclass(frozen=True, slots=True)
 class Codec:
     """
-    Payload encoding: its name, its signs and its decoder.
+    Payload encoding: its name, its content types and first bytes, and its decoder.
 
     `name`: its name in metrics and error texts.
     `content_types`: MQTT 5 content types that name it.

@@ -29,7 +29,7 @@ _FROM = ", from "
 
 
 class Zoned(NamedTuple):
-    """A time zone, its first local date (None for the first zone), and the start of that date."""
+    """A time zone with its first local date (None for the first zone) and that date's start."""
 
     first: date | None
     name: str
@@ -37,7 +37,7 @@ class Zoned(NamedTuple):
 
 
 class _Dated(tzinfo):
-    """A time zone made of several zones, each valid from a local date."""
+    """A time zone composed of several zones, each valid from a local date on."""
 
     def __init__(self, timezone: str) -> None:
         self._zones = timezone
@@ -54,7 +54,7 @@ class _Dated(tzinfo):
 
 def zone(timezone: str) -> tzinfo:
     """
-    Return the clock of a time zone, for display of instants.
+    Return the tzinfo of a time zone, for display of instants.
 
     Raises PeriodError if the zone database does not contain a name, or the text has another form.
     """
@@ -73,7 +73,7 @@ def _plain(name: str) -> ZoneInfo:
 @lru_cache(maxsize=256)
 def zones(timezone: str) -> tuple[Zoned, ...]:
     """
-    Return the zones of a time zone in order.
+    Return the zones of which a time zone is composed, in order.
 
     Raises PeriodError if the zone database does not contain a name, or the text has another form.
     """
@@ -93,10 +93,7 @@ def zones(timezone: str) -> tuple[Zoned, ...]:
 
 
 def joined(first: str, later: Iterable[tuple[date, str]]) -> str:
-    """
-    Return the text of a time zone: the first name, then each later one with its first local
-    date.
-    """
+    """Return the text of a time zone: the first name, then later ones with their first date."""
     return "".join([first, *(f"{_FROM}{day.isoformat()} {name}" for day, name in later)])
 
 
@@ -112,7 +109,6 @@ def narrowed(timezone: str, from_us: int, to_us: int) -> str:
 
 
 def _at(instant_us: int, timezone: str) -> Zoned:
-    """Return the zone in force at an instant."""
     first, *later = zones(timezone)
     return next((z for z in reversed(later) if z.begin_us <= instant_us), first)
 
@@ -171,7 +167,7 @@ def offset_us(instant_us: int, timezone: str) -> int:
 
 
 def days(from_us: int, to_us: int, timezone: str) -> Iterator[tuple[date, int, int]]:
-    """Return local days that overlap [from_us, to_us), each with its half-open UTC edges."""
+    """Return local days that overlap [from_us, to_us), each with its half-open span. [us UTC]"""
     day = local_date(from_us, timezone)
     begin = midnight_us(day, timezone)
     while begin < to_us:

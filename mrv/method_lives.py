@@ -1,9 +1,9 @@
 """
 Validity of methodologies: programme, start, end and successor.
 
-A project can register under a methodology open for new projects on that day, and may continue with
-it until the programme's last day for credits, if any.  Days and sources are in `method_lives.toml`;
-missing data exclude no project.
+A project can register under a methodology that is open for new projects on that day, and may use it
+until the programme's last day for credits, if any.  Days and sources are in `method_lives.toml`; no
+project is excluded because of missing data.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from mrv.texts import Text, text
 @dataclass(frozen=True, slots=True)
 class Life:
     """
-    A methodology in a programme.
+    Validity of a methodology in a programme.
 
     `programmes`: names of the programme in registrations.
     `register_from`, `register_until`: new projects register on days in [from, until).
-    `credits_until`: first day for which no credits are issued by it.
+    `credits_until`: first day on which no more credits are issued under it.
     `inactive`: closed for new projects, from an unknown day.
     `successor`: id of the successor.
     `computes`: False if its equations were not available.
@@ -74,7 +74,7 @@ def find_life(methodology: str, version: str | None, named: Iterable[str | None]
 
 
 def not_computed(methodology: str) -> str | None:
-    """Return the description of a methodology that tonne lists but does not calculate."""
+    """Return the text on a methodology that tonne lists but does not calculate; None for others."""
     life = next((live for live in lives() if live.id == methodology and not live.computes), None)
     if life is None:
         return None
@@ -102,7 +102,7 @@ def registration_refused(life: Life, registered: date) -> Text | None:
 
 def broken(life: Life, registered: date | None, end: date) -> Iterator[Text]:
     """
-    Yield the validity rules that a period ending on a given day does not meet.
+    Yield the rules of a methodology's validity that a period does not meet.
 
     `registered`: when the project was registered; None where not stated.
     `end`: first local day after the period.
@@ -122,7 +122,7 @@ def _named(life: Life) -> dict[str, str]:
 
 
 def _followed(life: Life, breach: Text) -> Text:
-    """Return the breach with the successor methodology appended, where there is one."""
+    """Return the text on a rule that is not met, with the successor methodology, if any."""
     follows = next((live for live in lives() if live.id == life.successor), None)
     if follows is None:
         return breach

@@ -24,21 +24,21 @@ from mrv.texts import Text
 # electricity high.  Physical properties are for both.
 Direction = Literal["avoided", "consumed", "either"]
 Side = Literal["baseline", "project"]
-# Prefix of a parameter measured by a device's own meter, in place of an entered value
+# Prefix of a parameter that a device's own meter measures, in place of an entered value
 MEASURED = "measured_"
-# Role of emissions that depend on time alone: its value is the part of a year. [1]
+# Role of emissions that depend on time only: its value is the part of a year. [1]
 PERIOD = "period"
-# Its parameter: the part of the year in which all project emissions are metered. [1]
+# Parameter of `PERIOD`: the part of the year in which all project emissions are metered. [1]
 GAINING = "gaining"
-# Its parameter, and that of every role, if a methodology accounts by months: the month. [1-12]
+# Parameter of every role of a methodology that accounts by months: the month. [1-12]
 MONTH = "month"
-# Its parameter then: the length of the month as a part of the year. [1]
+# Parameter of `PERIOD` in such a methodology: length of the month as a part of the year. [1]
 LENGTH = "length"
-# The energy source of a role is in the parameter of its device; 1 is the sun.
+# The energy source of a role is stated by a parameter of its device; 1 is the sun.
 DECLARED = "declared"
 TECHNOLOGY = "technology"
 SOLAR, WATER = 1, 2
-# key of a project's `documents` for the diagram with each meter's place
+# key of a project's `documents` for the diagram with each monitoring point
 LINE_DIAGRAM = "line_diagram"
 # a third party's list of the public keys of meters, or record of their labels
 METER_KEYS = "meter_keys"
@@ -64,16 +64,17 @@ class Calculation(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Factor:
     """
-    A published number with the data that a verifier checks.
+    A published value with the data that a verifier checks.
 
-    `valid_from`, `valid_to`: half-open local dates; None is unbounded.
+    `valid_from`, `valid_to`: half-open local dates; None: no limit.
     `verified`: whether a person compared the value with the primary text.
     `sha256`: hash of the canonical JSON of all fields, without `provisional`, `brought` and
     `documented`.
-    `provisional`: whether the year has no published value yet; differs by use of the factor.
+    `provisional`: whether the value of an earlier year is used, as that of the year is not yet
+    published.
     `bound`: "lower" or "upper" for an end of a confidence interval; empty for its centre.
-    `brought`, `documented`: whether a registry file gave the factor, and whether its document is a
-    third party's.
+    `brought`, `documented`: whether the factor is from a registry file, and whether its document is
+    a third party's.
     """
 
     id: str
@@ -98,21 +99,19 @@ class Factor:
 
 
 class Factors(Protocol):
-    """The part of the factor book that a methodology uses."""
+    """Factor book, as far as methodologies use it."""
 
     def select(self, kind: str, direction: Direction, at: date | None = None) -> Factor:
         """Return the factor of a kind for a direction on a local date (None: the newest)."""
         ...
 
-    def __iter__(self) -> Iterator[Factor]:
-        """Yield all factors."""
-        ...
+    def __iter__(self) -> Iterator[Factor]: ...
 
 
 @dataclass(frozen=True, slots=True)
 class ClassLimit:
     """
-    Maximum of one device of a role in an hour and in a local day. [base units]
+    Highest plausible quantity of one device of a role in an hour and in a local day. [base units]
 
     `source`: the reference; `per_day_as_mean`: the highest daily mean over a period, 0 if unknown.
     """
@@ -126,20 +125,20 @@ class ClassLimit:
 @dataclass(frozen=True, slots=True)
 class RoleNeeds:
     """
-    Requirements for a device to take a role in a project.
+    Requirements on a device in a role of a project.
 
     `less`: another quantity of the device that is deducted, such as a plant's import.
     `cap`: parameter of the yearly maximum of all devices of the role, and base units per its unit.
     `costs`: for a quantity that also causes project emissions: its maximum rate without a class
-    limit [base units/h].  A lost quantity then counts as 0 or at its maximum, whichever is
+    limit [base units/h].  In a gap the quantity is then 0 or its maximum, whichever is
     conservative.
     `class_limit`: maximum of a device of the role by the project's parameters; more is a fault.
-    `draws`: energy quantity of the same device, used during operation, and the parameters whose
+    `draws`: energy quantity of the same device, consumed during operation, and the parameters whose
     product is its power [kW]; the last is the power of one piece, the others are numbers of pieces.
-    `delivers`: energy that the device delivers for its electricity, the parameter of its
+    `delivers`: energy that the device delivers with its electricity, the parameter of its
     efficiency, and that of the reference.
-    `made_from`: energy source of a role of the baseline: `SUN`, "heat", or `DECLARED` for the
-    device's `technology`.
+    `made_from`: energy source of a baseline role: `SUN`, "heat", or `DECLARED` for the device's
+    `technology`.
     """
 
     classes: tuple[str, ...]
@@ -160,7 +159,7 @@ class RoleNeeds:
 
     @property
     def beside(self) -> str:
-        """Return the quantity of the same device used for comparison; empty if there is none."""
+        """Return the energy quantity of the same device for comparison; empty if there is none."""
         if self.draws is not None:
             return self.draws[0]
         return self.delivers[0] if self.delivers is not None else ""
@@ -227,10 +226,11 @@ class Candidate:
 @dataclass(frozen=True, slots=True)
 class Check:
     """
-    One applicability condition: `test` returns None, or the unmet condition.
+    One applicability condition: `test` returns None, or the text on the condition not met.
 
     `clause`: its id in documents, titled `clause.CLAUSE` in the word files.  `refuses`: whether a
     project that does not meet it is outside the methodology; otherwise it can be corrected.
+    `quiet`: whether a condition that is met is not listed.
     """
 
     clause: str
@@ -242,10 +242,11 @@ class Check:
 @dataclass(frozen=True, slots=True)
 class Condition:
     """
-    One condition for the inputs of the methodology.
+    One condition on the inputs of a methodology.
 
-    `test` takes inputs and results, and returns None, or the unmet condition and its remedy.
-    `first`: whether it applies in rule set 1 only.  `severity`: CL if evidence must be clarified.
+    `test` takes inputs and results, and returns None, or the text on the condition not met, with
+    its remedy.  `first`: whether it applies in rule set 1 only.  `severity`: CL if evidence must be
+    clarified.
     """
 
     clause: str
@@ -259,8 +260,8 @@ class Agreement:
     """
     Two independently measured quantities that must agree.
 
-    `test` returns None, or the disagreement and its remedy, and upper limits by parameter
-    until it is resolved.
+    `test` returns None, or a text on the disagreement with its remedy, and upper limits by
+    parameter that apply until it is resolved.
     """
 
     test: Callable[[Inputs, Factors], tuple[Text, Mapping[str, Fraction]] | None]
@@ -269,7 +270,7 @@ class Agreement:
 def not_metered(
     activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
 ) -> Inputs:
-    """Raise MethodologyError: a methodology without meters calculates from documents only."""
+    """Raise MethodologyError: a methodology without meters is only evaluated with given inputs."""
     del parameters, factors
     raise MethodologyError(
         f"{len(activities)} devices were bound in {year} to a methodology that uses no devices; "
@@ -288,22 +289,23 @@ class Methodology:
     else they are a live view, rounded conservatively.
     `roles`: roles of devices; empty for a methodology that is evaluated and not accounted live.
     `inputs_of`: inputs of `steps` from a calendar year's activities.
-    `plausible`: refuses implausible inputs that raise the reduction.
-    `odd`: refuses implausible inputs that do not (in rule set 1 only; later a warning).
+    `plausible`: rejects implausible inputs that raise the reduction.
+    `odd`: rejects implausible inputs that do not (in rule set 1 only; later a warning).
     `timed`: whether a close has an activity of the role `PERIOD`.
     `monthly`: whether activities are by local month.
-    `by_time`: whether most of the baseline depends on time alone.
-    `rules`: conservative rules and caps.
+    `by_time`: whether most of the baseline depends on time only.
+    `rules`: conservative rules and caps, in words.
     `uses`: prefixes of its kinds of factors.
     `consumptions`, `capacities`: energy use of its services; their design capacities.
     `lower_limits`: lower limits of parameters by metered quantities.
     `agreement`: quantities that have to agree.
-    `uncredited`: parameters of time before the crediting period, which count 0, by its first year.
+    `uncredited`: parameters for time before the crediting period, which are set to 0, by its first
+    year.
     `billed`: roles that only invoices corroborate; without invoices there is no reduction.
     `ranges`: ranges of the variables of a regressed baseline.
     `related`: limits of a parameter by others.
-    `baseline_documents`: baseline parameters without whose document there is no reduction.
-    `dated`: parameters whose dated documents a condition requires.
+    `baseline_documents`: baseline parameters; without a document for them there is no reduction.
+    `dated`: parameters for which a condition requires dated documents.
     `apart`: pairs of roles that may claim the same energy twice, unless a dated `LINE_DIAGRAM`
     exists.
     `asks`: subjects that the verifier has to describe: equipment `replaced`, sludge and other
@@ -376,7 +378,7 @@ class Methodology:
 
     @property
     def diagrams(self) -> frozenset[str]:
-        """Return keys of a project's `documents` that do not concern a value."""
+        """Return keys of a project's `documents` that stand for diagrams, not for values."""
         return frozenset([LINE_DIAGRAM] if self.apart else ())
 
     @property
@@ -384,7 +386,7 @@ class Methodology:
         """
         Return whether emissions can be calculated for a period only, not for a 15-minute interval.
 
-        Live rows would then show project emissions alone, as a negative reduction.
+        Live rows would contain project emissions only, as a negative reduction.
         """
         return self.by_time or any(s.unmeasured is not None for s in self.parameters.values())
 
@@ -420,7 +422,7 @@ class Methodology:
         return {**devices, **self.parameters}[name]
 
     def designed_of(self, roles: Iterable[str]) -> tuple[str, ...]:
-        """Return design parameters of the services metered by some roles."""
+        """Return the design parameters of the services that some roles meter."""
         subset = {*roles}
         result = [capacity.parameter for capacity in self.capacities if subset & {*capacity.serves}]
         result += [
@@ -455,9 +457,9 @@ class Tool:
 @dataclass(frozen=True, slots=True)
 class Indicator:
     """
-    An environmental figure, not part of any tonnes.
+    An environmental indicator, without effect on tonnes.
 
-    `table`: the standard's table in `mrv/countries`; `configured`: it must be entered. The
+    `table`: the standard's table in `mrv/countries`; `configured`: whether it must be entered.  The
     standard's classes (good, poor) apply to the result `banded`.
     """
 

@@ -17,7 +17,7 @@ from mrv.exante.sun import Roof, load_pvlib
 QUARTERS = 96
 _MIDDLE = np.timedelta64(450, "s")
 YEAR_D = 365
-# a day missing a year ago is replaced by the latest of the eight days before it
+# if the day a year ago is missing, the latest of the eight days before it is used
 _DAY, _MONTH = np.timedelta64(1, "D"), np.timedelta64(1, "M")
 _TOLERANCE_D = 8
 # ratio to the largest value below which a value is a standstill
@@ -36,7 +36,7 @@ def plane_w_m2(roof: Roof, first: date, days: int) -> NDArray[np.float64]:
     Returns
     -------
     float64 array, days x 96
-        By interval of UTC, at its middle.
+        Irradiance at the middle of each interval, in UTC.
     """
     pvlib = load_pvlib()
     import pandas as pd  # noqa: PLC0415 - comes with pvlib
@@ -82,8 +82,8 @@ def year_on_year(days: NDArray[np.datetime64], ratio: NDArray[np.float64]) -> Tr
 
     Notes
     -----
-    The interval is that of the bootstrapped median, from a fixed seed.  Adjacent days have similar
-    weather, so the interval is rather too narrow.
+    The confidence interval is that of the bootstrapped median, from a fixed seed.  Adjacent days
+    have similar weather, so it is slightly too narrow.
     """
     kept = np.isfinite(ratio)
     days, ratio = days[kept].astype("datetime64[D]"), ratio[kept]
@@ -104,7 +104,7 @@ def year_on_year(days: NDArray[np.datetime64], ratio: NDArray[np.float64]) -> Tr
 
 
 def _years_after(days: NDArray[np.datetime64], years: int) -> NDArray[np.datetime64]:
-    """Return the same dates some years later; 29 February becomes the last of February."""
+    """Return the same dates some years later; 29 February becomes the last day of February."""
     months = days.astype("datetime64[M]")
     later = months + 12 * years * _MONTH
     day = (days - months.astype("datetime64[D]")).astype(int)
@@ -124,14 +124,13 @@ def _medians(change: NDArray[np.float64]) -> NDArray[np.float64]:
 # window of the rolling median, and the longest outage inside one interval
 _WINDOW_D = 13
 _MIN_INTERVAL_D = 7
-# Tukey's fence: a step of the median beyond it is a cleaning
+# Tukey's fence: a larger step of the median is a cleaning
 _FENCE = 1.5
 _MAX_RELATIVE_ERROR = 5.0
 _MAX_FALL = 0.05
 
 _PERCENTILES = (50.0, 2.5, 97.5)
-# minimum shares, below which rdtools warns that the figure is unreliable, or most days are filled
-# in
+# minimum shares; below them rdtools warns that the figure is unreliable, or most days are filled in
 _LEAST_VALID = 0.8
 _LEAST_DAYS = 0.5
 
@@ -169,10 +168,10 @@ class _Fit(NamedTuple):
 
 class Interval(NamedTuple):
     """
-    Days from a cleaning to the next.
+    Days between two cleanings.
 
-    `first` and `last` are indices of days; slopes are shares a day [1/d]; `begin` and `end`
-    are the ratio by the fit on the first and last day, over its median of the first year.
+    `first` and `last`: indices of days; `slope`, `low`, `high`: shares a day [1/d]; `begin` and
+    `end`: fitted ratio on the first and last day, divided by its median of the first year.
     """
 
     first: int
@@ -299,7 +298,7 @@ def _theil_sen(x: Float, y: Float) -> _Fit:
 
 
 def _draws(result: list[Interval], sun: Float) -> Float:
-    """Return the soiling ratio of each drawn history, weighted by irradiation."""
+    """Return the soiling ratio of each random history, weighted by irradiation."""
     draw = np.random.default_rng(1)
     valid = [k for k, interval in enumerate(result) if interval.valid]
     slopes = [draw.uniform(interval.low, interval.high, _DRAWS) for interval in result]
@@ -320,7 +319,7 @@ def _draws(result: list[Interval], sun: Float) -> Float:
 
 
 def _between(draw: np.random.Generator, valid: list[int], begin: Float, end: Float) -> None:
-    """Set the level of intervals without a rate at random between their neighbours."""
+    """Set each interval without a rate to a random level between those of its neighbours."""
     ones = np.ones(begin.shape[1])
     bounds = [-1, *valid, len(begin)]
     for before, after in pairwise(bounds):

@@ -1,8 +1,8 @@
 """
 Program of a statement: version, and SHA-256 of code and data.
 
-Two installations with equal digests meter and account alike.  It covers all files of the packages
-`ingest` and `mrv`, except caches and pages.
+Two installations with equal digests give the same metering and accounting.  The digest covers all
+files of the packages `ingest` and `mrv`, except caches and pages.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from importlib.resources.abc import Traversable
 
 PACKAGES = ("ingest", "mrv")
 _LEFT_OUT = (".pyc", ".md")
-# folders of examples for tests, which are not shipped (pyproject.toml)
+# folders of test cases, which are not in the package (pyproject.toml)
 _CASES = "cases"
 _DIGITS = 16
 
@@ -26,13 +26,13 @@ def program() -> str:
     """Return the program named in a statement: `tonne VERSION sha256:DIGEST`."""
     try:
         name = f"tonne {version('tonne')}"
-    except PackageNotFoundError:  # the files alone, without an installation
+    except PackageNotFoundError:  # tonne is not installed: only its files are available
         name = "tonne"
     return f"{name} sha256:{digest(map(resources.files, PACKAGES))}"
 
 
 def same(code_version: str) -> bool:
-    """Return whether a statement names a program with this code and data."""
+    """Return whether this program has the code and data that a statement names."""
     return code_version.partition("sha256:")[2] == program().partition("sha256:")[2]
 
 

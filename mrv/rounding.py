@@ -1,8 +1,9 @@
 """
-Rounding: once, and conservatively; quantities as text in usual units: kWh, not Wh.
+Rounding: once, and conservatively; quantities as text in usual units (kWh, not Wh).
 
 All calculation before it is exact, in `Fraction` or whole micrograms.  Credited amounts are rounded
-down, deducted amounts up; displays half to even, and figures printed by a standard half up.
+down, deducted amounts up; displayed numbers half to even, and figures printed by a standard half
+up.
 """
 
 from __future__ import annotations
@@ -31,11 +32,7 @@ _WRITTEN = re.compile(r"[+-]?[0-9]{1,60}(\.[0-9]{1,60})?([eE][+-]?[0-9]{1,3})?")
 
 
 def floor_credit(reduction_t: Fraction) -> int:
-    """
-    Return the whole tonnes that a reduction may be credited with. [t]
-
-    Rounded down; a negative reduction gives 0.
-    """
+    """Return the whole tonnes credited for a reduction: rounded down, 0 for a negative one. [t]"""
     return max(0, reduction_t.numerator // reduction_t.denominator)
 
 
@@ -84,14 +81,14 @@ def tonnes_text(ug: int) -> str:
 
 
 def figure(value: Fraction, digits: int = 4) -> str:
-    """Return a fraction as plain decimal text with a number of significant digits."""
+    """Return a fraction as plain decimal text with limited significant digits."""
     with localcontext(prec=digits):
         return f"{(Decimal(value.numerator) / Decimal(value.denominator)).normalize():f}"
 
 
 def exact_text(value: Fraction) -> str:
     """
-    Return a fraction of decimal text as exact decimal text.
+    Return a fraction as exact decimal text.
 
     Raises ValueError if no decimal has that value, such as one third.
     """
@@ -107,7 +104,7 @@ def decimal_of(text: object) -> Decimal:
     """
     Return a decimal from untrusted text.
 
-    Limits the number of digits, because a short text can name a number with a hundred million
+    The number of digits is limited, as a short text can denote a number with a hundred million
     digits.
 
     Raises ValueError if it is not a decimal number, or one of more than 60 digits before or after
@@ -122,7 +119,7 @@ def decimal_of(text: object) -> Decimal:
 
 
 def share_text(part: int, whole: int) -> str:
-    """Return a share with six decimals, rounded down; the share of nothing is 0."""
+    """Return a share with six decimals, rounded down; 0 if the whole is 0."""
     return decimal_text(Fraction(part, whole) if whole else Fraction(0), 6, "down")
 
 
@@ -223,10 +220,7 @@ def plain_text(value: Fraction, places: int) -> str:
 
 
 def amount(value: int | Fraction, unit: str) -> dict[str, str]:
-    """
-    Return a quantity in its usual unit as `{value, unit}` of a text: at most 3 places,
-    rounded up.
-    """
+    """Return a quantity in its usual unit for a text: at most 3 decimals, rounded up."""
     name, scale = _IN.get(unit, (unit, 1))
     written = decimal_text(Fraction(value) / scale, _PLACES, "up")
     return {"quantity": written.rstrip("0").rstrip("."), "unit": name}

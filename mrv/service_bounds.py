@@ -32,8 +32,8 @@ class Consumption:
     `by_design`: parameter of the project: specific consumption of the design [unit], for the same
     comparison.
     `lowest`, `highest`: shares of the earlier, type-approved or design specific consumption.  Below
-    `lowest` only the service that the consumption allows is credited; above `highest` the figure is
-    questioned.  `lowest` 0: the earlier value is not comparable, as for a line with more passengers
+    `lowest` only the service that the consumption permits is credited; above `highest` a finding is
+    reported.  `lowest` 0: the earlier value is not comparable, as for a line with more passengers
     than before.
     `closer`: share of the design value used in place of `lowest`.
     `driven`: share of the type-approved value used in place of `lowest` where invoices agree with
@@ -56,7 +56,7 @@ class Consumption:
     by_model: str = ""
     by_design: str = ""
     lowest: Fraction = Fraction(9, 10)
-    # in service a vehicle uses up to half more than its type approval states; twice is implausible
+    # in operation a vehicle consumes up to half more than its type approval; twice is implausible
     highest: Fraction = Fraction(2)
     closer: Fraction | None = None
     driven: Fraction = Fraction(0)
@@ -90,7 +90,7 @@ class Capacity:
 @dataclass(frozen=True, slots=True)
 class Range:
     """
-    Range of a baseline regression, outside which it is not valid.
+    Range in which a baseline regression is valid.
 
     `role`: role of the quantity.
     `lowest`, `highest`: parameters of the project: its lowest and its highest month before the
@@ -107,7 +107,7 @@ class Range:
 @dataclass(frozen=True, slots=True)
 class Related:
     """
-    Range of a value derived from other values; outside it, the conservative bound applies.
+    Range of a value calculated from other values; outside it, the conservative bound applies.
 
     `parameter`: parameter of the project or of a device.
     `test`: returns the lowest and highest value from the other parameters and the measured ones;

@@ -2,8 +2,8 @@
 Steps of a methodology, from inputs to emissions; each is declared once.
 
 A formula names inputs, published factors and earlier steps.  Python evaluates it exactly
-(`Steps.values`), the workbook writes it into a cell, and the pages print it with the symbols of
-the methodology: none of them has arithmetic of its own.
+(`Steps.values`), the workbook writes it into a cell, and the pages print it with the symbols of the
+methodology; so all three use the same arithmetic.
 
 Powers and exponentials are the only inexact numbers: decimals of fifty digits, correctly rounded
 and therefore equal on every machine.
@@ -51,7 +51,7 @@ CONSTANTS: Mapping[str, Fraction] = MappingProxyType({
     "G_PER_KM": Fraction(10), "MONTHS_PER_YEAR": Fraction(12), "N2O_PER_N": Fraction(44, 28),
     "CH4_PER_C": Fraction(16, 12), "RESERVOIR_W_PER_M2": Fraction(10),
 })  # fmt: skip
-# name in a formula for the same step's value in the previous row; 0 in the first
+# in a formula, the value of the same step in the previous row; 0 in the first row
 BEFORE = "before"
 BASELINE, PROJECT, LEAKAGE, REDUCTION = "baseline_t", "project_t", "leakage_t", "reduction_t"
 
@@ -63,8 +63,8 @@ class Published:
 
     `kind`, `direction`: kind and direction selected from the factor book; `{key}` in the kind is
     replaced by an input.
-    `of`: its quantity.  If that is zero, the factor is selected in the direction `zero`; without
-    `zero` it is 0 and not listed.
+    `of`: the quantity to which it applies.  If that is zero, the factor is selected in the
+    direction `zero`; without `zero` it is 0 and not listed.
     `over`: the list whose rows have a factor each.
     """
 
@@ -78,7 +78,7 @@ class Published:
     over: str = ""
 
     def factor_of(self, factors: Any, inputs: Mapping[str, Any], *, quantity: bool) -> Any:
-        """Return the factor, or None; `quantity` is whether its quantity is above zero."""
+        """Return the factor, or None; `quantity`: whether its quantity is above zero."""
         direction = self.direction if quantity else self.zero
         return factors.select(self.kind.format_map(inputs), direction) if direction else None
 
@@ -86,11 +86,11 @@ class Published:
 @dataclass(frozen=True, slots=True)
 class Step:
     """
-    One formula.
+    One formula of a methodology.
 
     `name`: name in later formulas; `baseline_t`, `project_t`, `leakage_t` and `reduction_t` are the
     results of the methodology.
-    `source`: source: document and equation.
+    `source`: document and equation.
     `over`: the list whose rows have a value each.
     `when`: input that must be given for it to apply; of several steps with the same name, the first
     that applies is used.  A step whose name is given as an input is not calculated.
@@ -104,6 +104,18 @@ class Step:
     meaning: str = ""
     over: str = ""
     when: str = ""
+
+
+def baseline_emissions(formula: str, source: str, unit: str = "tCO2") -> Step:
+    """Return the step of a methodology's baseline emissions; `source`: document."""
+    what = "baseline emissions"
+    return Step(BASELINE, "BE", unit, formula, f"{source}, {what}", what)
+
+
+def project_emissions(formula: str, source: str, unit: str = "tCO2") -> Step:
+    """Return the step of a methodology's project emissions; `source`: document."""
+    what = "project emissions"
+    return Step(PROJECT, "PE", unit, formula, f"{source}, {what}", what)
 
 
 _LEFT = Step(
@@ -141,13 +153,13 @@ class _Symbols(ast.NodeTransformer):
     def visit_Name(self, node: ast.Name) -> ast.AST:
         """Return the symbol of a name, or the number of a conversion constant."""
         number = str(CONSTANTS[node.id]) if node.id in CONSTANTS else node.id
-        # the first of two symbols; a sum as one symbol
+        # of two symbols the first; a sum in brackets, as one symbol
         symbol = self._symbols.get(node.id, number).partition(", ")[0]
         return ast.Name(f"({symbol})" if " " in symbol else symbol, ast.Load())
 
 
 def parsed(formula: str) -> ast.expr:
-    """Return a formula as a tree of names, numbers, operators, calls and choices."""
+    """Return a formula as a syntax tree of names, numbers, operators, calls and conditions."""
     tree = ast.fix_missing_locations(_Dotted().visit(ast.parse(formula, mode="eval")))
     return cast("ast.Expression", tree).body
 
@@ -176,8 +188,8 @@ class Steps:
     All steps of a methodology, in order.
 
     `lists`: lists of rows, and the formula for the number of rows used; empty: all.
-    `defaults`: inputs that may be left out.
-    `functions`: functions of this methodology alone, such as a regression; not in the workbook.
+    `defaults`: values of optional inputs.
+    `functions`: functions of this methodology only, such as a regression; not in the workbook.
     `extra`: steps reported in addition to the emissions.
     """
 
@@ -188,7 +200,7 @@ class Steps:
     extra: tuple[str, ...] = ()
 
     def symbols(self, inputs: Mapping[str, Any]) -> dict[str, str]:
-        """Return symbols by name in formulas; an input of a list by its name in formulas."""
+        """Return the symbol of each name in formulas, also of inputs in lists."""
         specs: dict[str, Any] = {}
         for name, spec in inputs.items():
             for key, item in getattr(spec, "fields", {}).items():
@@ -242,7 +254,7 @@ class Steps:
         """
         Return the factors that formulas name; None for one that is not needed.
 
-        A factor of a list is a list itself, with one value per row.
+        A factor of a list is itself a list, with one value per row.
         """
         lists, whole = self.rows(inputs), {**self.defaults, **inputs}
         result: dict[str, Any] = {}
@@ -260,9 +272,9 @@ class Steps:
 
     def values(self, inputs: Mapping[str, Any], factors: Any) -> dict[str, Any]:
         """
-        Return the values of all steps, exact.
+        Return inputs, factors and exact results of all steps, by name.
 
-        Returns: inputs, factors and steps by name; a list for a step over a list.
+        The value of a step over a list is a list.
         """
         known = dict(self.defaults)
         for key, value in inputs.items():
@@ -298,7 +310,7 @@ class Steps:
 
 def reduction(baseline: Amount, project: Amount, leakage: Amount) -> Amount:
     """
-    Return the emission reduction, negative where the project emits more than the baseline.
+    Return the emission reduction, negative if the project emits more than the baseline.
 
     ER = BE - PE - LE, of fractions [tCO2e] or of int64 arrays [ug].
     """
@@ -342,7 +354,7 @@ def _scopes(
     rows: Sequence[Mapping[str, Any]],
     columns: Mapping[str, Sequence[Any]],
 ) -> Iterable[dict[str, Any]]:
-    """Yield the names of each row; columns of a longer list are added at the end."""
+    """Yield the names for each row's formulas, with the rows of equal number of other lists."""
     size = len(rows)
     beside = {
         n: values[len(values) - size :] for n, values in columns.items() if len(values) >= size

@@ -39,7 +39,7 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StoredTokens:
-    """Contents of the file, see above; `entries` are places by log index."""
+    """Contents of `timestamps.json`; `entries`: places by log index."""
 
     chains: tuple[str, ...]
     statement: tuple[bytes, ...]
@@ -73,7 +73,7 @@ def write(tokens: StoredTokens) -> bytes:
 
 def read(data: bytes) -> StoredTokens:
     """
-    Return the contents from `write`; nothing is verified yet.
+    Return the contents from the result of `write`; nothing is verified.
 
     Raises CanonicalError or LogError if it has another form.
     """
@@ -149,7 +149,7 @@ def _number(item: Mapping[str, Any], name: str) -> int:
 
 
 class TokenSummary(NamedTuple):
-    """Name in the certificate of a token's signer, and its time, RFC 3339 in UTC."""
+    """Signer of a token by the name in its certificate, and its time, RFC 3339 in UTC."""
 
     signer: str
     time: str
@@ -157,8 +157,7 @@ class TokenSummary(NamedTuple):
 
 def summaries(data: bytes | None, index: int | None) -> tuple[TokenSummary, ...]:
     """
-    Return the authorities and times of a statement's time stamps, as stated in the tokens, earliest
-    first; nothing is verified.
+    Return authority and time of a statement's time stamps, earliest first; nothing is verified.
 
     `data`: `timestamps.json`.
     `index`: entry of the statement's issue in the log.
@@ -179,5 +178,5 @@ def _legible(data: bytes, index: int | None) -> Iterator[TokenSummary]:
         try:
             stamp = said(token)
         except TimestampError:
-            continue  # skipped here; `tonne verify` reports it
+            continue  # `tonne verify` reports it
         yield TokenSummary(stamp.signer, stamp.time.strftime("%Y-%m-%dT%H:%M:%SZ"))

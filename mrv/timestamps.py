@@ -221,7 +221,7 @@ def _verified(
 
 
 def _opened(response: bytes) -> tuple[TimeStampResponse, x509.Certificate]:
-    """Return an answer, parsed, and the certificate of its signer."""
+    """Return the parsed answer, and the certificate of its signer."""
     library = _library()
     if len(response) > _LONGEST:
         raise TimestampError(f"an answer of {len(response)} bytes is not a token; request it again")
@@ -353,7 +353,7 @@ def _authority(
 
 @contextmanager
 def _hostile() -> Iterator[None]:
-    """Context that turns errors of two libraries on malformed bytes into TimestampError."""
+    """Convert errors of two libraries on malformed bytes into TimestampError."""
     try:
         yield
     except MrvError:

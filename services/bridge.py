@@ -92,10 +92,7 @@ def encode(inbox: Inbox, admitted: Admitted, partitions: Partitions) -> list[Out
 
 
 def _key(topic: str, fleet: Fleet) -> str:
-    """
-    Return the key of a topic's records: the principal, so that one worker gets all its
-    messages.
-    """
+    """Return a topic's record key: the principal, so that one worker gets all its messages."""
     principal = principal_of(topic)
     if principal:
         return principal
@@ -137,7 +134,7 @@ class BridgeChain:
         self._metrics = metrics
         self._log = log
         self._watch = RegistryWatch()
-        self._held: Router | None = None
+        self._current: Router | None = None
         self._ignored = Ignored(log)
         self._statuses = Statuses(log)
         self._count = 0
@@ -169,9 +166,9 @@ class BridgeChain:
 
     @property
     def _router(self) -> Router:
-        if self._held is None:
+        if self._current is None:
             raise RuntimeError("the registry was not read; call open() first")
-        return self._held
+        return self._current
 
     def read(self, inbox: Inbox) -> Read:
         """Read a batch by the current registry version."""
@@ -212,18 +209,15 @@ class BridgeChain:
         self._ignored.log_new(admitted)
 
     def _look(self) -> None:
-        """
-        Load a new registry version; the current one is kept while the database is
-        unreachable.
-        """
+        """Load a new registry version; keep the current one while the database is unreachable."""
         with self._database.if_connected() as connection:
             if connection is not None:
                 self._refresh(connection)
 
     def _refresh(self, connection: Connection) -> None:
-        if self._watch.newer(connection, None if self._held is None else self._held.fleet):
-            fleet = load_fleet(connection, None if self._held is None else self._held.fleet)
-            self._held, self._partitions = Router(fleet), Partitions(fleet, self._count)
+        if self._watch.newer(connection, None if self._current is None else self._current.fleet):
+            fleet = load_fleet(connection, None if self._current is None else self._current.fleet)
+            self._current, self._partitions = Router(fleet), Partitions(fleet, self._count)
             self._log.info("registry", version=fleet.version, devices=len(fleet))
 
     def between(self, node_messages: list[list[Status]]) -> list[tuple[str, bytes]]:

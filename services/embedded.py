@@ -231,10 +231,7 @@ class EmbeddedChain:
             inbox.repeated = [True] * len(inbox)
 
     def _store(self, connection: Connection, inbox: Inbox, read: Read) -> Done:
-        """
-        Decode a batch by the newest registry version and store it; return it with its
-        receipts.
-        """
+        """Decode a batch by the newest registry version, store it, return it and its receipts."""
         if time.monotonic() - self._swept_s > CHECK_S:
             self._sweep(connection)
         if self._watch.due() or self._newer.ready:

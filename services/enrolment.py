@@ -127,7 +127,9 @@ def issue(
         authority = folder.authority()
         rows = []
         for name in names:
-            rows.append(_issue_one(conn, folder, authority, name, in_use.get(name), wish, author))
+            rows.append(
+                _issue_credential(conn, folder, authority, name, in_use.get(name), wish, author)
+            )
             watch()
         # recorded last: a credential without a record was not delivered
         signing_keys.record(conn, (row for _, row in rows if row is not None), author)
@@ -137,7 +139,7 @@ def issue(
 _Row = tuple[str, "Kind", str | None, str | None, datetime | None]
 
 
-def _issue_one(
+def _issue_credential(
     conn: Connection,
     folder: IdentityFolder,
     authority: Authority,
@@ -208,7 +210,7 @@ class Control:
 
     `url`: `mqtts://host[:port]`.
     `tls`: the identity of `tonne-admin`.
-    Raises ServerError when the broker cannot be reached, refuses access or has no such plugin.
+    Raises ServerError: broker unreachable, access refused, or no dynamic-security plugin in it.
     """
 
     def __init__(self, url: str, tls: Tls) -> None:
@@ -292,7 +294,7 @@ class Control:
         needed = [a for a in answers if a["command"] not in {"deleteRole", "createClient"}]
         self._check(needed)
 
-    def throw_out(self, name: str) -> None:
+    def remove(self, name: str) -> None:
         """Remove a principal's permissions and identity, and disconnect it."""
         self._check(
             self._ask(
@@ -401,10 +403,7 @@ def carry(files: Path, to: Path) -> Path:
 def write_rabbitmq(
     folder: IdentityFolder, everybody: list[Principal], at: Listening, hosts: list[str], where: str
 ) -> Path:
-    """
-    Write all files for RabbitMQ into the folder `broker` and return it; `where` is their
-    place of use.
-    """
+    """Write RabbitMQ's files into the folder `broker` and return it; `where`: place of use."""
     target = _with_identity(folder, hosts)
     write(target / "rabbitmq.conf", mosquitto.rabbitmq_config(at, where).encode())
     write(target / "enabled_plugins", mosquitto.PLUGINS)
@@ -443,7 +442,7 @@ def apply(
             if principal.name in not_carried and principal not in fresh
         ]
         for name in stale:
-            control.throw_out(name)
+            control.remove(name)
         for principal in fresh:
             control.admit(principal, _password(folder, principal))
             folder.note_password(principal.name)

@@ -47,7 +47,7 @@ def split_bind(bind: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def one_setting(environ: Mapping[str, str], dotenv: Path, field: str) -> str | None:
+def read_setting(environ: Mapping[str, str], dotenv: Path, field: str) -> str | None:
     """
     Return one `TONNE_*` value, without loading all settings; None if not set.
 

@@ -45,7 +45,7 @@ from services.store.registry.entries_from_rows import load_registry
 ROOT = "/.well-known/est"
 _LARGEST = 32_768
 _SILENT_S, _LONGEST_S = 10.0, 30.0
-_AT_ONCE, _OF_ONE = 64, 8
+_AT_ONCE, _PER_ADDRESS = 64, 8
 _CERTIFICATES = "application/pkcs7-mime; smime-type=certs-only"
 
 
@@ -182,7 +182,7 @@ class Server(ThreadingHTTPServer):
         del request
         with self._lock:
             mine = self._inside.get(client_address[0], 0)
-            if mine >= _OF_ONE or sum(self._inside.values()) >= _AT_ONCE:
+            if mine >= _PER_ADDRESS or sum(self._inside.values()) >= _AT_ONCE:
                 return False
             self._inside[client_address[0]] = mine + 1
             return True
@@ -203,10 +203,7 @@ class Server(ThreadingHTTPServer):
                     del self._inside[client_address[0]]
 
     def finish_request(self, request: Any, client_address: Any) -> None:
-        """
-        Perform the TLS handshake in the connection's own thread, so that a slow client
-        blocks no other.
-        """
+        """Do the TLS handshake in the connection's own thread: a slow client blocks no other."""
         request.settimeout(_SILENT_S)
         with self._context.wrap_socket(request, server_side=True) as secure:
             _Handler(secure, client_address, self)

@@ -53,7 +53,7 @@ class LibraryLog(logging.Handler):
         super().__init__(logging.WARNING)
         self._log, self._names = log, names
         self._logged_s: dict[tuple[str, str], float] = {}
-        self._unsaid: dict[tuple[str, str], int] = {}
+        self._suppressed: dict[tuple[str, str], int] = {}
         self._left, self._last_s = BURST, time.monotonic()
         self._guard = threading.Lock()
 
@@ -78,11 +78,11 @@ class LibraryLog(logging.Handler):
             self._left = min(BURST, self._left + (now_s - self._last_s) * A_SECOND)
             self._last_s = now_s
             if now_s - self._logged_s.get(key, float("-inf")) < SAME_S or self._left < 1:
-                self._unsaid[key] = self._unsaid.get(key, 0) + 1
+                self._suppressed[key] = self._suppressed.get(key, 0) + 1
                 return
             self._logged_s[key] = now_s
             self._left -= 1
-            count = self._unsaid.pop(key, 0) + 1
+            count = self._suppressed.pop(key, 0) + 1
         error = record.exc_info[1] if record.exc_info else None
         more: dict[str, object] = {} if error is None else {"error": repr(error)[:300]}
         tell = self._log.error if record.levelno >= logging.ERROR else self._log.warning

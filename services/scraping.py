@@ -38,7 +38,7 @@ class Pulse:
         self._still_s = still_s
         self._beats: dict[str, float] = {}
         self._waited_for: dict[str, float] = {}
-        self._said: dict[str, str] = {}
+        self._faults: dict[str, str] = {}
 
     def lost(self, server: str) -> None:
         """Record that a server does not answer, from the first consecutive failure."""
@@ -56,7 +56,7 @@ class Pulse:
 
     def say(self, server: str, what: str) -> None:
         """Record a fault of an answering server that a restart would not fix; "" ends it."""
-        self._said[server] = what
+        self._faults[server] = what
 
     def waiting(self) -> str | None:
         """Return servers that do not answer, since when, and faults of others; None without any."""
@@ -64,7 +64,9 @@ class Pulse:
             f"waiting for {server} since {_time_text(since)}"
             for server, since in sorted(self._waited_for.items())
         ]
-        return "; ".join(waited + [text for _, text in sorted(self._said.items()) if text]) or None
+        return (
+            "; ".join(waited + [text for _, text in sorted(self._faults.items()) if text]) or None
+        )
 
     def beat(self, part: str) -> None:
         """Record that a part works; safe from any thread."""
@@ -91,7 +93,7 @@ def _time_text(time_s: float) -> str:
     return f"{datetime.fromtimestamp(time_s, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
-MOST = 32
+MAX_CONNECTIONS = 32
 ANSWER_S = 10.0
 
 
@@ -122,7 +124,7 @@ class _Server(ThreadingMixIn, WSGIServer):
         with self._lock:
             self._open[request] = clock
             # removed from the list at once: of several new connections each closes another one
-            oldest = self._open.popitem(last=False) if len(self._open) > MOST else None
+            oldest = self._open.popitem(last=False) if len(self._open) > MAX_CONNECTIONS else None
         if oldest is not None:
             oldest[1].cancel()
             _hang_up(oldest[0])

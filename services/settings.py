@@ -286,16 +286,16 @@ class Settings(BaseSettings):
     _classes = field_validator("sensorthings_public")(environment.check_device_classes)
     _one_level = field_validator("sparkplug_host_id")(environment.check_topic_level)
     _long_enough = field_validator(*environment.LEAST_DAYS)(environment.check_kept_days)
-    _room_for_one = field_validator("principal_messages_a_minute", "principal_bytes_a_minute")(
+    _quotas = field_validator("principal_messages_a_minute", "principal_bytes_a_minute")(
         environment.check_quota
     )
     _page = field_validator("grafana_url")(environment.check_page)
     _mail = field_validator("smtp_url")(environment.check_mail_server)
     _authorities = field_validator("timestamp_urls")(environment.check_authorities)
-    _somewhere = field_validator("home", mode="before")(environment.check_folder)
+    _folder = field_validator("home", mode="before")(environment.check_folder)
 
     @model_validator(mode="after")
-    def _waits_for_somebody(self) -> "Settings":
+    def _has_witness(self) -> "Settings":
         if self.witness_away == "wait" and self.witness_policy is None:
             raise ValueError(
                 "TONNE_WITNESS_AWAY is wait, and TONNE_WITNESS_POLICY names no witness to wait "

@@ -137,10 +137,7 @@ class Place:
                     file.unlink(missing_ok=True)
 
     def _root(self) -> None:
-        """
-        Raise VaultError if the location itself is missing, to distinguish it from a missing
-        file.
-        """
+        """Raise VaultError if the location itself is missing, as opposed to a file in it."""
         if self._folder is not None and not self._folder.is_dir():
             raise VaultError(f"archive {self.url} does not exist; check that its disk is mounted")
 
@@ -240,7 +237,6 @@ def _write_whole(path: Path, data: bytes) -> None:
 
 
 def _force(folder: Path) -> None:
-    """Force a folder's entries to disk."""
     number = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(number)
@@ -251,7 +247,7 @@ def _force(folder: Path) -> None:
 FORMAT = "tonne-archive-1"
 MARKER = "tonne-archive.json"
 PARQUET, MANIFEST = ".parquet", ".json"
-_HASH_SHOWN = 16
+_HASH_LENGTH = 16
 
 
 class VaultError(ServerError):
@@ -301,7 +297,7 @@ def of(
 ) -> tuple[Part, bytes]:
     """Return an archive part named by the SHA-256 of its content, and its manifest's bytes."""
     sha256 = hashlib.sha256(data).hexdigest()
-    stem = f"{day.day}_{site}_{day.project or '-'}_{sha256[:_HASH_SHOWN]}"
+    stem = f"{day.day}_{site}_{day.project or '-'}_{sha256[:_HASH_LENGTH]}"
     path = f"{class_id}/{day.day:%Y/%m}/{stem}{PARQUET}"
     part = Part(day, class_id, site, path, len(data), sha256, "", leaves)
     manifest = canonical.encode(_manifest_of(archive, part))

@@ -56,7 +56,7 @@ CONTENT_TYPE = "application/cloudevents+json"
 _LOCK = 2291
 _BATCH = 20
 _AT_ONCE = 8
-_HELD_BACK_S = 60.0
+_PAUSE_S = 60.0
 _GONE, _TOO_MANY, _BROKEN = 410, 429, 500
 _PATIENCE = b"SET statement_timeout = '20s'"
 
@@ -81,7 +81,7 @@ class Sender(Background):
     `allowed` (sequence of networks): permitted besides public addresses.
     `waits_s`: pauses after failures; an event has one attempt more. [s]
     `deadline_s`: maximum time of one attempt. [s]
-    `ways`: servers for messages to people.
+    `message_servers`: servers for messages to people.
     """
 
     def __init__(
@@ -93,9 +93,9 @@ class Sender(Background):
         *,
         waits_s: Sequence[float] = WAITS_S,
         deadline_s: float = DEADLINE_S,
-        ways: Ways | None = None,
+        message_servers: MessageServers | None = None,
     ) -> None:
-        self._ways = ways or Ways()
+        self._message_servers = message_servers or MessageServers()
         self._url, self._log, self._allowed = url, log, allowed
         self._waits_s, self._deadline_s = waits_s, deadline_s
         super().__init__({"webhooks": self._run})
@@ -196,7 +196,7 @@ class Sender(Background):
                 continue
             step = event.type.rpartition(".")[2]
             message = alarm_message(event.data, step, language, page)
-            outcome = send(self._ways, hook.url, message, str(event.event))
+            outcome = send(self._message_servers, hook.url, message, str(event.event))
             if outcome.taken and outcome.status is not None:
                 store.took(conn, hook.id, event.sequence, outcome.status)
                 self._counter.labels("taken").inc()
@@ -228,7 +228,7 @@ class Sender(Background):
             again_s = max(pause_s, outcome.wait_s)
         store.failed(conn, hook.id, event.sequence, outcome.status, outcome.error, again_s)
         if outcome.status is None or outcome.status == _TOO_MANY or outcome.status >= _BROKEN:
-            pause_s = _HELD_BACK_S if again_s is None else min(again_s, _HELD_BACK_S)
+            pause_s = _PAUSE_S if again_s is None else min(again_s, _PAUSE_S)
             store.hold_back(conn, hook.id, max(pause_s, outcome.wait_s))
         if again_s is not None:
             return Sent(failed=1)
@@ -286,7 +286,7 @@ def _first(conn: Connection) -> bool:
 
 MAIL, APPRISE = "mailto:", "apprise:"
 # status of success, as in HTTP for all deliveries
-_TAKEN = 200
+_ACCEPTED = 200
 _TIMEOUT_S = 15.0
 _MAILBOX = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9.-]{1,200}")
 _TAG = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -294,7 +294,7 @@ _PORTS = {"smtp": 587, "smtps": 465}
 
 
 @dataclass(frozen=True, slots=True)
-class Ways:
+class MessageServers:
     """Servers for messages to people: SMTP with sender, and Apprise's configuration."""
 
     smtp_url: str | None = None
@@ -359,19 +359,18 @@ def alarm_message(event: Mapping[str, Any], step: str, language: str, page: str 
 
 @cache
 def _words(language: str) -> dict[str, str]:
-    """Return the texts of the console's pages."""
     folder = resources.files("services") / "api" / "console" / "words"
     file = folder / f"{language}.toml"
     chosen = file if file.is_file() else folder / "en.toml"
     return {**names(language), **tomllib.loads(chosen.read_text("utf-8"))}
 
 
-def send(ways: Ways, address: str, lines: Message, event: str) -> Outcome:
+def send(message_servers: MessageServers, address: str, lines: Message, event: str) -> Outcome:
     """Send a message and return the result; raises nothing."""
     try:
         if address.startswith(MAIL):
-            return _mail(ways, address.removeprefix(MAIL), lines, event)
-        return _apprise(ways, address.removeprefix(APPRISE), lines)
+            return _mail(message_servers, address.removeprefix(MAIL), lines, event)
+        return _apprise(message_servers, address.removeprefix(APPRISE), lines)
     except smtplib.SMTPRecipientsRefused as error:
         status, text = next(iter(error.recipients.values()))
         return Outcome(status, f"refused: {text!r}"[:500])
@@ -381,15 +380,15 @@ def send(ways: Ways, address: str, lines: Message, event: str) -> Outcome:
         return Outcome(None, f"{type(error).__name__}: {error}"[:500])
 
 
-def _mail(ways: Ways, to: str, lines: Message, event: str) -> Outcome:
-    if ways.smtp_url is None or ways.smtp_from is None:
+def _mail(message_servers: MessageServers, to: str, lines: Message, event: str) -> Outcome:
+    if message_servers.smtp_url is None or message_servers.smtp_from is None:
         raise InputError("no mail server is configured; set TONNE_SMTP_URL and TONNE_SMTP_FROM")
-    url = urlsplit(ways.smtp_url)
+    url = urlsplit(message_servers.smtp_url)
     mail = EmailMessage()
-    mail["From"], mail["To"], mail["Subject"] = ways.smtp_from, to, lines.title
+    mail["From"], mail["To"], mail["Subject"] = message_servers.smtp_from, to, lines.title
     mail["Date"] = formatdate(usegmt=True)
     # equal in each attempt, so that a repeated message counts as one
-    mail["Message-ID"] = f"<{event}@{ways.smtp_from.rpartition('@')[2].strip('>')}>"
+    mail["Message-ID"] = f"<{event}@{message_servers.smtp_from.rpartition('@')[2].strip('>')}>"
     mail["Auto-Submitted"] = "auto-generated"
     mail.set_content(lines.text)
     where = (url.hostname or "", url.port or _PORTS[url.scheme])
@@ -410,25 +409,27 @@ def _mail(ways: Ways, to: str, lines: Message, event: str) -> Outcome:
         if url.username:
             server.login(unquote(url.username), unquote(url.password or ""))
         server.send_message(mail)
-    return Outcome(_TAKEN)
+    return Outcome(_ACCEPTED)
 
 
-def _apprise(ways: Ways, tag: str, lines: Message) -> Outcome:
-    if ways.apprise_config is None:
+def _apprise(message_servers: MessageServers, tag: str, lines: Message) -> Outcome:
+    if message_servers.apprise_config is None:
         raise InputError("no Apprise configuration is set; set TONNE_APPRISE_CONFIG")
     try:
         import apprise  # noqa: PLC0415 - an extra
     except ModuleNotFoundError:
         raise InputError("Apprise is not installed; install tonne's extra `notify`") from None
     config = apprise.AppriseConfig()
-    if not config.add(str(ways.apprise_config)):
+    if not config.add(str(message_servers.apprise_config)):
         raise InputError(
-            f"{ways.apprise_config} cannot be read; check TONNE_APPRISE_CONFIG and the "
+            f"{message_servers.apprise_config} cannot be read; check TONNE_APPRISE_CONFIG and the "
             "file's permissions"
         )
     sender = apprise.Apprise()
     sender.add(config)
     done = sender.notify(body=lines.text, title=lines.title, tag=tag)
     if done is None:
-        raise InputError(f"{ways.apprise_config} has no address with the tag {tag!r}; add one")
-    return Outcome(_TAKEN) if done else Outcome(None, f"Apprise could not reach {tag!r}")
+        raise InputError(
+            f"{message_servers.apprise_config} has no address with the tag {tag!r}; add one"
+        )
+    return Outcome(_ACCEPTED) if done else Outcome(None, f"Apprise could not reach {tag!r}")

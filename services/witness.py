@@ -92,10 +92,7 @@ class Cosigner:
         return head.origin, head.size, lines
 
     def _note(self, request: Request, origin: str, error: WitnessRefusedError) -> None:
-        """
-        Store the known and the new head if both are signed by the log and contradict each
-        other.
-        """
+        """Store the known and the new head if both are signed and contradict each other."""
         seen = self.state.seen(origin)
         if seen is None:
             return

@@ -100,12 +100,12 @@ def read_modules(some: Sequence[str] = ()) -> None:
             if not found.name.endswith("__main__"):
                 importlib.import_module(found.name)
     if not some:
-        _read_files()
+        read_files()
     gc.collect()
     gc.freeze()  # a fork that looks for cycles would copy all of it
 
 
-def _read_files() -> None:
+def read_files() -> None:
     """Read the product's files that processes cache, and compile the console's pages."""
     for name in KEPT:
         module, _, read = name.rpartition(".")

@@ -24,7 +24,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.command_server import KEEP, Server, address, become, leave, listen
+from tests.command_server import KEEP, Server, address, become, leave, listen, read_files
 from tests.commands import ROOT, forwarding
 
 # what several of the processes would read in the middle of a test, seconds each
@@ -65,6 +65,8 @@ def _read_tests(words: Sequence[str]) -> None:
     for name in _READ_LATER:
         with suppress(ImportError):
             importlib.import_module(name)
+    with suppress(ImportError):  # of the console, where its extra is missing
+        read_files()
     gc.collect()
     gc.freeze()  # a fork that looks for cycles would copy all of it
 

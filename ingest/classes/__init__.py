@@ -27,14 +27,15 @@ from typing import Any, NamedTuple
 from ingest.errors import ProfileError
 
 MAX_FLAT_S = 604_800
-# Parts of the longest constant time; after each, registers may corroborate a constant gauge.  With
-# three, a lost reading or a coarse register may spoil one of them.
+# The longest plausible constant time is divided into this number of segments.  At the end of each,
+# the registers can corroborate a constant gauge.  With three, a lost reading or a coarse register
+# may invalidate one of them.
 FLAT_PARTS = 3
 _DAY_US = 86_400_000_000
 
 
 class UnitLevel(NamedTuple):
-    """Level of wrong units: share of the lowest plausible peak, and longest time below it."""
+    """Level of the unit test: share of the lowest plausible peak, and longest time below it."""
 
     share: float
     longest_us: int
@@ -42,7 +43,7 @@ class UnitLevel(NamedTuple):
 
 UNIT_LEVELS = (UnitLevel(1.0, 10 * _DAY_US), UnitLevel(1 / 6, 3 * _DAY_US))
 PAIRS = ("bound", "bound_of_rated")
-# two forms of one limit: the given one replaces the other
+# alternative forms of one limit: the form that is given replaces the other
 _EITHER = (
     ("bound", "bound_of_rated"),
     ("spike", "spike_of_rated"),
@@ -56,14 +57,15 @@ class Limits:
     Thresholds by test; None disables the test for the channel.
 
     `bound`, `bound_of_rated`: lowest and highest plausible value.
-    `spike`, `spike_of_rated`: height above both neighbours.
+    `spike`, `spike_of_rated`: height above both neighbouring values.
+    `rate_per_minute`: fastest plausible change per minute.
     `flat_s`: longest plausible time with a constant value. [s]
-    `flat_floor`, `flat_floor_of_rated`: values nearer to zero may be constant.
-    `night_of_rated`: power that counts as generation.
+    `flat_floor`, `flat_floor_of_rated`: values nearer to zero may be constant for longer.
+    `night_of_rated`: lowest power that counts as generation.
     `peak_of_rated`: lowest plausible peak within ten days.
-    `phases_share`: permitted difference between the sum of phases and the total.
+    `phases_share`: permitted difference between the sum of the phases and the total.
     `gap_s`: shortest time between readings that is a gap. [s]
-    `sleep_s`: longest silence over a night that is not a gap. [s]
+    `sleep_s`: longest outage over a night that is not a gap. [s]
     """
 
     bound: tuple[float, float] | None = None
@@ -82,11 +84,11 @@ class Limits:
 
     def changed(self, spec: Mapping[str, Any], where: str) -> Limits:
         """
-        Return these limits, with those of a file replacing them.
+        Return these limits with those of a file in their place.
 
-        `spec`: limits by name; None switches one off.
+        `spec`: limits by name; None disables a test.
         `where`: name used in errors.
-        Raises ProfileError, naming the place and what is wrong.
+        Raises ProfileError, naming the place and the error.
         """
         for name, value in spec.items():
             if problem := _problem(name, value):
@@ -108,7 +110,7 @@ NAMES = tuple(f.name for f in fields(Limits))
 
 
 def _problem(name: str, value: Any) -> str | None:
-    """Return the error of a limit; None without one."""
+    """Return the error of a limit's value; None if it is valid."""
     if name not in NAMES:
         return f"{name} is unknown; known: {', '.join(NAMES)}"
     if value is None:
@@ -134,7 +136,7 @@ def _number(value: Any) -> bool:
 
 
 NO_LIMITS = Limits()
-# energy source of a register that counts only by daylight
+# energy source of a register that advances only by daylight
 SUN = "sun"
 
 
@@ -166,10 +168,12 @@ class Channel:
     """
     Channel of a device class.
 
-    `limit`: `"rated_power"`, a number of base units per hour, or None if unknown.
-    `power`: gauge that replaces a missing register; `direction`: its sign that counts.
-    `power_up`: whether energy from that gauge is rounded up, as for a charger's use.
-    `made_from`: source of a register's energy, if given by the class.
+    `limit`: highest plausible rate: `"rated_power"`, a number of base units per hour, or None if
+    unknown.
+    `power`: gauge from which energy is estimated if the register is not reported; `direction`: sign
+    of its values that count.
+    `power_up`: whether energy from that gauge is rounded up, as for a charger's consumption.
+    `made_from`: energy source of a register, if the class states it.
     `limits`: limits of the quality tests.
     `phases`: gauges whose sum this one is.
     `wire`, `moduli`: unit and possible rollover values in tonne's own payload, if different from
@@ -196,7 +200,7 @@ class Channel:
 
 @dataclass(frozen=True, slots=True)
 class RatedPower:
-    """Lowest and highest rated power of devices of a class [W], and its source."""
+    """Lowest and highest rated power of devices of a class [W], and the source of these figures."""
 
     least_w: int
     most_w: int
@@ -214,9 +218,9 @@ class OwnUse:
 @dataclass(frozen=True, slots=True)
 class DeviceClass:
     """
-    Kind of device with its channels in column order; `limits` apply to its message times.
+    Kind of device with its channels in column order; `limits` apply to the times of its readings.
 
-    `rated_power`: usual rating of such devices; None if a rating sets no limit.
+    `rated_power`: usual range of the rated power; None if the class sets no limits.
     `own_use`: None if no source states it.
     """
 
@@ -233,7 +237,7 @@ class DeviceClass:
         return [c for c in self.channels.values() if c.kind == "register"]
 
     def made_from(self, quantity: str) -> str:
-        """Return the source of a quantity of this class; empty where the class names none."""
+        """Return the energy source of a quantity; empty if the class states none."""
         return next((c.made_from for c in self.registers if c.quantity == quantity), "")
 
     @property
@@ -294,7 +298,7 @@ def _check(class_id: str, channel: Channel, channels: dict[str, Channel]) -> Non
 
 @cache
 def load() -> dict[str, DeviceClass]:
-    """Return all class files of tonne, by id."""
+    """Return the device classes of tonne's class files, by id."""
     device_classes = {}
     for entry in sorted(resources.files(__name__).iterdir(), key=lambda e: e.name):
         if entry.name.endswith(".toml"):
@@ -351,11 +355,10 @@ _FACTORS: dict[tuple[str, str], tuple[int, int, float]] = {
 
 def factor(wire: str, base: str) -> tuple[int, int, float]:
     """
-    Return ratio and offset from a payload unit to a base unit.
+    Return the conversion from a payload unit to a base unit: `numerator`, `denominator`, `offset`.
 
+    base = wire * numerator / denominator + offset
     Raises ProfileError if no such conversion is known.
-
-    Returns `numerator`, `denominator`, `offset`: base = wire * numerator / denominator + offset
     """
     if wire == base:
         return (1, 1, 0.0)

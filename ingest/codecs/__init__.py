@@ -1,1 +1,1 @@
-"""Codecs: one folder per encoding, with its content types, its signs and its golden cases."""
+"""Codecs: one folder per encoding, with its content types, its first bytes and its golden cases."""

@@ -2,9 +2,9 @@
 Codec of Sparkplug B: protobuf messages of metrics, decoded with their birth certificate.
 
 A birth gives each metric a name, a datatype and usually an alias; data messages have aliases only.
-`ingest.sparkplug` finds the birth of a message; here both become readings, one per time. Null is
-missing and never 0; transient metrics are not stored.  The properties `Quality` and `engUnit` are
-used if present.
+`ingest.sparkplug` finds the birth of a message.  This module decodes both into readings, one per
+time.  Null is a missing value, never 0; transient metrics are not stored.  The properties `Quality`
+and `engUnit` are used if present.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Message:
 
     @property
     def used(self) -> Iterator[int | str]:
-        """Yield the keys of the metrics: the name if present, else the alias."""
+        """Return the keys of the metrics: the name if present, else the alias."""
         return (m.name if m.HasField("name") else m.alias for m in self.metrics)
 
     def whole(self, name: str) -> int | None:
@@ -126,7 +126,7 @@ def read(message: Message, birth: Birth, payload: bytes | None = None) -> Read:
     """
     Return the readings of a message, one per time.
 
-    `birth`: its birth certificate; its own, if it is a birth.
+    `birth`: birth certificate that is valid for the message; if the message is a birth, its own.
     `payload`: the message's bytes, whose layout is stored with the birth.
     """
     drafts: dict[int, _Draft] = {}

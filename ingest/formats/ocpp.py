@@ -3,8 +3,8 @@ OCPP meter values to readings: the common part of versions 1.6 and 2.0.1.
 
 A sample without a measurand is the import register in Wh; one without a location is at the outlet.
 Of several samples of a measurand at one time, the clock-aligned one is used.  A channel's name is
-the measurand, followed by `/phase` and `@location` if it is not the whole outlet.  The state of
-charge has no location.
+the measurand, followed by `/phase` and `@location` unless it is the sum of the phases at the
+outlet.  The state of charge has no location.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _T = TypeVar("_T", bound=msgspec.Struct)
 
 def utf8(payload: bytes, codec: str) -> bytes:
     """
-    Return the payload, after a check that all of it is UTF-8.
+    Return the payload unchanged, if all of it is UTF-8.
 
-    Raises PayloadError with reason `invalid_utf8` and the place.
+    Raises PayloadError with reason `invalid_utf8` and the position.
     """
     if not payload.isascii():
         try:
@@ -65,7 +65,7 @@ MEASURAND = "Energy.Active.Import.Register"
 _OUTLET = "Outlet"
 _UNITS = {"Percent": "%", "Celsius": "Cel", "Celcius": "Cel", "Fahrenheit": "degF"}
 _PREFERRED = ("Sample.Clock", "Sample.Periodic", "Transaction.End", "Transaction.Begin")
-# register in the call of a transaction itself, in whole Wh; samples have precedence
+# context of the register in a transaction call itself, in whole Wh; samples have precedence
 EDGE = "transaction"
 _THOUSANDS = {"kWh": 1_000, "kW": 1_000}
 
@@ -103,7 +103,7 @@ class Sample(msgspec.Struct, gc=False, frozen=True):
         return "Wh" if (self.measurand or MEASURAND).startswith("Energy.Active.") else None
 
     def same_amount(self, other: Sample) -> bool:
-        """Return whether both are the same amount, possibly one in Wh and one in kWh."""
+        """Return whether both samples state the same amount, possibly one in Wh and one in kWh."""
         mine, others = (s.value * _THOUSANDS.get(s.wire_unit or "", 1) for s in (self, other))
         units = {(s.wire_unit or "").removeprefix("k") for s in (self, other)}
         return len(units) == 1 and math.isclose(mine, others, rel_tol=1e-12)
@@ -128,12 +128,12 @@ class Signed(msgspec.Struct, gc=False, frozen=True):
     public_key: str = ""
 
     def note(self, timestamp: str) -> tuple[str, str]:
-        """Return the data stored with a reading in addition to its values."""
+        """Return the reason and text by which the signed value is stored with its reading."""
         fields = msgspec.structs.asdict(self) | {"ts": timestamp}
         return SIGNED_VALUE, msgspec.json.encode(fields).decode()
 
 
-# a time in the charger's form, and its samples
+# a time as the charger wrote it, and its samples
 Moment = tuple[str, "Iterable[Sample | Signed | PayloadError]"]
 
 
@@ -223,7 +223,7 @@ def readings(values: Iterable[Moment], message: str | None) -> Sequence[Stated]:
 def _stated(
     us: int, chosen: dict[str, list[Sample]], refused: list[tuple[str, str]], message: str | None
 ) -> Stated:
-    """Return the reading of a time, without channels that have two equally preferred values."""
+    """Return the reading of a time, without channels that have two different preferred samples."""
     agreed = {}
     for name, samples in chosen.items():
         if all(sample.same_amount(samples[0]) for sample in samples):
@@ -241,7 +241,7 @@ def _stated(
 
 
 def _choose(chosen: dict[str, list[Sample]], sample: Sample) -> None:
-    """Keep all samples of the preferred kind."""
+    """Add a sample if it has the best rank of its channel so far, and drop those of lower rank."""
     before = chosen.setdefault(sample.channel, [])
     if before and sample.rank < before[0].rank:
         before.clear()
@@ -251,7 +251,7 @@ def _choose(chosen: dict[str, list[Sample]], sample: Sample) -> None:
 
 def finite(value: float, channel: str, codec: str) -> float:
     """
-    Return the value.
+    Return a finite value unchanged.
 
     Raises PayloadError: `not_finite`.
     """

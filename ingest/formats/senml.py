@@ -1,12 +1,12 @@
 """
 SenML packs to readings: RFC 8428, in any encoding.
 
-Base fields apply from their record on.  A time below 2**28 s is relative to the receipt, an absent
-time is the receipt.  A name with two units at one time becomes `name` and `name#unit`.  `s` is the
-sum over time, in unit times seconds: a register.  It has the record's name if the record has no
-value, else `name#sum`.
+Base fields apply from their record on.  A time below 2**28 s is relative to the time of receipt; a
+record without a time has that of the receipt.  A name with two units at one time becomes `name` and
+`name#unit`.  `s` is the sum over time, in unit times seconds: a register.  It has the record's name
+if the record has no value, else `name#sum`.
 
-A device's JSON packs differ only in numbers.  Once one has occurred a few times, a decoder is
+A device's JSON packs differ only in numbers.  Once a pack has occurred a few times, a decoder is
 created that accepts exactly its names and units; other packs are decoded normally, with the same
 result.
 """
@@ -140,7 +140,6 @@ def resolve(records: Sequence[Record], received_us: int) -> list[Stated]:
 
 
 def _base(pack: _Pack, record: Record, i: int) -> None:
-    """Take over base fields."""
     if record.bn is not None:
         pack.name = record.bn
     if record.bu is not None:
@@ -249,7 +248,7 @@ _BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def read(payload: bytes) -> Row | None:
-    """Return the reading of a simple pack; None where the full reader is needed."""
+    """Return the reading of a pack with a known layout; None where the full reader is needed."""
     at = payload.find(_TIME, 0, _WITHIN)
     sender = payload[:at] if at >= _NAMED else _first_name(payload, at)
     known = _learned.get(sender)
@@ -302,7 +301,7 @@ def row(
     units: Sequence[str | None],
 ) -> Row | None:
     """
-    Return the only reading of a pack of numbers at its base time; None if it has more.
+    Return the only reading of a pack; None if the pack has a relative time or repeated names.
 
     Parameters
     ----------
@@ -361,7 +360,8 @@ def _numbers(records: int) -> Callable[[Any], Sequence[float]]:
     """
     Return a function that extracts the numbers of a pack, record by record.
 
-    It is generated without a loop, which is four times as fast, as each record has its own type.
+    It is generated without a loop and is therefore four times as fast; each record has its own
+    type.
     """
     places = "".join(f"pack[{i}].v," for i in range(records))
     numbers: Callable[[Any], Sequence[float]] = eval(f"lambda pack: ({places})")  # noqa: S307 (whole numbers alone stand in it)

@@ -2,7 +2,7 @@
 Sparkplug B independent of its bytes: metrics declared by a birth, and their numbers.
 
 The encoding has no signed field.  An Int8, Int16 or Int32 is sent in an unsigned field as two's
-complement, extended to 8, 16, 32 or 64 bits; a value outside its datatype is refused.
+complement, extended to 8, 16, 32 or 64 bits; a value outside its datatype is rejected.
 
 An edge node repeats its metrics: only times, sequence number and values change, usually with equal
 width.  A form is the layout of a payload that the protobuf runtime has decoded: if all other bytes
@@ -62,7 +62,7 @@ class Birth:
             self.by_alias.update((tag.alias, tag) for tag in self.tags if tag.alias is not None)
 
     def called(self, names: tuple[str, ...], units: tuple[str | None, ...]) -> Names:
-        """Return the names of a message's numbers, as one shared object for equal names."""
+        """Return `Names` for names and units; equal ones are one shared object."""
         result = self.sets.get((names, units))
         if result is None:
             result = Names("", names, units)
@@ -103,9 +103,9 @@ def name_of(datatype: int) -> str:
 
 def number(datatype: int, field: str, value: float) -> float:
     """
-    Return a metric's value.
+    Return the number of a metric.
 
-    `datatype`: declared by the birth.
+    `datatype`: datatype declared by the birth.
     `field`: the field of the metric's `value` that is set.
     Raises PayloadError: `datatype_mismatch` or `not_finite`.
     """
@@ -124,7 +124,7 @@ def whole(datatype: int, value: int) -> int:
     """
     Return the signed integer in an unsigned field.
 
-    Raises PayloadError: `datatype_mismatch` if the datatype has no such number.
+    Raises PayloadError: `datatype_mismatch` if the value is outside the datatype.
     """
     bits = _BITS[datatype]
     if datatype >= UINT8:
@@ -150,7 +150,7 @@ _METRIC_TIME, _INT, _LONG, _FLOAT, _DOUBLE, _BOOL = 3, 10, 11, 12, 13, 14
 _VALUES = {_INT: "s", _LONG: "s", _FLOAT: "f", _DOUBLE: "d", _BOOL: "B"}
 _FORMATS = "sfdB"
 _SENT, _MEASURED, _NUMBER = "sent", "measured", "seq"
-# epoch milliseconds from 2004 to 2109 are six bytes of seven bits
+# a varint of epoch milliseconds from 2004 to 2109 has six bytes, each with seven bits of the number
 _TIME_BYTES, _MORE, _ALL = 6, 0x8080808080, 0x808080808080
 _whole_of = int.from_bytes
 
@@ -164,7 +164,7 @@ class Seen(msgspec.Struct, gc=False):
 
 
 class Span(NamedTuple):
-    """A variable part of a payload: its kind, or its format in `struct`."""
+    """A variable part of a payload: its role or struct format, and its position."""
 
     role: str
     begin: int
@@ -356,7 +356,7 @@ def fields(payload: bytes, at: int, end: int) -> Iterator[Field | None]:
 
 
 def _read_varint(payload: bytes, at: int, end: int) -> tuple[int, int]:
-    """Return an integer and its end; an end beyond the data if it is truncated."""
+    """Return an integer and the position after it; beyond the data if the integer is truncated."""
     value = shift = 0
     for k in range(at, min(at + 10, end)):
         value |= (payload[k] & 0x7F) << shift
@@ -367,7 +367,7 @@ def _read_varint(payload: bytes, at: int, end: int) -> tuple[int, int]:
 
 
 def _time(x: int) -> int:
-    """Return the integer in six bytes of seven bits, combined in pairs first."""
+    """Return the number of a six-byte varint, whose bytes have seven bits of it each."""
     x = x & 0x007F007F007F | (x & 0x7F007F007F00) >> 1
     return x & 0x3FFF | (x & 0x3FFF0000) >> 2 | x >> 32 << 28
 
@@ -383,7 +383,7 @@ def _varint(packed: bytes) -> int | None:
 
 
 def _getter(wanted: Sequence[int]) -> Any:
-    """Return a getter of parts of a tuple, as a tuple of any length."""
+    """Return a function that selects these positions of a tuple, always as a tuple."""
     if len(wanted) > 1:
         return itemgetter(*wanted)
     return (lambda parts: (parts[wanted[0]],)) if wanted else (lambda _parts: ())

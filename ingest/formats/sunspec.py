@@ -61,7 +61,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """Points of a family of models with the same layout."""
+    """Points of a model; models with the same layout share it."""
 
     length: int
     points: tuple[Point, ...]
@@ -174,7 +174,7 @@ def _points(
 
 
 def _scaled(raw: float, scale: int) -> float:
-    """Return a scaled value; dividing by a power of ten rounds once, multiplying by 0.1 twice."""
+    """Return raw * 10**scale; dividing by a power of ten rounds once, multiplying by 0.1 twice."""
     return float(raw * 10**scale) if scale >= 0 else raw / 10**-scale
 
 

@@ -3,10 +3,10 @@ MQTT topics of tonne/v1 and of a fleet's own templates: principal and device of 
 
 `tonne/v1/<principal>/telemetry` is for a device's own readings,
 `tonne/v1/<principal>/<device>/telemetry` for those of a device behind a gateway.  The topics of
-Sparkplug are mapped to these, and a fleet's own topics by the templates in the registry.  Others
-are refused with a reason.
+Sparkplug are mapped to these, and a fleet's own topics by the templates in the registry.  Other
+topics are rejected with a reason.
 
-`plants/{site}/inv/{device}/data` subscribes to `plants/+/inv/+/data`; the values of names are
+`plants/{site}/inv/{device}/data` subscribes to `plants/+/inv/+/data`; the names in a topic are
 compared with the registry.  `+` is a level with any content.
 """
 
@@ -43,7 +43,7 @@ class Template:
         return "/".join(ANY if _is_open(level) else level for level in self.levels)
 
     def match(self, topic: str) -> dict[str, str] | None:
-        """Return the names in a topic of this template; None for another topic."""
+        """Return the values of the template's names in a topic; None for another topic."""
         words = topic.split("/")
         if len(words) != len(self.levels):
             return None
@@ -118,7 +118,7 @@ __all__ = [
     "subscriptions",
 ]
 
-# births and wills state the present and are not stored: QoS 0
+# births and wills state the current status and are not stored: QoS 0
 STATUS = status_topic("+")
 SUBSCRIPTIONS = (*MOST_SUBSCRIPTIONS, STATUS, *sparkplug.SUBSCRIPTIONS)
 ELSEWHERE = -1
@@ -183,7 +183,7 @@ class Router:
         return index
 
     def _resolve_named(self, names: dict[str, str]) -> int:
-        """Return the device by the place-holders of a template, compared with its row."""
+        """Return the device that a template's values name; they must match its registry entry."""
         device_id = names["device"]
         index = self._index(device_id)
         device = self.fleet.devices[index]

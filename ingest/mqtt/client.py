@@ -25,7 +25,7 @@ class Inbox:
     Columns of messages of one connection epoch.
 
     A PUBACK is only valid on the connection that delivered the message, so an inbox can be
-    acknowledged only during its epoch. `size` is the payloads' bytes.
+    acknowledged only during its epoch.  `size`: bytes of all payloads.
     """
 
     epoch: int
@@ -68,7 +68,7 @@ class Inbox:
         return taken
 
     def part(self, rows: list[int]) -> Inbox:
-        """Remove single messages and return them as an inbox."""
+        """Remove the messages of these rows and return them as an inbox."""
         columns = (self.topics, self.payloads, self.content_types, self.mids, self.repeated)
         taken = Inbox(self.epoch, *([column[i] for i in rows] for column in columns))  # type: ignore[arg-type]
         taken.received_us = self.received_us
@@ -107,7 +107,11 @@ class BufferedClient(Client):
         self._buffer.clear()
 
     def loop_read(self, max_packets: int = 1) -> MQTTErrorCode:
-        """Read the available bytes once, and process each complete packet."""
+        """
+        Read the available bytes once, and process each complete packet.
+
+        Returns: paho's result code.
+        """
         del max_packets
         if self._sock is None:
             return MQTTErrorCode.MQTT_ERR_NO_CONN
@@ -125,7 +129,7 @@ class BufferedClient(Client):
         return rc if rc == MQTTErrorCode.MQTT_ERR_SUCCESS else self._loop_rc_handle(rc)
 
     def _frames(self) -> MQTTErrorCode:
-        """Handle the whole packets in the buffer, and keep the rest."""
+        """Process the complete packets in the buffer, and keep the rest."""
         data = bytes(self._buffer)
         at, end = 0, len(data)
         while end - at >= 2:  # noqa: PLR2004 (a command and one length byte)
@@ -185,7 +189,6 @@ class BufferedClient(Client):
         return known
 
     def _other(self, command: int, body: bytes) -> MQTTErrorCode:
-        """Pass a packet to paho as if it had read it."""
         self._in_packet = {
             "command": command,
             "have_remaining": 1,
@@ -207,8 +210,8 @@ class BufferedClient(Client):
         Closing with unread data would reset the connection, and the broker would lose
         acknowledgements in transit.
 
-        Returns: whether the broker closed it, and so has read every acknowledgement; otherwise it
-        may deliver acknowledged messages again.
+        Returns: whether the broker closed the connection and so has read every acknowledgement;
+        otherwise it may deliver acknowledged messages again.
         """
         sock: Any = self._sock  # paho's type has no settimeout
         if sock is None:

@@ -1,12 +1,13 @@
 """
-Persistent MQTT 5 session that acknowledges a message only when `acknowledge` is called.
+Persistent MQTT 5 session that acknowledges a message only when `ack` is called.
 
 With a stable client id and no clean start the broker keeps messages while disconnected.  The
 receive maximum limits unacknowledged messages.  The caller runs the loop: `step` waits for the
 network once.
 
-Each topic filter has its own SUBSCRIBE packet, as a broker (RabbitMQ) may close the connection at
-the first refused one without answering the others; the next connection omits it.
+Each topic filter has its own SUBSCRIBE packet: a broker (RabbitMQ) may close the connection at the
+first filter that it refuses, without an answer for the others.  The next connection omits that
+filter.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ WAITING_BYTES = 33_554_432
 _TAKEN_OVER = 142
 # time until a refused topic is requested again; increases if the request ends the connection
 AGAIN_S, _LONGEST_AGAIN_S = 60.0, 3600.0
-# a connection that ends within this time after a refusal ended because of it
+# a connection that ends within this time after a refused topic filter ended because of it
 _BECAUSE_S = 5.0
 # a broker that saves its state may not respond for many seconds
 _GOODBYE_S = 30.0
@@ -44,9 +45,9 @@ _GOODBYE_S = 30.0
 
 class HostState:
     """
-    Status of a Sparkplug host application: online, with offline as its will.
+    Status of a Sparkplug host application: an online message, and an offline message as its will.
 
-    Both have the time of the connection, by which edge nodes recognise an outdated will.
+    Both state the time of the connection, by which edge nodes recognise an outdated will.
     """
 
     def __init__(self, host_id: str) -> None:
@@ -64,14 +65,14 @@ class HostState:
 
 class Session:
     """
-    Messages of subscriptions, each acknowledged once durable.
+    Messages of subscriptions, each acknowledged after it is stored.
 
     `url`: `mqtt://[user:password@]host[:port]`, or `mqtts://`.
     `client_id`: stable, and unique at the broker: it names the persistent session.
     `topics`: topic filters, QoS 1; those of births and wills QoS 0.
     `receive_maximum`: maximum number of unacknowledged messages.
-    `state`: called with each connection.
-    `tls`: trusted authorities and own identity, for `mqtts://`; else the system's authorities.
+    `state`: status of a Sparkplug host, published at each connection.
+    `tls`: trusted authorities and own certificate, for `mqtts://`; else the system's authorities.
     `refused`: topic filters that the broker refused, with its reason.
     """
 
@@ -124,8 +125,8 @@ class Session:
         """
         Open a connection and resume the session.
 
-        `connected` is True once it is open, `subscribed` once the broker has answered every topic
-        filter; from then on it queues messages of the granted ones.
+        `connected` is True once the connection is open, `subscribed` once the broker has answered
+        every topic filter; from then on the broker queues messages of the granted filters.
 
         Raises ServerError when the broker cannot be reached.
         """
@@ -148,7 +149,7 @@ class Session:
             ) from error
 
     def _seal(self) -> None:
-        """Move messages of the last connection aside: they can be stored, but not acknowledged."""
+        """Keep messages of the last connection separately: they can be stored, not acknowledged."""
         if len(self._inbox):
             self._sealed.append(self._inbox)
         self._inbox = Inbox(self._inbox.epoch + 1)
@@ -248,13 +249,12 @@ class Session:
 
     @property
     def waiting(self) -> int:
-        """Return the number of messages received and not taken."""
+        """Return the number of messages received and not yet taken."""
         return len(self._inbox) + sum(len(sealed) for sealed in self._sealed)
 
     def step(self, timeout_s: float, wake_fd: int, *, read: bool = True) -> bool:
         """
-        Wait once for the network or for `wake_fd`, then read and write; return False without a
-        connection.
+        Wait once for the network or for `wake_fd`, then read and write.
 
         `wake_fd`: file descriptor that ends the wait once it is readable.
         `read`: whether to read, or only to write; with too many bytes waiting nothing is read.
@@ -314,9 +314,9 @@ class Session:
 
     def ack(self, inbox: Inbox) -> int:
         """
-        Acknowledge durable messages on the connection that delivered them; return their number.
+        Acknowledge stored messages on the connection that delivered them; return their number.
 
-        Returns: 0 after a reconnect, when the broker delivers them again.
+        Returns: 0 after a reconnection; the broker then delivers the messages again.
         """
         if inbox.epoch != self.epoch or not self.connected or not len(inbox):
             return 0

@@ -4,8 +4,9 @@ The pure pipeline: messages to accepted readings (`ingest.pipeline.admit`), read
 Decoders are not imported here, as auditors who only meter readings do not need them.
 
 `meter` continues from stored marks: of the last batch, of an earlier interval, or without any; the
-rows are equal in each case. `tonne rebuild --check` compares them in a live database.  If rows
-before the start would change, it returns the device for metering from an earlier time.
+rows are equal in each case.  `tonne rebuild --check` compares them in a live database.  If rows
+before the stored marks would change, it names the device, which is then metered again from an
+earlier time.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ __all__ = [
 
 
 class Power(NamedTuple):
-    """Power readings, sorted by device and time, without absent ones. [W]"""
+    """Power readings, sorted by device and time; readings without power are omitted. [W]"""
 
     device: Int32
     time_us: Int64
@@ -73,7 +74,7 @@ def power_steps(
     """
     Return energy steps between successive power readings, from the stored last one if any.
 
-    The steps of a device without a `bound` are unknown.
+    The steps of a device without a limit (`bound`) are unknown.
     """
     head = np.ones(len(rows.device), dtype=np.bool_)
     head[1:] = rows.device[1:] != rows.device[:-1]
@@ -123,8 +124,7 @@ class Metered:
     `rows`: sorted by device, quantity and start; none of a device in `rewrites`.
     `rewrites`: fleet index to the time from which its rows change. [us]
     `events`: register events: reset, rollover, glitch, jitter, ...
-    `spread`: fleet index to the start of the standstill over which a catch-up was distributed.
-    [us]
+    `spread`: fleet index to the start of the standstill over which a catch-up was distributed. [us]
     """
 
     rows: IntervalRows
@@ -136,7 +136,7 @@ class Metered:
     newest: list[tuple[Int32, Int64]] = field(default_factory=list)
 
     def apply(self, state: MeterState) -> None:
-        """Store the state after the batch, once rows are committed; drop devices in `rewrites`."""
+        """Store the state after the batch, once rows are committed; unload those in `rewrites`."""
         for device, time_us in self.newest:
             np.maximum.at(state.last_us, device, time_us)
         for quantity, ends in self.ends:
@@ -161,9 +161,9 @@ def meter(bounds: Bounds, state: MeterState, frames: Sequence[Frame]) -> Metered
     """
     Return the interval rows that readings create or change.
 
-    `state`: state at the start; readings of a register that are not later are ignored.
+    `state`: state at the start; readings of a register up to its stored time are ignored.
     `frames`: one frame per class; times unique per device.
-    Raises ValueError if a class comes twice.
+    Raises ValueError if a class occurs twice.
     """
     if len({frame.class_id for frame in frames}) < len(frames):
         raise ValueError(
@@ -215,7 +215,7 @@ def _capped(bounds: Bounds, rows: IntervalRows) -> IntervalRows:
     """
     Return rows limited to the device's maximum per interval.
 
-    The excess of a catch-up becomes unknown.
+    The time of a limited interval becomes unknown.
     """
     for quantity in np.flatnonzero(np.bincount(rows.quantity)).tolist():
         maximum = bounds.interval_maximum(quantity)[rows.device]
@@ -237,10 +237,10 @@ def _order(frame: Frame) -> NDArray[np.intp] | slice:
 
 
 def _unread(device: Int32, time_us: Int64, value: Int64, register: Register) -> Rows:
-    """Return the readings of a register later than its mark; without a copy if all are."""
+    """Return the readings of a register after its stored time; without a copy if all are later."""
     valid = value != NULL
     first = heads(device)
-    # times ascend: if a device's first reading is later, all are
+    # times ascend: if a device's first reading is after the stored time, all are
     if not (time_us[first] > register.seen_us(device[first])).all():
         valid &= time_us > register.seen_us(device)
     if valid.all():
@@ -257,8 +257,9 @@ def _joined(parts: Sequence[Steps] | Sequence[Marks]) -> Sequence[Any]:
 
 def _newly_metered(state: MeterState, register: Register, device: Int32) -> dict[int, int]:
     """
-    Return known devices with a first register reading, whose estimates from power must be
-    removed.
+    Return known devices that report a register for the first time.
+
+    Their rows are metered again from the start, to remove estimates from power.
     """
     first = device[~register.known[device] & (state.last_us[device] > NEVER)]
     return dict.fromkeys(first.tolist(), FROM_START)
@@ -289,7 +290,7 @@ def _from_power(
 
 
 def _add_open(state: MeterState, rows: IntervalRows) -> IntervalRows:
-    """Return rows combined with those of earlier batches in still open intervals."""
+    """Return rows combined with the rows of earlier batches in intervals that have not ended."""
     for quantity in np.flatnonzero(np.bincount(rows.quantity)).tolist():
         register = state.registers[quantity]
         of = np.flatnonzero(rows.quantity == quantity)
@@ -305,7 +306,7 @@ def _add_open(state: MeterState, rows: IntervalRows) -> IntervalRows:
 
 
 def _keep_mark(rows: IntervalRows, bare: NDArray[np.intp], register: Register) -> None:
-    """Keep the earlier mark of an open interval without further readings."""
+    """Keep the earlier mark in open intervals without a further reading of the register."""
     device = rows.device[bare]
     rows.register[bare] = register.value[device]
     rows.read_us[bare] = register.read_us[device]

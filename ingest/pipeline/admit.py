@@ -1,8 +1,8 @@
 """
 Acceptance of decoded readings: those that may be stored, and rejections with reasons.
 
-An impossible time rejects the reading.  A gauge outside its range is omitted and flagged, as the
-register in the same reading may be valid.
+An impossible time rejects the reading.  A gauge outside its range is omitted and flagged; the
+register of the same reading may still be valid.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from ingest.quality import gauges
 from ingest.reading import Given
 
 LIFETIME_HOURS = 87_600
-# a multiple of the device's maximum that indicates a wrong unit, of the value or of its rating
+# a multiple of the device's maximum that indicates a wrong unit of the value or of the rated power
 _MANY = 10
 
 
 @dataclass(slots=True)
 class Admitted:
-    """Frames to store, refusals, ignored channels, and the content and codec of each message."""
+    """Frames to store, rejections, ignored channels, and the readings and codec of each message."""
 
     frames: list[Frame]
     rejected: list[Rejected]
@@ -57,9 +57,9 @@ def admit(
         Topic to fleet index; raises PayloadError.
     topics, payloads, content_types : sequences, n
     received_us : int
-        Time of receipt; times more than 5 minutes later are refused. [us UTC]
+        Time of receipt; times more than 5 minutes later are rejected. [us UTC]
     values : sequence of Given
-        Decoded content of Sparkplug messages among them.
+        Decoded content of the Sparkplug messages among them.
     unread : sequence of Rejected
         Messages already rejected.
     """
@@ -130,8 +130,9 @@ def _judge_register(
     fleet: Fleet, frame: Frame, channel: Channel, out: Decoded, received_us: int
 ) -> Frame:
     """
-    Return the frame without registers beyond the device's possible lifetime total (wrong
-    unit).
+    Return the frame without register values above the device's possible lifetime total.
+
+    Such a value has a wrong unit.
     """
     values = frame.columns[channel.name]
     rated = fleet.rated_w[frame.device]
@@ -151,7 +152,7 @@ def _judge_register(
 
 
 def _drop_empty(frame: Frame) -> Frame:
-    """Return the frame without rows whose every channel was refused."""
+    """Return the frame without rows of which no channel was accepted."""
     rows = np.array(sorted(frame.flags), dtype=np.intp)
     empty = np.ones(len(rows), dtype=np.bool_)
     for values in frame.columns.values():

@@ -47,7 +47,7 @@ class Series:
     """
     Values sorted by device and time.
 
-    `limits` is the version of the limits, `head` the first row of each device.
+    `limits`: version of the limits at each reading.  `head`: first row of each device.
     """
 
     device: Int32
@@ -85,7 +85,7 @@ class Series:
         -------
         whole : Series
         new : bool array
-            Mask of this series' rows.
+            Mask of the rows of the original series.
         """
         more = len(earlier)
         group = np.zeros(len(self), dtype=np.intp)
@@ -161,7 +161,7 @@ class Flags:
         return Flags(self.device[rows], self.time_us[rows], self.channel[rows], self.test[rows])
 
     def distinct(self) -> Flags:
-        """Sort flags and remove duplicates, as two levels of a test may give the same flag."""
+        """Return the flags sorted, without duplicates; two levels of a test may give the same."""
         order = np.lexsort((self.test, self.channel, self.time_us, self.device))
         rows = np.stack(
             [self.device[order], self.time_us[order], self.channel[order], self.test[order]]
@@ -171,11 +171,11 @@ class Flags:
         return self.take(order[new])
 
 
-# Power below which a constant value is ignored: within the four hours between comparisons with
-# registers (FLAT_PARTS), it does not advance a register of whole kilowatt-hours.
+# Power below which a constant value is ignored: in the four hours between two comparisons with
+# registers (FLAT_PARTS), such a power does not advance a register of whole kilowatt-hours.
 FLAT_LEAST_W = 250.0
-# A constant register is frozen only if its device certainly operates: above this share of the rated
-# power, and above a power that advances a register of whole kilowatt-hours within its longest
+# A constant register is at fault only if its device certainly operates: above this share of the
+# rated power, and above a power that advances a register of whole kilowatt-hours within its longest
 # usual constant time.
 AT_WORK = 0.05
 AT_WORK_LEAST_W = 500.0
@@ -219,7 +219,7 @@ class Checks:
     ----------
     fleet : Fleet
     before : Checks, optional
-        Object of an earlier version.
+        Limits of an earlier version of the fleet.
     same : pair of int32 arrays, optional
         Unchanged devices, by index in this and the earlier fleet, whose limits are reused.
     """
@@ -278,7 +278,7 @@ class Checks:
         self.device: Int64 = np.repeat(np.arange(len(devices)), self._count)
 
     def version(self, device: np.ndarray, time_us: Int64) -> Int64:
-        """Return the version of limits for each reading."""
+        """Return the number of the limits' version that applies to each reading."""
         if self._maximum <= 1:
             return each(self._first, device)
         first, count = self._first[device], self._count[device]
@@ -300,7 +300,7 @@ class Checks:
         return self._of_profiles(range(len(self.fleet)))
 
     def _of_profiles(self, index: Sequence[int]) -> dict[tuple[str, str], Int64]:
-        """Return the indices of devices by class and profile."""
+        """Return the row indices of devices' versions, by class and profile."""
         result: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
         devices = self.fleet.devices
         for i in index:
@@ -334,7 +334,6 @@ class Checks:
                     self._fill(table, np.array([version]), limits)
 
     def _own(self, index: int, channel: str) -> Iterator[tuple[int, Limits]]:
-        """Yield the index and limits of each of a device's own versions."""
         device = self.fleet.devices[index]
         base = profile_limits(device.class_id, device.profile, channel)
         changes = sorted((c for c in device.quality if c.channel == channel), key=_from)
@@ -389,13 +388,13 @@ def _thresholds(table: Float64) -> Thresholds | None:
 
 
 def _runs(first: Int64, count: Int64) -> Int64:
-    """Return concatenated runs of integers, `count` from `first` on each."""
+    """Return runs of consecutive integers, joined: `count` numbers from `first` on, for each."""
     begins = np.cumsum(count) - count
     return np.repeat(first - begins, count) + np.arange(int(count.sum()))
 
 
 def profile_limits(class_id: str, profile_id: str, channel: str) -> Limits:
-    """Return the limits of a channel (or `time`): of the class, replaced by the profile's."""
+    """Return the limits of a channel (or `time`): the profile's, else those of the class."""
     device_class, profile = classes.load()[class_id], profiles.load()[class_id, profile_id]
     where = f"profile {profile_id}"
     if channel == TIME:

@@ -1,8 +1,9 @@
 """
-Cached state of each device: metering's reference values, and last readings for quality tests.
+Cached state of each device for the quality tests, and of its registers for metering.
 
-It can be rebuilt from stored readings (`services/store/timeseries/quality_lookback`); with it a
-batch in order needs no query.  Arrays by fleet index.
+The state consists of the last readings, current runs and register values, in arrays by fleet
+index.  With it, a batch in time order needs no database query.  It can be rebuilt from stored
+readings (`services/store/timeseries/quality_lookback`).
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ from ingest.pipeline.quality_limits import TIME, Checks
 _HOUR_US = 3_600_000_000
 NEAR_US = _HOUR_US  # maximum time between neighbours
 FLAT_GAP_US = 6 * _HOUR_US
-# a longer rest restarts the observation: a register may be constant while its device rests
+# after a longer standstill the test begins again: the register of a device at rest is constant
 REST_US = 2 * _HOUR_US
 UNIT_GAP_US = 24 * _HOUR_US
 
 
 class RunKey(NamedTuple):
-    """A monitored run: its channel and purpose (`flat`, or a level of the peaks)."""
+    """A monitored run of readings: its channel and its test (`flat`, or a level of the peaks)."""
 
     class_id: str
     channel: str
@@ -50,8 +51,8 @@ class Standing:
     """
     Current run of constant values by fleet index: value, last reading, begin.
 
-    If registers can corroborate the gauge, it includes the first reading of the run in the current
-    time segment: its time, and the energy that they had counted. [Wh]
+    `part_us`, `part_wh`: if registers can corroborate the gauge, the first reading of the run in
+    the current time segment, and the energy that the registers had counted by then. [us UTC, Wh]
     """
 
     value: Float64
@@ -65,7 +66,7 @@ class Watch(NamedTuple):
     """
     A monitored run of a channel: key, longest gap within it, and longest relevant time.
 
-    `registers` are those that can corroborate it.
+    `registers` can corroborate the gauge.
     """
 
     key: RunKey
@@ -75,7 +76,7 @@ class Watch(NamedTuple):
 
     @property
     def reach_us(self) -> int:
-        """Return how far back a reading may change the result of a run. [us]"""
+        """Return the longest time over which a reading can affect the result of a run. [us]"""
         part_us = self.longest_us // FLAT_PARTS if self.registers else 0
         return self.longest_us + self.gap_us + part_us
 
@@ -84,7 +85,7 @@ class Standstill(NamedTuple):
     """
     Stored readings in which a gauge is constant, back to the start of the run.
 
-    Grouped by device, in time order; `columns` are the registers of `watch`.
+    Grouped by device, in time order; `columns`: values of the registers of `watch`.
     """
 
     watch: Watch
@@ -104,7 +105,7 @@ def pairs_of(checks: Checks, class_id: str) -> list[str]:
 
 
 def runs_of(checks: Checks, class_id: str, channel: Channel) -> list[Watch]:
-    """Return the runs of a channel that a device of the fleet needs."""
+    """Return the runs of a channel that are monitored for at least one device of the fleet."""
     limits = checks.of(class_id, channel.name)
     if limits is None:
         return []
@@ -121,22 +122,18 @@ def runs_of(checks: Checks, class_id: str, channel: Channel) -> list[Watch]:
 
 
 def _registers(class_id: str, gauge: str) -> tuple[Channel, ...]:
-    """Return the registers of a gauge's quantity."""
     return tuple(
         register for register in classes.load()[class_id].registers if register.power == gauge
     )
 
 
 def _reports_state(channel: Channel) -> bool:
-    """
-    Return whether a register's device reports its operation; only then a constant value is a
-    finding.
-    """
+    """Return whether a constant value is a finding: of a gauge, or a register with a power."""
     return channel.kind == "gauge" or channel.power is not None
 
 
 class Watched:
-    """State of a fleet's quality tests; valid for devices that `MeterState` has loaded."""
+    """Last values and current runs of the fleet's devices, if `MeterState` has loaded them."""
 
     def __init__(self, devices: int) -> None:
         self._devices = devices
@@ -180,7 +177,7 @@ class Watched:
             self.copy(before, here, there)
 
     def copy(self, other: Watched, devices: Int32, there: Int32 | None = None) -> None:
-        """Copy the state of devices from another; `there` are their indices in it."""
+        """Copy the state of devices from another fleet; `there`: their indices in it."""
         self.reset(devices)
         old = devices if there is None else there
         for (class_id, channel), pair in other.pairs.items():
@@ -199,7 +196,7 @@ def _never(n: int) -> Int64:
 
 
 NEVER = -(2**62)
-FROM_START = NEVER  # of a device: from its first reading on
+FROM_START = NEVER  # meter a device again from its first reading on
 
 
 @dataclass(slots=True)
@@ -207,9 +204,9 @@ class Register:
     """
     State of one quantity's register, in arrays over all devices.
 
-    `other_*` are a second sequence (`ingest.registers.Other`), `other_read_us` is NEVER without
-    one.  `transmitted` devices have the register in other readings, so that nothing is estimated
-    from power.
+    `other_*`: a second sequence (`ingest.registers.Other`); `other_read_us` is NEVER without one.
+    `transmitted`: the device sends the register in other readings, so nothing is estimated from
+    power.
     """
 
     known: NDArray[np.bool_]
@@ -237,7 +234,7 @@ class Register:
 
 
 class Registers(dict[int, Register]):
-    """Registers by quantity, created on first use, as few quantities have devices."""
+    """Register states by quantity, created on first use, as few quantities occur in a fleet."""
 
     def __init__(self, devices: int) -> None:
         super().__init__()
@@ -280,7 +277,7 @@ class MeterState:
                 getattr(register, name)[here] = getattr(old, name)[there]
 
     def reset(self, devices: NDArray[np.intp]) -> None:
-        """Reset the state of devices to that of devices without readings; load it before use."""
+        """Reset devices to the state without readings; it must be loaded before use."""
         self.loaded[devices] = False
         self.last_us[devices] = NEVER
         for register in self.registers.values():

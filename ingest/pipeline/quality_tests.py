@@ -2,8 +2,8 @@
 Quality tests of readings by the limits of class, profile and device: unusual values.
 
 Flags do not depend on the order and division of batches: state is cached for a live batch, loaded
-for late readings, empty for a rebuild.  Flags are information for people and change no quantity;
-register steps are evaluated by `meter` with other limits.
+for late readings, empty for a rebuild.  Flags inform people and change no quantity; `meter`
+evaluates register steps, with other limits.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ Mask = NDArray[np.bool_]
 
 @dataclass(slots=True)
 class Judged:
-    """Flags of readings, and the new state."""
+    """Flags of readings, and the state after them."""
 
     flags: Flags
     pairs: list[tuple[Pair, Series, NDArray[np.intp]]] = field(default_factory=list)
@@ -92,7 +92,7 @@ def judge(
 
 
 class _Judge:
-    """The tests of one class, on one batch."""
+    """Quality tests of one class, on one batch."""
 
     def __init__(
         self, checks: Checks, watched: Watched, class_id: str, out: Judged, *, whole: bool
@@ -105,7 +105,6 @@ class _Judge:
         self._pairs = set(pairs_of(checks, class_id))
 
     def times(self, times: Series) -> Iterator[Flags]:
-        """Return the flags of gaps between readings."""
         thresholds = self._checks.of(self._class, TIME)
         if thresholds is None or not len(times):
             return
@@ -118,10 +117,7 @@ class _Judge:
         yield _flags(TIME, "time_gap", whole, marks)
 
     def _asleep(self, whole: Series, rows: NDArray[np.intp], sleep_us: Float64) -> Mask:
-        """
-        Return a mask of readings after a night: halfway between the previous reading and this one
-        it was dark.
-        """
+        """Return a mask of readings after a night without data: dark in the middle of the gap."""
         device, since_us = whole.device[rows], whole.time_us[rows - 1]
         step_us = whole.time_us[rows] - since_us
         place = self._checks.latitude[device], self._checks.longitude[device]
@@ -132,7 +128,6 @@ class _Judge:
     def channel(
         self, channel: Channel, thresholds: Thresholds, times: Series, columns: dict[str, Column]
     ) -> Iterator[Flags]:
-        """Apply every test of a channel."""
         values = columns[channel.name]
         if is_absent(values):
             return
@@ -156,7 +151,7 @@ class _Judge:
 
     def _at_work(self, channel: Channel, times: Series, columns: dict[str, Column]) -> Mask:
         """
-        Return a mask of readings at which a device is certainly in operation: its register has to
+        Return a mask of readings at which the device certainly operates; its register must
         rise.
         """
         if channel.power is None:
@@ -166,7 +161,6 @@ class _Judge:
             return np.asarray(power > each(self._checks.at_work, times.device))
 
     def _alone(self, name: str, thresholds: Thresholds, series: Series) -> Iterator[Flags]:
-        """Yield flags of tests that need no other reading."""
         low, high = each(thresholds.low, series.limits), each(thresholds.high, series.limits)
         yield _flags(name, "gross_range", series, gauges.outside(series.value, low, high))
         if _any(thresholds.night):
@@ -223,7 +217,7 @@ class _Judge:
         return whole, new
 
     def _lasts(self, watch: Watch, limits: Thresholds, series: Series) -> bool:
-        """Return whether any run of a series may be too long; most are excluded at once."""
+        """Return whether any run of a series can be too long; in general none can."""
         value = series.value
         if watch.key.purpose == "flat":
             floor = each(limits.floor, series.limits)
@@ -286,7 +280,7 @@ def _counted(watch: Watch, flat_us: Float64, wh: Float64) -> runs.Counted:
 
 
 def settle(checks: Checks, watched: Watched, standstill: Standstill) -> None:
-    """Apply corroboration by registers to runs of a gauge read from stored readings."""
+    """Shorten stored constant runs of a gauge where registers corroborate them."""
     watch, limits = standstill.watch, checks.of(*standstill.watch.key[:2])
     if limits is None or not len(standstill.device):
         return
@@ -316,7 +310,7 @@ def _order(frame: Frame) -> NDArray[np.intp] | slice:
 
 
 def _stands_longer(changed: Mask, series: Series, most_us: float) -> bool:
-    """Return whether a device was constant for longer than a time; masked rows have changes."""
+    """Return whether a device was constant for more than `most_us`; `changed` marks changes."""
     if len(series.head) == 1 and _changes_often(changed, series.time_us, most_us):
         return False
     changed[series.head[1:] - 1] = True
@@ -326,7 +320,7 @@ def _stands_longer(changed: Mask, series: Series, most_us: float) -> bool:
 
 
 def _changes_often(changed: Mask, time_us: Int64, most_us: float) -> bool:
-    """Return whether there is a change in each half of the time, so that no run fills it."""
+    """Return whether the values change in each half of `most_us`, so that no run is that long."""
     half = int(most_us) // 2
     count = (int(time_us[-1]) - int(time_us[0])) // max(half, 1)
     if not 0 < count < len(changed) // 2:

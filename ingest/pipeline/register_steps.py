@@ -1,9 +1,10 @@
 """
 Steps of one register column of many devices, within the limits of each register.
 
-Devices whose readings all rise within their allowance are processed in columns; the others one
-reading at a time by `registers.Reader`.  Both give the same result for the former.  `Bounds` has
-the limits of each device's registers in a fleet: rates, tolerances, moduli, replacements.
+Devices whose readings all rise within the highest plausible step are processed in columns; the
+others one reading at a time by `registers.Reader`, which gives the same result for the former.
+`Bounds` has the limits of each device's registers in a fleet: rates, tolerances, moduli,
+replacements.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ _Number = TypeVar("_Number", bound=np.generic)
 RATED = "rated_power"
 SUN_QUANTITY = "energy_export"
 _FAR = int(np.iinfo(np.int64).max)
-# number of intervals of whole days per requested interval from which days are not cached
+# ratio of the intervals of whole days to the requested intervals from which days are not cached
 _SPARSE = 8
 
 
@@ -60,7 +61,7 @@ class Bounds:
     ----------
     fleet : Fleet
     before : Bounds, optional
-        Object of an earlier version.
+        Limits of an earlier version of the fleet.
     same : pair of int32 arrays, optional
         Unchanged devices, by index in this and the earlier fleet, whose limits are reused.
     """
@@ -116,7 +117,7 @@ class Bounds:
 
     @cached_property
     def next_swap_us(self) -> Int64:
-        """Return the time of each device's first replacement; far in the future without one."""
+        """Return the time of each device's first replacement; in the far future without one."""
         return self._next_swaps_of(self._all)
 
     def _next_swaps_of(self, index: NDArray[np.intp]) -> Int64:
@@ -126,17 +127,14 @@ class Bounds:
         return np.fromiter(result, np.int64, len(index))
 
     def counts(self, class_id: str, channel: Channel) -> NDArray[np.bool_] | None:
-        """Return which devices have a limit and are counted, by fleet index; None: all."""
+        """Return a mask of devices whose energy counts, as their limit is known; None: all."""
         if channel.limit != RATED:
             return None
         bound = np.isfinite(self.rate(class_id, channel))
         return None if bound.all() else bound
 
     def interval_maximum(self, quantity: int) -> Float64:
-        """
-        Return each device's maximum in a 15-minute interval, by fleet
-        index; inf where unknown.
-        """
+        """Return the highest value of a 15-minute interval by fleet index; inf where unknown."""
         if quantity not in self._most:
             self._most[quantity] = self._most_of(quantity, self._all)
         return self._most[quantity]
@@ -153,7 +151,7 @@ class Bounds:
         return result
 
     def light(self, device: Int32, quantity: Int16, interval: Int64) -> NDArray[np.bool_]:
-        """Return whether a device can generate in each interval: PV not at night."""
+        """Return a mask of intervals in which a device can generate: PV modules not at night."""
         latitude, longitude = self._places
         result = np.ones(len(device), dtype=np.bool_)
         of = np.flatnonzero(
@@ -168,12 +166,12 @@ class Bounds:
 
     @cached_property
     def has_light(self) -> bool:
-        """Return whether any device of the fleet is solar at a known location."""
+        """Return whether any device of the fleet is a solar plant at a known location."""
         return bool(np.isfinite(self._places[0]).any())
 
     @cached_property
     def _places(self) -> Float64:
-        """Return latitude and longitude by fleet index; NaN where the sun does not matter."""
+        """Return latitude and longitude by fleet index; NaN for other than solar plants. [deg]"""
         return self._places_of(self._all)
 
     def _places_of(self, index: NDArray[np.intp]) -> Float64:
@@ -228,7 +226,7 @@ def _moduli(
 
 
 class Column(NamedTuple):
-    """Readings of one register, sorted by device and time, without absent ones."""
+    """Readings of one register, sorted by device and time; readings without it are omitted."""
 
     device: Int32
     time_us: Int64
@@ -259,11 +257,11 @@ class Ends(NamedTuple):
 @dataclass(slots=True)
 class Trace:
     """
-    Steps of one register column, and the reference value after each reading.
+    Steps of one register column, and the register's mark after each reading.
 
-    `rewrites` are devices whose older steps would change, with a time before which marks are valid;
-    their rows are omitted.  `spread` are devices whose catch-up step was distributed, with the
-    start of that time.
+    `rewrites`: devices whose older steps would change, with a time before which marks are valid;
+    their rows are omitted.  `spread`: devices whose catch-up step was distributed, with the start
+    of that time.
     """
 
     steps: Steps
@@ -278,7 +276,7 @@ def trace(
     bounds: Bounds, class_id: str, column: RegisterColumn, rows: Column, start: Register
 ) -> Trace:
     """
-    Return steps between successive readings, from stored states.
+    Return the steps between successive readings of a register, beginning with its stored state.
 
     `rows`: sorted by device and time, times unique per device and later than its stored state.
     `start`: stored state of the register.
@@ -335,7 +333,7 @@ def _unbounded(steps: Steps, counts: NDArray[np.bool_]) -> Steps:
 
 
 def _others(start: Register, first: Int32) -> Int64 | None:
-    """Return second sequences of devices, one row each; None where there are none."""
+    """Return the second sequences of devices, one row each; None if no device has one."""
     there = start.known[first] & (start.other_read_us[first] != NEVER)
     if not there.any():
         return None
@@ -353,7 +351,7 @@ def _clear_of(
     tail: NDArray[np.intp],
     tolerance: int,
 ) -> NDArray[np.bool_]:
-    """Return a mask of devices that rise far from a stored second sequence."""
+    """Return a mask of devices whose readings all stay far from a stored second sequence."""
     value, _, count, since = other.T
     none = value == NULL
     kept = (count == 0) & (rows.time_us[tail] - np.abs(since) <= RETIRED_US)
@@ -371,7 +369,7 @@ def _places(kept: NDArray[np.bool_]) -> NDArray[np.intp] | slice:
 
 
 def _before(rows: Column, head: NDArray[np.intp], start: Register) -> tuple[Int64, Int64]:
-    """Return value and time before each row; the row itself if there is none."""
+    """Return value and time before each row; those of the row itself if there is no earlier one."""
     value, read = np.empty_like(rows.value), np.empty_like(rows.time_us)
     value[1:], read[1:] = rows.value[:-1], rows.time_us[:-1]
     first = rows.device[head]
@@ -382,7 +380,7 @@ def _before(rows: Column, head: NDArray[np.intp], start: Register) -> tuple[Int6
 
 
 def _changed(rows: Column, head: NDArray[np.intp], rise: Int64, start: Register) -> Int64:
-    """Return the time of the last rise up to each row; a first reading counts as one."""
+    """Return the time of the register's last rise at each row; a first reading counts as a rise."""
     first = rows.device[head]
     risen = rise > 0
     risen[head] = True
@@ -415,7 +413,7 @@ def _read_others(
     start: Register,
     out: Trace,
 ) -> None:
-    """Read the devices that need decisions, one reading at a time."""
+    """Process the other devices one reading at a time, and add their results to `out`."""
     limits = np.append(head, len(rows.device))
     steps, marks = [out.steps], [out.marks]
     for k in np.flatnonzero(~fine_device):

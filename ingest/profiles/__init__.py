@@ -1,5 +1,5 @@
 """
-Profiles: names and scales of a device model for the channels of its class.
+Profiles: mapping of a device model's payload to the channels of its class.
 
 There is one TOML file per model, without code.  The profile `generic` of a class, for tonne's own
 payload, follows from the class.  Keys of a channel:
@@ -14,8 +14,8 @@ gateways that send undecoded registers.  The maker's codes for "not available" a
 
 `certainty` and `checked`: how certain a model's data are, and what they were compared with.
 
-Registry files name register channels for every model as the generic profile of the class does, such
-as `energy_export_kwh`, so that meter replacements are entered uniformly.
+Registry files use the same register names for every model, those of the generic profile (such as
+`energy_export_kwh`), so that meter replacements are entered uniformly.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _LAST = 65_535
 @dataclass(frozen=True, slots=True)
 class Register:
     """
-    Position of a quantity; `address` is the protocol address, from 0.
+    Position of a value in the Modbus map; `address` is the protocol address, from 0.
 
     `table` is `either` if the device answers requests for both tables alike.
     """
@@ -85,7 +85,7 @@ def no_overlap(
     register: Register | None, mapped: Iterable[tuple[str, Register | None]], where: str
 ) -> None:
     """
-    Refuse a register that shares a word with another channel's.
+    Check that a register shares no word with the register of another channel.
 
     Raises ProfileError, naming both channels.
     """
@@ -102,10 +102,10 @@ def no_overlap(
 
 _WIRE = {"Wh": "kWh", "W": "kW", "g": "kg", "mL": "m3"}
 _WIRE_OF_REGISTERS = {**_WIRE, "m": "km", "s": "h", "K s": "K d"}
-_COUNTED_BY_TIME = ("s", "K s")  # such a counter does not wrap
+_COUNTED_BY_TIME = ("s", "K s")  # unit of a counter of operating time, which does not wrap
 _MODULI = (1_000_000, 10_000_000, 100_000_000, 1_000_000_000)
 OWN = "generic"
-# read in the maker's document; equal to published code of others; without a source at hand
+# source of a profile: the maker's document; equal published code of others; none available
 CERTAINTIES = ("document", "code", "recalled")
 _KEYS = dict.fromkeys(
     ("id", "class", "title", "source", "certainty", "checked", "limits", "channel")
@@ -114,7 +114,7 @@ _NAMED = re.compile(r"channel (\w+)")
 
 
 def _own_profile(device_class: DeviceClass) -> dict[str, Any]:
-    """Return the class's own profile in the form of a profile file."""
+    """Return the generic profile of a class in the form of a profile file."""
     kind = re.split("[:,]", device_class.title)[0]
     return {
         "id": "generic",
@@ -169,7 +169,7 @@ def read(file: str, text: str) -> Profile:
     """
     Return a profile from the text of its file.
 
-    Raises ProfileError with file and line of the contradiction.
+    Raises ProfileError with file and line of the error.
     """
     try:
         return parse(tomllib.loads(text))
@@ -180,7 +180,6 @@ def read(file: str, text: str) -> Profile:
 
 
 def _line(text: str, error: str) -> int:
-    """Return the line of the channel named in an error, else the first."""
     named = _NAMED.search(error)
     at = text.find(f"[channel.{named.group(1)}]") if named else 0
     return text.count("\n", 0, max(at, 0)) + 1
@@ -190,8 +189,8 @@ def parse(document: dict[str, Any]) -> Profile:
     """
     Return a profile from its parsed TOML.
 
-    Raises ProfileError if the source is missing, a key is unknown, two channels share a path or
-    registers, a modulus is repeated, or the certainty of the numbers is missing.
+    Raises ProfileError if the source or the certainty of the numbers is missing, a key is unknown,
+    two channels share a path or registers, or a modulus is repeated.
     """
     name = document.get("id", "?")
     if unknown := sorted(document.keys() - _KEYS):
@@ -230,7 +229,7 @@ def parse(document: dict[str, Any]) -> Profile:
 
 
 def _certainty(name: str, document: dict[str, Any]) -> tuple[str, str]:
-    """Return certainty and check of a model's numbers; not required for tonne's own payload."""
+    """Return `certainty` and `checked` of a model; not required for tonne's own payload."""
     certainty, checked = document.get("certainty", ""), document.get("checked", "")
     if name != OWN and (certainty not in CERTAINTIES or not checked):
         raise ProfileError(
@@ -287,7 +286,7 @@ def read_registers(reading: Registers, profile: Profile) -> Stated:
     """
     Return the values of a reading's registers, in the units of the profile.
 
-    Without a known register the reading has the reason `no_known_channel`.
+    A reading without a known register is rejected as `no_known_channel`.
     """
     values: dict[str, float | None] = {}
     for source in profile.channels.values():
@@ -323,7 +322,7 @@ _ROUNDED = Decimal("0.01")
 
 @dataclass(frozen=True, slots=True)
 class FileRegister:
-    """A register: column, name and unit in files; base = file * numerator / denominator."""
+    """Register in registry files: column, name and unit; base = file * numerator / denominator."""
 
     column: str
     name: str
@@ -332,7 +331,7 @@ class FileRegister:
     denominator: int
 
     def to_base(self, value: Decimal) -> int | None:
-        """Return whole base units; None where the value has a fraction of one, beyond rounding."""
+        """Return whole base units; None if a fraction remains that is not a rounding error."""
         base = value * self.numerator / self.denominator
         whole = base.to_integral_value()
         return int(whole) if abs(base - whole) <= _ROUNDED else None
@@ -346,7 +345,7 @@ class FileRegister:
 
 @cache
 def registers(class_id: str) -> dict[str, FileRegister]:
-    """Return the registers of a class by their name in files; none where it is unknown."""
+    """Return the registers of a class by their name in registry files; empty if unknown."""
     device_class = classes.load().get(class_id)
     generic = load().get((class_id, "generic"))
     if device_class is None or generic is None:
@@ -364,7 +363,7 @@ def registers(class_id: str) -> dict[str, FileRegister]:
 
 @cache
 def register_name(column: str) -> str:
-    """Return the name of a register's column in files; other names are unchanged."""
+    """Return the name of a register's column in registry files; a name of no column unchanged."""
     every = (r for class_id in classes.load() for r in registers(class_id).values())
     return next((register.name for register in every if register.column == column), column)
 

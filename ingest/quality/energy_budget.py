@@ -9,11 +9,11 @@ that of a random walk is a twelfth.  In two days of NREL's SERF East array, samp
 square.
 
 The comparison: a register must not count more than another channel of its device allows.  It may
-lag behind its power and catch up, as it counts whole kilowatt-hours or stops for a while, but it
-must not be ahead of it.  So each interval is compared with the other channel plus the lag of the
-register; then the running sum of each day, and that of the whole time, in which sampling errors
-cancel.  Within the tolerance either of them may be wrong.  Beyond it the value of the other channel
-is applied, without tolerance.
+lag behind its power and catch up, as it counts whole kilowatt-hours or stops for a while, but its
+sum must not exceed that of the power.  So each interval is compared with the other channel plus the
+lag of the register; then the running sum of each day, and that of the whole time, in which sampling
+errors cancel.  Within the tolerance either of the two may be wrong, and the register is kept.
+Beyond it the value of the other channel is applied, without tolerance.
 
 Source: the sum check of validating, estimating and editing (VEE) of meter data, which compares a
 register with its intervals; two meters of accuracy class 2 (IEC 62053-21) differ by 4 % at most.
@@ -28,7 +28,7 @@ modules with 1.5 times the power of their inverter; an inverter delivers at most
 rating.
 
 Pumps: the highest amount of water that their power lifts to their head, by a pump and motor without
-losses. Lifting water takes rho g H joules per cubic metre, 2.725 Wh per metre of head.  Real pumps
+losses.  Lifting water takes rho g H joules per cubic metre, 2.725 Wh per metre of head.  Real pumps
 need 10 to 50 % more, so a correct flow meter is far below the limit, and one that counts three
 times too much is above it.
 
@@ -66,7 +66,9 @@ class Integral(NamedTuple):
     known : bool array, n
         False where the device sent nothing.
     left_out : bool array, n
-        Where the register was read without power for more than a day; not known either.
+        Mask of intervals in which the register was read, but no power for more than a day; `known`
+        is
+        False there as well.
     """
 
     energy_wh: Float64
@@ -89,8 +91,8 @@ def integral(
         Power in the direction of the register; negative values count as zero. [W]
     reported_us : int64 array, m
         Times of the register readings.  If a device sends its register but no power for more than a
-        day, nothing is known; for less, its samples are further apart, as if it reports by
-        exception.
+        day, the energy is not known.  For a shorter time, the power between the samples is
+        interpolated, as for a device that reports by exception.
     first, last : int
         Interval numbers since the epoch.
     """
@@ -117,7 +119,7 @@ def integral(
 
 
 def _within(cut: _Cut, step_us: Int64, part: Int64) -> np.ndarray:
-    """Return a mask of intervals that overlap the steps."""
+    """Return a mask of intervals that overlap the steps with indices `part`."""
     if not len(part):
         return np.zeros(len(cut.step) - 1, dtype=np.bool_)
     away = np.zeros(len(step_us))
@@ -127,11 +129,10 @@ def _within(cut: _Cut, step_us: Int64, part: Int64) -> np.ndarray:
 
 def _unsampled(time_us: Int64, step_us: Int64, reported_us: Int64) -> tuple[Int64, Int64]:
     """
-    Return the steps without any data, and those of more than a day with register readings but
-    no power.
+    Return the indices of two kinds of steps whose energy is not known.
 
-    Gaps of more than an hour are missing; for a device that sends its power hourly, only longer
-    gaps.
+    The first have no register reading either and are longer than an hour, or than the usual hourly
+    step.  The second have register readings and are longer than a day.
     """
     long = np.flatnonzero(step_us > POWER_GAP_US)
     if len(long):
@@ -151,10 +152,7 @@ def _cadence(step_us: Int64) -> int:
 
 
 def _begin(time_us: Int64, reported_us: Int64) -> int:
-    """
-    Return the time from which power is expected: its first sample, or the
-    register's long before.
-    """
+    """Return the time from which power is expected: its first sample, or an earlier register."""
     first = int(time_us[0])
     if len(reported_us) and reported_us[0] < first - HOUR_US:
         return int(reported_us[0])
@@ -169,10 +167,7 @@ def _end(time_us: Int64, reported_us: Int64) -> int:
 
 
 class _Cut(NamedTuple):
-    """
-    Edges of intervals: for each, its step, the length of this step, and the time from the step's
-    begin to the edge.
-    """
+    """Position of each interval edge: index and length of its step, and time since its start."""
 
     step: Int64
     step_us: Int64
@@ -180,12 +175,12 @@ class _Cut(NamedTuple):
 
     @staticmethod
     def of(time_us: Int64, edges: Int64) -> _Cut:
-        """Return the step of each edge, by the times between which the steps lie."""
+        """Return the step in which each edge lies; `time_us`: times between which the steps are."""
         at = (np.searchsorted(time_us, edges, side="right") - 1).clip(0, len(time_us) - 2)
         return _Cut(at, time_us[at + 1] - time_us[at], (edges - time_us[at]).clip(min=0))
 
     def divided(self, of_step: Float64) -> Float64:
-        """Return the energy of steps divided at edges, in proportion to time."""
+        """Return the energy of each interval; that of a step is divided in proportion to time."""
         total = np.zeros(len(of_step) + 1)
         np.cumsum(of_step, out=total[1:])
         # equal to np.interp in every digit, in half the time
@@ -197,10 +192,7 @@ class _Cut(NamedTuple):
 
 
 def _smooth(variance: Float64) -> Float64:
-    """
-    Return the variance of power around each 15-minute interval: a single
-    step is too uncertain.
-    """
+    """Return the mean variance of the intervals around each one; a single one is uncertain."""
     total = np.concatenate([[0.0], np.cumsum(variance)])
     at = np.arange(len(variance))
     low, high = np.maximum(at - _AROUND, 0), np.minimum(at + _AROUND + 1, len(variance))
@@ -210,7 +202,7 @@ def _smooth(variance: Float64) -> Float64:
 
 # tolerance of two meters of accuracy class 2
 METERS = 0.04
-# permitted standard errors of an integral of samples: of a running sum, of a single interval
+# permitted difference in standard errors of the integral: of a running sum, of a single interval
 SIGMAS, SIGMAS_ALONE = 3.0, 4.0
 DAY = 96
 _HOUR = 4
@@ -218,7 +210,7 @@ _NOTHING = 1e-6
 
 
 class Tolerance(NamedTuple):
-    """Tolerance: a share of the energy, and the resolution of the register. [Wh]"""
+    """Tolerance of a comparison: a share of the energy, and the resolution of the register. [Wh]"""
 
     share: float
     step_wh: float
@@ -248,7 +240,7 @@ def above(
         15-minute intervals over which a longer step was distributed; consecutive ones are compared
         together.
     into_day : int
-        Number of 15-minute intervals from the begin of a day to the first one.
+        Number of 15-minute intervals from the start of the day to the first one.
     tolerance : Tolerance
 
     Returns
@@ -299,13 +291,12 @@ def scatter(
 
 
 def _runs(estimated: np.ndarray) -> list[tuple[int, int]]:
-    """Return begins and ends of runs of estimated intervals."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], estimated, [0]])))
     return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
 
 
 def _together(value: Any, runs: list[tuple[int, int]] | None) -> Any:
-    """Return values with the sum of each run at its last interval, where the register was read."""
+    """Return values with the sum of each run at its last interval, and zero at the others."""
     if not runs:
         return value
     result = value.copy()
@@ -315,7 +306,7 @@ def _together(value: Any, runs: list[tuple[int, int]] | None) -> Any:
 
 
 def _apart(beyond: Int64, value: Int64, runs: list[tuple[int, int]] | None) -> Int64:
-    """Return an excess distributed over its run, in proportion to the values."""
+    """Return the excess of each run distributed over its intervals, in proportion to the values."""
     for begin, end in runs or ():
         more, whole = int(beyond[end - 1]), int(value[begin:end].sum())
         if more:
@@ -324,7 +315,11 @@ def _apart(beyond: Int64, value: Int64, runs: list[tuple[int, int]] | None) -> I
 
 
 def _alone(value: Float64, gauged: Float64, variance: Float64, tolerance: Tolerance) -> Float64:
-    """Return the uncorroborated part of each interval, without the register's lag."""
+    """
+    Return the energy of each interval, limited to the other channel's plus the register's lag.
+
+    The limit applies only to intervals that exceed the other channel by more than the tolerance.
+    """
     behind = np.cumsum(gauged, axis=1) - gauged - np.cumsum(value, axis=1) + value
     room = gauged + np.maximum(behind, 0.0)
     allowed_wh = (
@@ -340,8 +335,7 @@ def _cut(values: Float64, days: tuple[int, int]) -> Float64:
 
 def _ahead(value: Float64, gauged: Float64, variance: Float64, tolerance: Tolerance) -> Float64:
     """
-    Return the excess of the register's running sum over the other channel's and the tolerance;
-    below 0 it lags.
+    Return the running sum of the register less that of the other channel and the tolerance. [Wh]
 
     The tolerance is a share of the daily total, as at dawn the relative difference is larger.
     """
@@ -353,14 +347,14 @@ def _ahead(value: Float64, gauged: Float64, variance: Float64, tolerance: Tolera
 
 
 def _running(ahead: Float64) -> Float64:
-    """Return the part of each interval by which a running sum exceeds another."""
+    """Return the increase, in each interval, of the highest running sum so far; at least 0. [Wh]"""
     running_wh = np.maximum.accumulate(np.maximum(np.cumsum(ahead, axis=-1), 0.0), axis=-1)
     result: Float64 = np.diff(running_wh, axis=-1, prepend=0.0)
     return result
 
 
 def _up(beyond: Float64, value_wh: Float64) -> Int64:
-    """Return whole watt-hours, rounded so that the remainder is rounded down."""
+    """Return whole watt-hours, rounded up, and at most the value."""
     whole = np.ceil(np.maximum(beyond - _NOTHING, 0.0))
     result: Int64 = np.minimum(whole, value_wh).astype(np.int64)
     return result
@@ -368,11 +362,11 @@ def _up(beyond: Float64, value_wh: Float64) -> Int64:
 
 MODULES_OVER_INVERTER = 1.5
 MOST_OF_RATED = 1.1
-# maximum irradiance around sunrise and sunset, with a refracted beam [1000 W/m2]
+# maximum irradiance around sunrise and sunset, including refraction [1000 W/m2]
 _TWILIGHT = 0.05
 _SUN, _SKY, _FULL = 1353.0, 1.1, 1000.0
-# share of a day's energy above the clear-sky maximum from which the whole day is no evidence: the
-# share from which a misstatement is material (Circular 38/2023/TT-BCT)
+# share of a day's energy above the clear-sky maximum from which the whole day is not credited: the
+# materiality threshold (Circular 38/2023/TT-BCT)
 FALSE_DAY = 0.05
 
 
@@ -394,7 +388,7 @@ def most_of_rated(latitude: float, longitude: float, first: int, last: int) -> F
 
 
 def irradiance(height_deg: Float64) -> Float64:
-    """Return irradiance on a plane facing the sun, under a clear sky. [W/m2]"""
+    """Return the irradiance on a plane facing the sun, under a clear sky. [W/m2]"""
     up = np.maximum(height_deg, 0.0)
     air = 1 / (np.sin(np.radians(up)) + 0.50572 * (up + 6.07995) ** -1.6364)
     result: Float64 = np.where(height_deg > 0, _SKY * _SUN * 0.7 ** (air**0.678), 0.0)
@@ -413,19 +407,19 @@ def above_maximum(
     most_wh : float64 array, n
         Rated energy times `most_of_rated`.
     estimated : bool array, n
-        15-minute intervals over which a longer step was spread: they are compared together, as the
-        distribution within them is unknown.
+        15-minute intervals over which a longer step was distributed: they are compared together, as
+        the distribution within them is unknown.
     into_day : int
-        Number of 15-minute intervals from the begin of a day to the first one.
+        Number of 15-minute intervals from the start of the day to the first one.
     step_wh : float
-        Resolution of the register: a smaller amount of a day may be generated earlier than counted,
-        and is kept.
+        Resolution of the register.  A smaller excess of a day is kept, as energy may be counted
+        later than it was generated.
 
     Returns
     -------
     int64 array, n
-        The whole day if more than `FALSE_DAY` of it is not solar, as the rest is then uncertain.
-        [Wh]
+        The whole day if more than `FALSE_DAY` of it is above the maximum, as the rest is then
+        uncertain. [Wh]
     """
     bound_wh = np.floor(most_wh).astype(np.int64)
     beyond: Int64 = np.maximum(value_wh - bound_wh, 0)
@@ -442,7 +436,7 @@ def above_maximum(
 
 
 def _spread(beyond: Int64, value_wh: Int64, bound_wh: Int64, estimated: np.ndarray) -> None:
-    """Limit each run of estimated intervals as a whole; deduct an excess in proportion."""
+    """Limit the energy of each run of estimated intervals; deduct its excess in proportion."""
     run = np.flatnonzero(np.diff(np.concatenate([[0], estimated, [0]]).astype(np.int8)))
     for begin, end in run.reshape(-1, 2).tolist():
         total, room = int(value_wh[begin:end].sum()), int(bound_wh[begin:end].sum())
@@ -451,11 +445,11 @@ def _spread(beyond: Int64, value_wh: Int64, bound_wh: Int64, estimated: np.ndarr
             beyond[begin:end] = np.maximum(beyond[begin:end], value_wh[begin:end] - kept)
 
 
-# energy to lift a millilitre by a metre: rho g / 3600 at 4 Cel [Wh]
+# energy to lift a millilitre by a metre: rho g / 3600 at 4 degrees Celsius [Wh]
 WH_PER_ML_M = 999.97 * 9.80665 / 3600 / 1e6
-# minimum head: below it water flows by itself, and friction is unknown
+# minimum head: below it water may flow without a pump, and friction is unknown
 _LEAST_HEAD_M = 0.5
-# flow of a pump without a limit: more than any river [mL/h]
+# flow that stands for no limit: above that of any river [mL/h]
 _UNBOUND = 1e15
 
 
@@ -467,7 +461,8 @@ def most_flow(power_w: Float64, head_m: Float64) -> Float64:
     ----------
     power_w, head_m : float64 array, n
         Electric power of the drive [W] and head [m], read together.  Where the head was not read,
-        the lowest reading is used, which allows the highest flow.
+        the
+        lowest reading is used, which gives the highest flow.
 
     Returns
     -------

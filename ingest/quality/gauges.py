@@ -118,7 +118,7 @@ def spikes(
         step = np.diff(values)
         away = np.abs(step)
         both = (away[:-1] > height[1:-1]) & (away[1:] > height[1:-1])
-    at = np.flatnonzero(both)  # hardly any
+    at = np.flatnonzero(both)  # rarely more than a few rows
     rise, fall = step[at], -step[at + 1]
     near = (device[at] == device[at + 2]) & (time_us[at + 1] - time_us[at] <= NEAR_US)
     near &= time_us[at + 2] - time_us[at + 1] <= NEAR_US
@@ -130,7 +130,9 @@ def gaps(
     device: NDArray[np.int32], time_us: NDArray[np.int64], least_us: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
     """
-    Return a mask of readings after a step longer than the three before it, and than `least_us`.
+    Return a mask of readings after a gap.
+
+    A gap is longer than three times the previous interval between readings, and than `least_us`.
 
     Parameters
     ----------
@@ -139,7 +141,7 @@ def gaps(
     time_us : int64 array, n
         The first two of a device are not tested. [us UTC]
     least_us : float64 array, n
-        Shortest step that is a gap; NaN if unknown. [us]
+        Shortest time between readings that is a gap; NaN if unknown. [us]
     """
     result = np.zeros(len(time_us), dtype=np.bool_)
     step = np.diff(time_us).astype(np.float64)
@@ -166,7 +168,7 @@ REMEDIES = {
 
 def judge(time_us: NDArray[np.int64], now_us: int) -> NDArray[np.uint8]:
     """
-    Return a verdict per time: OK, FUTURE, SECONDS or TOO_OLD.
+    Return a verdict for each time: OK, FUTURE, SECONDS or TOO_OLD.
 
     Parameters
     ----------
@@ -214,7 +216,7 @@ def at_night(
 
 
 def _rows(values: NDArray[np.float64], rows: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Return the given rows; a common value stays stored once."""
+    """Return the values of the given rows; a single repeated value is not copied."""
     if values.strides == (0,) and len(values):
         return np.broadcast_to(values[0], rows.shape)
     return values[rows]

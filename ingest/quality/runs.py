@@ -5,7 +5,7 @@ Constant values, constant registers and low peaks are runs that last too long.  
 value changes, where the device sent nothing for longer than `gap_us`, and where other limits begin
 to apply.
 
-The run of a gauge starts again where registers of its device corroborate it: they rose by the
+The run of a constant gauge restarts when registers of its device corroborate it: they rose by the
 energy of the gauge.  So a base load over a weekend or a fixed set point is not a fault.  Time is
 divided into segments of a fixed length, counted from 1970.  The energy since the first reading of a
 segment is compared at the first reading after the segment.  So the result does not depend on
@@ -34,9 +34,9 @@ from ingest.classes import FLAT_PARTS, UnitLevel
 from ingest.model import Device
 
 NEVER = -(2**62)
-# Permitted difference between a gauge and its register: a gauge in whole kilowatts that reads 2 has
-# an error of up to a quarter.  tonne's own value, above the difference of two meters of accuracy
-# class 2 (IEC 62053-21).
+# Permitted difference between the energy of a gauge and of its register: a gauge in whole kilowatts
+# that reads 2 has an error of up to a quarter.  The value is tonne's own, above the difference of
+# two meters of accuracy class 2 (IEC 62053-21).
 SHARE = 0.25
 _EVER_US = 2**62
 _HOUR_US = 3_600_000_000
@@ -57,9 +57,9 @@ class Values(NamedTuple):
 
 class Run(NamedTuple):
     """
-    State at each device's last earlier reading: value, time, begin of the run, limits.
+    State at each device's last earlier reading: value, time, start of the run, limits.
 
-    One row per device, in the order of `Values.head`; `last_us` is NEVER without one.
+    One row per device, in the order of `Values.head`; `last_us` is NEVER without such a reading.
     """
 
     value: NDArray[np.float64]
@@ -77,7 +77,7 @@ class Part(NamedTuple):
 
 class Counted(NamedTuple):
     """
-    Quantity counted by registers, in the direction of a gauge in W.
+    Energy counted by registers, in the direction of a gauge in W.
 
     One row per reading.  `wh`: counted energy; NaN for a reading without register.  `part_us`:
     length of the time segments.  `tolerance_wh`: difference that is ignored.
@@ -89,7 +89,7 @@ class Counted(NamedTuple):
 
 
 def part_us(longest_us: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return the length of time segments, from the longest usual constant time. [us]"""
+    """Return the length of time segments, from the longest plausible constant time. [us]"""
     known = np.isfinite(longest_us)
     parts = np.where(known, longest_us, 0.0).astype(np.int64) // FLAT_PARTS
     return np.where(known, np.maximum(parts, 1), _EVER_US)
@@ -118,7 +118,11 @@ def begins(now: Values, gap_us: int, before: Run) -> NDArray[np.bool_]:
 
 
 def starts(now: Values, begun: NDArray[np.bool_], before: Run) -> NDArray[np.int64]:
-    """Return the begin of the run of each reading, from the begins of runs. [us UTC]"""
+    """
+    Return the start of the run to which each reading belongs. [us UTC]
+
+    `begun`: mask of readings at which a run begins.
+    """
     begin = now.time_us.copy()
     on = ~begun[now.head]
     begin[now.head[on]] = before.start_us[on]
@@ -132,7 +136,7 @@ def renewed(
     now: Values, begun: NDArray[np.bool_], counted: Counted, before: Part
 ) -> tuple[NDArray[np.bool_], Part]:
     """
-    Return the begins of runs, including those where registers corroborate a constant value.
+    Return the mask of run starts, including those where registers corroborate a constant value.
 
     Parameters
     ----------
@@ -160,7 +164,7 @@ def renewed(
     since_us, since_wh = time_us[first], counted.wh[first]
     on = ~begun[head] & (part[head] == before.time_us // counted.part_us[head])
     since_us[at[on]], since_wh[at[on]] = before.time_us[on], before.counted_wh[on]
-    # the previous segment of each, which ends with the first reading of this one
+    # start of the previous segment, which ends with the first reading of this one
     last_us, last_wh = np.roll(since_us, 1), np.roll(since_wh, 1)
     last_us[at], last_wh[at] = before
     ended = ~begun[first]
@@ -182,14 +186,14 @@ def flat_from_begin(
     """
     Return a mask extended to the whole of each constant run that has a marked reading.
 
-    It is for a reader of the complete series (as in pvanalytics, `mark="all"`).
+    It is used if the complete series is available (as in pvanalytics, `mark="all"`).
 
     Parameters
     ----------
     marks : bool array, n
         Result of `flat`.
     since_us : int64 array, n
-        Begin of each value's run. [us UTC]
+        Start of each value's run. [us UTC]
     head : intp array
         First row of each device.
     """
@@ -237,7 +241,7 @@ def sums_differ(
     resolution: float | NDArray[np.float64],
 ) -> NDArray[np.bool_]:
     """
-    Return a mask where a total and the sum of its parts differ too much.
+    Return a mask of differences between a total and the sum of its parts above the permitted one.
 
     Parameters
     ----------
@@ -264,7 +268,7 @@ def below(
     values: NDArray[np.float64], peak: NDArray[np.float64], level: UnitLevel
 ) -> NDArray[np.float64]:
     """
-    Return series with 1.0 where a value is below a level, for finding runs.
+    Return an array with 1.0 where a value is below a level, else 0.0; `begins` finds its runs.
 
     `values`, `peak`, `level`: as for `wrong_scale`.
     """
@@ -300,7 +304,7 @@ Quantities = Mapping[tuple[str, str], int]  # by start and quantity
 
 
 class Difference(NamedTuple):
-    """An interval in which a meter and the sum of the others differ. [base units]"""
+    """An interval in which a meter and the sum of the other meters differ. [base units]"""
 
     start: str
     quantity: str
@@ -312,7 +316,7 @@ def compare(
     device: Device, whole: Quantities, parts: Sequence[Quantities], share: float
 ) -> tuple[int, list[Difference]]:
     """
-    Compare the intervals that all meters have measured.
+    Compare a meter with the sum of others, in the intervals that all of them have measured.
 
     `device`: the meter; its register tolerance is the smallest significant difference.
     `whole` (mapping of (start, quantity) to int): its intervals.

@@ -3,9 +3,9 @@ Energy between readings of a cumulative register (metering, version 2).
 
 A step counts only if readings support it.  If two explanations are possible, the smaller quantity
 is used, and the time that the difference would take at rated power becomes unknown.
-mrv/accounting/coverage applies the deduction for unknown time. `WORTH` is the quantity counted for
-each kind of register step, and the reason. `Reader` reads one register in time order, one reading
-at a time.
+mrv/accounting/coverage applies the deduction for unknown time.  `WORTH` lists the quantity counted
+for each kind of register step, and the reason.  `Reader` processes one register in time order, one
+reading at a time.
 """
 
 from __future__ import annotations
@@ -180,8 +180,10 @@ KILO = 1000
 @dataclass(slots=True)
 class Reader(Waiting):
     """
-    Reader of one register: decides the quantity of each reading, by its state and its second
-    sequences.
+    Metering of one register, reading by reading.
+
+    Each reading continues the register's sequence, a sequence that awaits confirmation, or a former
+    sequence, or it begins a new one.
     """
 
     def read(self, time_us: int, value: int) -> None:
@@ -227,13 +229,13 @@ class Reader(Waiting):
                     self._forget(other)
 
     def _forget(self, other: Other) -> None:
-        """Remove a former sequence, and the sequences stored with it."""
+        """Remove a former sequence; if others were stored with it, meter again from before it."""
         self.left.remove(other)
         if other.more:
             self._rewrite(other.read_us - LOOK_BACK_US)
 
     def _fall(self, mark: Mark, time_us: int, value: int) -> None:
-        """Handle a fall beyond jitter: a rollover, too high readings before it, or a reset."""
+        """Process a fall beyond jitter: a rollover, too high readings before it, or a reset."""
         wrapped = wrap(self.meter, mark.value, value, time_us - mark.changed_us)
         if wrapped is not None:
             self.events.append(ROLLOVER)
@@ -259,11 +261,11 @@ class Reader(Waiting):
             self._too_high(mark, before, time_us, value)
 
     def _too_high(self, mark: Mark, before: Trail, time_us: int, value: int) -> None:
-        """Withdraw the readings since the register last had this value: they were too high."""
+        """Withdraw the steps since the register last had this value: the readings were too high."""
         self.events.append(GLITCH)
         high = mark.copy()
         taken = self._take_back(before.steps)
-        # the readings above may have been correct, if the register was reset or the meter replaced
+        # the higher readings may have been correct, if the register was reset or the meter replaced
         # later
         self._doubt(sum(step.value for step in taken))
         climbed = self._rises_since(before) >= CLIMB
@@ -282,10 +284,7 @@ class Reader(Waiting):
             self._challenge(self.mark, time_us, value)
 
     def _stood_before(self, mark: Mark, time_us: int, value: int) -> Trail | None:
-        """
-        Return the latest state of the week before the mark from which the register could
-        reach the value.
-        """
+        """Return the latest state of the week before from which the value can be reached."""
         since = mark.read_us - LOOK_BACK_US
         for at in reversed(self.trail):
             if at.read_us < since:
@@ -298,21 +297,21 @@ class Reader(Waiting):
         return None
 
     def _rises_since(self, before: Trail) -> int:
-        """Return the number of rises since a state."""
         return len(self.trail) - bisect_left(self.trail, before.steps, key=attrgetter("steps"))
 
     def _began_anew(self, before: Trail, mark: Mark, time_us: int, value: int) -> bool:
         """
         Return whether a fall is a reset, although the register had this value within the week.
 
-        The register has risen in many plausible steps and is back near their start, as a daily
-        counter does and a reading error does not.  Only an identical reading may be a repetition.
+        The register has risen in many plausible steps and is back near the value at which they
+        began.  This is typical of a daily counter, and not of a reading error.  A reading identical
+        to an earlier one may be sent twice, and is no reset.
         """
         climb = mark.value - before.value
         near = FOOT * (value - before.value) <= climb
         near &= climb <= self.meter.largest_step(before.read_us, mark.changed_us)
         if self.meter.rate == INF:
-            about_zero = FOOT * value <= mark.value  # without a limit, by its own value
+            about_zero = FOOT * value <= mark.value  # without a limit: a small part of its value
         else:
             about_zero = value <= self.meter.allowance(time_us - self._seen_us())
         same = value == before.value and value > self.meter.tolerance
@@ -322,8 +321,8 @@ class Reader(Waiting):
         """
         Return whether a counter restarts daily.
 
-        That is the case if the rise before this fall began by a fall at the same time of day, or if
-        the register fell at this time a day before and reached its value again.
+        This is so if the rise before this fall began with a fall at the same time of day, or if the
+        register fell at this time a day before and reached its value again.
         """
         at = bisect_left(self.trail, before.steps, key=attrgetter("steps"))
         while at > 0 and self.trail[at - 1].value <= self.trail[at].value:
@@ -338,10 +337,7 @@ class Reader(Waiting):
     def _is_back(
         self, mark: Mark, lines: Sequence[Other], time_us: int, value: int
     ) -> Other | None:
-        """
-        Return the highest former sequence to which a reading returns; None
-        if it returns to none.
-        """
+        """Return the highest former sequence that a reading continues, if any."""
         other, tolerance = None, self.meter.tolerance
         for line in lines:
             if not -tolerance <= value - line.value <= self.meter.allowance(time_us - line.read_us):
@@ -358,10 +354,7 @@ class Reader(Waiting):
         return other
 
     def _goes_on(self, mark: Mark, time_us: int, value: int) -> bool:
-        """
-        Return whether the register can have reached the value since its last reading, within
-        a day.
-        """
+        """Return whether the register can reach the value within a day of its last reading."""
         since_us = mark.read_us
         rise = value - mark.value
         return time_us - since_us <= SPARSE_GAP_US and (
@@ -372,7 +365,7 @@ class Reader(Waiting):
         """
         Withdraw the steps since a sequence ended, as the register is on it again.
 
-        If the withdrawn sequence was another register, its steps are doubtful.  As a single stray
+        If the withdrawn sequence was another register, its steps are uncertain.  As a single stray
         reading of the old sequence is not a return, the withdrawn one stays stored for a day.
         """
         self.events.append(GLITCH)
@@ -395,7 +388,7 @@ class Reader(Waiting):
             if self._in_other_unit(mark, other, time_us, value, made):
                 self.doubt_us = 0
                 self.steps += [step._replace(value=step.value * KILO) for step in taken]
-                # thousandths are rounded; at most the register's rise counts
+                # values in the larger unit are rounded; at most the register's rise counts
                 rounded = max(other.value - (mark.value - made) * KILO, 0)
                 last = min(mark.value * KILO + rounded, value)
                 self.mark = Mark(last, mark.read_us, mark.changed_us)
@@ -406,7 +399,7 @@ class Reader(Waiting):
                 self._leave(stray, other.read_us)
         self.trail = [t for t in self.trail if t.steps < other.steps_at]
         if not self._follow(self.mark, time_us, value):
-            # as after time without readings
+            # processed like a reading after an outage
             self._challenge(self.mark, time_us, value)
 
     def _in_other_unit(self, mark: Mark, other: Other, time_us: int, value: int, made: int) -> bool:
@@ -425,7 +418,7 @@ class Reader(Waiting):
         )
 
     def _challenged(self, mark: Mark, line: Other, time_us: int, value: int) -> None:
-        """Handle a reading while another sequence waits for confirmation."""
+        """Process a reading while another sequence awaits confirmation."""
         rise = value - mark.value
         tolerance, since_us = self.meter.tolerance, mark.changed_us
         explained = rise <= self.meter.at_once(time_us - since_us) and (
@@ -441,7 +434,7 @@ class Reader(Waiting):
         elif value < mark.value - self.meter.tolerance and (
             line.first > mark.value or value > line.value
         ):
-            # the waiting sequence is discarded, and the register is below its own
+            # the waiting sequence is discarded, and the register is below its own earlier value
             self._drop(mark, line, time_us, value)
             self._on_line(mark, time_us, value)
         else:
@@ -464,7 +457,7 @@ class Reader(Waiting):
             self._settle(mark, line, time_us)
 
     def _swap_before(self, time_us: int) -> None:
-        """Close the old meter and open the new one, for each replacement up to this reading."""
+        """Apply each meter replacement up to this reading: end a register, start the next."""
         swaps = self.meter.replacements
         while self.next_swap < len(swaps) and swaps[self.next_swap].at_us <= time_us:
             swap = swaps[self.next_swap]
@@ -473,7 +466,7 @@ class Reader(Waiting):
                 continue
             mark, line = self.mark, self.waits
             rise = swap.last - mark.value
-            # a replacement report in whole kilowatt-hours omits the fraction of the last reading
+            # a replacement entered in whole kilowatt-hours omits the fraction of the last reading
             coarse = rise < 0 and not fell(self.meter.tolerance, mark.value, swap.last)
             rise = 0 if coarse else rise
             known = 0 <= rise <= self.meter.allowance(swap.at_us - mark.changed_us)

@@ -1,10 +1,12 @@
 """
 Register sequences: the current reference value, and alternative sequences.
 
-Readings that leave the register's sequence (its mark) start a waiting one (`Other`, count other
-than 0).  Its time is unknown until it is confirmed; a return withdraws it.  Each former sequence is
-stored (count 0).  A return to it withdraws the quantity counted meanwhile, whose time becomes
-unknown.  After a day, a rise past the former value is treated as another register.
+A sequence is a series of readings that one register can have produced.  Readings that do not
+continue the register's sequence (its mark) start a waiting one (`Other`, `count` not 0).  Its time
+is unknown until it is confirmed; if the register returns to the old sequence, it is withdrawn.
+Each former sequence is stored (`count` 0).  A return to it withdraws the quantity counted
+meanwhile, whose time becomes unknown.  After a day, a rise past the former value is treated as
+another register.
 """
 
 from __future__ import annotations
@@ -17,12 +19,12 @@ import numpy as np
 
 from ingest.model import HOUR_US, LOOK_BACK_US, NULL, Int64, Replacement
 
-# a rise is accepted at once up to the device's maximum in this time
+# a rise of at most the device's maximum in this time needs no further reading
 AT_ONCE_US = HOUR_US
-# margin of a rated power, as inverters may run at 110 %; margin of a class's own highest rate
+# margin on a rated power, as inverters may run at 110 %; margin on a class's own highest rate
 MARGIN_RATED, MARGIN = 1.1, 1.2
 INF = float("inf")
-# base units of a coarse resolution, as of a display or a logger's second file: 1 kWh, 1 kg, 1 L
+# coarse resolution of some readings of a register, such as a display's: 1 kWh, 1 kg, 1 L
 WHOLE = 1000
 KNOWN, UNKNOWN = 0, 1
 # events of a register other than a rise
@@ -34,7 +36,7 @@ class Step(NamedTuple):
     """
     Step of `value` base units over [from_us, to_us).
 
-    If `kind` is UNKNOWN, `value` is the minimum.
+    If `kind` is UNKNOWN, `value` is the certain part.
     """
 
     from_us: int
@@ -51,7 +53,7 @@ class Meter:
     `rate`: highest plausible base units per microsecond, including a margin; inf if unknown.
     `tolerance`: a step back this small is jitter. [base units]
     `moduli`: possible rollover values, ascending.
-    `exact`: whether the first modulus is this model's own, and not only possible.
+    `exact`: whether the first modulus is that of this model, not a candidate.
     `replacements`: meter replacements, in time order.
     `lit_us`: returns the time with light between two times, for solar energy. [us]
     """
@@ -64,34 +66,34 @@ class Meter:
     lit_us: Callable[[int, int], int] | None = None
 
     def allowance(self, elapsed_us: int) -> float:
-        """Return the largest step that the meter could make in a time. [base units]"""
+        """Return the largest step that the meter can make in a time of operation. [base units]"""
         if self.rate == INF:
             return INF
         return self.tolerance + self.rate * elapsed_us
 
     def largest_step(self, from_us: int, to_us: int) -> float:
-        """Return the largest step that the meter could make between two times. [base units]"""
+        """Return the largest step that the meter can make between two times. [base units]"""
         return self.allowance(self.runs_us(from_us, to_us))
 
     def runs_us(self, from_us: int, to_us: int) -> int:
-        """Return the time in which the meter can count between two times. [us]"""
+        """Return the time between two times in which the meter can count. [us]"""
         return to_us - from_us if self.lit_us is None else self.lit_us(from_us, to_us)
 
     def at_once(self, elapsed_us: int) -> float:
-        """Return the largest step that is accepted without another reading. [base units]"""
+        """Return the largest step that is accepted without a confirming reading. [base units]"""
         return self.allowance(min(elapsed_us, AT_ONCE_US))
 
     def takes_us(self, amount: float) -> float:
-        """Return the time that an amount takes at rated power, without margin. [us]"""
+        """Return the time in which an amount is counted at rated power, without margin. [us]"""
         return INF if self.rate == INF else amount * MARGIN / self.rate
 
 
 def fell(tolerance: int, before: Any, after: Any) -> Any:
     """
-    Return whether a register fell by more than its jitter, and not only by a coarser resolution.
+    Return whether a register fell by more than its jitter.
 
-    A reading of coarser resolution may be the finer one, truncated or rounded. The values may be
-    numbers or int64 arrays.
+    A fall that a coarser resolution explains (the same value, truncated or rounded) does not
+    count.  The values may be numbers or int64 arrays.
     """
     fall = before - after
     apart = (before % WHOLE != 0) & (after % WHOLE != 0)
@@ -102,8 +104,8 @@ def wrap(meter: Meter, before: int, after: int, elapsed_us: int) -> int | None:
     """
     Return the step across a rollover to zero; None if a rollover is not certain.
 
-    It is certain only at a model's own modulus, with a step within the rated power; a merely
-    possible modulus may as well be a reset.
+    It is certain only at a model's own modulus, with a step within the rated power; at a candidate
+    modulus it may as well be a reset.
     """
     if after >= before or not meter.exact:
         return None
@@ -116,7 +118,7 @@ def wrap(meter: Meter, before: int, after: int, elapsed_us: int) -> int | None:
 
 def clean(rate: np.ndarray, tolerance: int, elapsed_us: Int64, rise: Int64) -> np.ndarray:
     """
-    Return a mask of steps that need no decision: a rise within the immediately accepted limit.
+    Return a mask of rises that are accepted without a confirming reading.
 
     The same comparison as in `Reader` for a register without jitter, in columns.
 
@@ -136,8 +138,8 @@ def rates(limits: Sequence[float | None], margin: float) -> np.ndarray:
     """
     Return the highest plausible base units per microsecond, with margin, from hourly limits.
 
-    The margin leaves room for devices that may run above their rating for a while;
-    an impossible step is far outside it.
+    The margin allows for devices that run above their rated power for a while; an impossible step
+    is far above it.
     """
     hourly = np.array([np.inf if limit is None else limit for limit in limits], dtype=np.float64)
     return hourly * margin / 3.6e9
@@ -146,49 +148,49 @@ def rates(limits: Sequence[float | None], margin: float) -> np.ndarray:
 # maximum time between readings that confirm a new sequence; the longer one, for meters that are
 # read daily, applies if the old sequence cannot explain the readings
 LINE_GAP_US, SPARSE_GAP_US = 2 * HOUR_US, 26 * HOUR_US
-# time after its confirmation from which a sequence continues although the former one would fit too:
-# usually; after a start near the foot of a climb; for the second such start at the same time of day
-# (daily counter)
+# time after its confirmation from which a sequence continues, even if the former one would fit too:
+# usually; after a fall to the value from which the register had risen in many steps; for the second
+# such fall at the same time of day (daily counter)
 STANDS_US, ANEW_US, DAILY_US = 24 * HOUR_US, 6 * HOUR_US, 0
 DAY_US, SAME_TIME_US = 24 * HOUR_US, HOUR_US
-# maximum time between kept readings that a gateway without a clock stamped with the time of sending
+# maximum time between buffered readings that a gateway without a clock stamped when sending them
 SENT_US = 60_000_000
 # a catch-up is distributed over the standstill, at most over a week
 SPREAD_US = LOOK_BACK_US
 # time for which a former sequence stays stored after the new one was confirmed
 RETIRED_US = 31 * 86_400_000_000
 CONFIRM_RISE, CONFIRM_LINE = 3, 4
-# count of a sequence that begins by a fall to neither zero nor an earlier value; number of further
-# readings, and time, that confirm it
+# `count` of a sequence that begins with a fall to neither zero nor an earlier value; number of
+# further readings, and time, that confirm it
 LOST, CONFIRM_LOST, LOST_US = -99, 8, 24 * HOUR_US
-# readings after a return from which a sequence that is left again may be wholly genuine
+# number of readings from which all of a sequence that ends again may be genuine
 FEW = 3
-# rises of a climb, and fraction of its value (1/20), from which a fall to its foot is no reading
-# error
+# A fall is no reading error if the register had at least this number of rises, and falls below this
+# fraction (1/20) of its value.
 CLIMB, FOOT = 8, 20
-# added to the count of a sequence that began below a former one: elapsed time explains no large
-# rise of it
+# added to `count` of a sequence that began below a former one: a large rise of it is not explained
+# by elapsed time
 ASTRAY = -10
 
 
 @dataclass(slots=True)
 class Mark:
-    """State of a register: its highest value, time of last reading and of last rise."""
+    """State of a register: its highest value, times of the last reading and of the last rise."""
 
     value: int
     read_us: int
     changed_us: int
 
     def copy(self) -> Mark:
-        """Return an independent copy."""
+        """Return a copy that can change independently."""
         return Mark(self.value, self.read_us, self.changed_us)
 
 
 class Trail(NamedTuple):
     """
-    State of a register before a rise: number of steps until then.
+    State of a register before a rise; `steps`: number of steps until then.
 
-    `replaced` are the steps that the rise replaced; they apply again if it is not confirmed.
+    `replaced`: steps that the rise replaced; they apply again if it is not confirmed.
     """
 
     value: int
@@ -203,16 +205,16 @@ class Other:
     """
     Another sequence of the register: one that awaits confirmation, or a former one.
 
-    `value`, `read_us`: its position, and the time of reading.
-    `count`: readings that agree: above 0 for a plausible rise, below 0 for an implausible sequence;
-    0 for a former one.
+    `value`, `read_us`: its last value, and the time of that reading.
+    `count`: number of readings that agree: above 0 for a plausible rise, below 0 for an implausible
+    sequence; 0 for a former one.
     `first`: its first value; for a former sequence the time of its end [us], negative if there are
     further former ones.
     `more`: for a former sequence, whether there were others, which are unknown.
     `steps_at`: number of steps before it; NULL for a former sequence.
     `line`: its steps; for a former sequence, those withdrawn at its end.
-    `mark`: mark of the former sequence, or begin and position of the waiting one.
-    `ceiling`: position of an earlier waiting sequence; a rise up to it is not counted.
+    `mark`: mark of the former sequence, or start and last value of the waiting one.
+    `ceiling`: last value of an earlier waiting sequence; a rise up to it is not counted.
     `stray`: whether it ended by a return, possibly by a stray reading of the previous sequence.
     `stands_us`: time after its confirmation from which a former sequence no longer replaces it.
     """

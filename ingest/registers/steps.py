@@ -47,10 +47,11 @@ class Steps:
     State of a register, and its steps so far.
 
     `rewrites_us`: time from which steps before the first mark would change; if set, the other
-    results are invalid.  `spread_from_us`: earliest time of a withdrawn or distributed step.
+    results are invalid.
+    `spread_from_us`: earliest time of a withdrawn or distributed step.
     `doubt_us`: part of the next step's time that stays unknown, since a former sequence may have
     been the correct one.
-    `dropped_us`: starts of sequences that were left before they were confirmed.
+    `dropped_us`: starts of sequences that were discarded before they were confirmed.
     """
 
     meter: Meter
@@ -69,11 +70,10 @@ class Steps:
     dropped_us: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        """Record the time from which earlier data are known."""
         self.begin_us = None if self.mark is None else self.mark.read_us
 
     def _rises(self, mark: Mark, time_us: int, value: int) -> bool:
-        """Accept a rise that its time explains, or jitter; return whether it was one."""
+        """Add a rise that its time explains, or jitter; return whether the reading was either."""
         rise = value - mark.value
         at_once = self.meter.at_once(time_us - mark.read_us)
         if rise > at_once or fell(self.meter.tolerance, mark.value, value):
@@ -84,7 +84,7 @@ class Steps:
         return True
 
     def _follow(self, mark: Mark, time_us: int, value: int) -> bool:
-        """Accept a reading that needs no confirmation; return whether it was one."""
+        """Add a reading that needs no confirmation; return whether it was added."""
         since_us = mark.changed_us
         if not self._rises(mark, time_us, value):
             rise = value - mark.value
@@ -98,10 +98,10 @@ class Steps:
 
     def _sent_late(self, mark: Mark, time_us: int, value: int) -> bool:
         """
-        Add a reading to the gap before it, if the gap explains it; return whether it did.
+        Add a reading to the gap before it, if the gap explains it; return whether it was added.
 
-        A gateway without a clock stamps kept readings with the time of sending, within moments of
-        each other and of a live one.  They rise faster than the meter can, but by at most its
+        A gateway without a clock stamps buffered readings when it sends them, within moments of
+        each other and of a live reading.  They rise faster than the meter can, but by at most its
         maximum in the gap.  If they are in another order, the highest one counts.
         """
         if time_us - mark.read_us > SENT_US:
@@ -135,21 +135,21 @@ class Steps:
 
     def _doubt(self, amount: float) -> None:
         """
-        Add a further possible amount to the next step. [base units]
+        Add the time of an uncertain amount to the unknown time of the next step. [base units]
 
-        The step may include that amount.  It is not counted; instead time becomes unknown, for
-        which the project side is charged.
+        The amount may have been counted twice or not at all.  It is not credited; its time at rated
+        power becomes unknown, and the project side is charged for that time.
         """
         if amount > self.meter.tolerance:
             self.doubt_us += self.meter.takes_us(amount)
 
     def _doubted(self, since_us: int) -> tuple[int, list[Step]]:
         """
-        Mark time of doubtful amounts as unknown: of the last step, and of those before it.
+        Set the last `doubt_us` of the steps to unknown.
 
-        `since_us`: steps before this do not change.
+        `since_us`: steps before this time do not change.
 
-        Returns `at`, `were`: first changed step, and the former steps from there.
+        Returns `at`, `were`: index of the first changed step, and the former steps from there on.
         """
         doubt_us, self.doubt_us = self.doubt_us, 0
         if doubt_us == INF:
@@ -178,7 +178,7 @@ class Steps:
         return at, were
 
     def _shift(self, at: int) -> None:
-        """Shift indices after a step by one, as it is divided in two."""
+        """Increase the stored indices after a step by one, as this step is divided in two."""
         self.trail = [t._replace(steps=t.steps + 1) if t.steps > at else t for t in self.trail]
         for line in (self.waits, *self.left):
             if line is not None and line.steps_at > at:
@@ -193,8 +193,8 @@ class Steps:
 
     def _catch_up(self, mark: Mark, time_us: int, value: int, rise: int) -> tuple[int, list[Step]]:
         """
-        Distribute a rise over the standstill before it; return the replaced
-        steps and their place.
+        Distribute a rise over the standstill before it; return the index of its step and the steps
+        that it replaces.
         """
         self.events.append(CATCH_UP)
         earliest = max(mark.changed_us, time_us - SPREAD_US)
@@ -219,7 +219,7 @@ class Steps:
         return kept, replaced
 
     def _keep_left(self, kept: int, replaced: list[Step]) -> None:
-        """Restore the steps of a former sequence that were distributed since, after a return."""
+        """Keep the replaced steps in former sequences, for a return of the register to them."""
         for other in self.left:
             if other.steps_at > kept:
                 other.line = replaced[: other.steps_at - kept] + other.line
@@ -227,10 +227,10 @@ class Steps:
 
     def _leave(self, line: Other, stood_us: int) -> None:
         """
-        Store an ended sequence; those that the mark may reach come first.
+        Store a sequence that has ended; sequences above the current mark come first.
 
-        A higher former sequence stays stored, unless it ended a day before `stood_us`, as a
-        position that is stable that long is the register's own.
+        A higher former sequence stays stored, unless it ended more than a day before `stood_us`: a
+        value that is stable for so long is the register's own.
         """
         assert self.mark is not None  # noqa: S101 (callers ask after the first reading)
         stands = self.mark.value
@@ -242,11 +242,10 @@ class Steps:
         self.left = sorted([*higher, line], key=lambda o: (o.value <= stands, o.value))
 
     def _change(self, from_us: int) -> None:
-        """Record the time from which steps have changed."""
         self.spread_from_us = min(from_us, self.spread_from_us or from_us)
 
     def _take_back(self, kept: int) -> list[Step]:
-        """Remove steps and return them; sequences that ended later are no longer former ones."""
+        """Remove the steps from index `kept` on and return them; forget later former sequences."""
         self.left = [other for other in self.left if other.steps_at <= kept]
         taken = self.steps[kept:]
         if taken:
@@ -258,7 +257,6 @@ class Steps:
         self.rewrites_us = from_us if self.rewrites_us is None else min(from_us, self.rewrites_us)
 
     def _seen_us(self) -> int:
-        """Return the time of the last reading, of either sequence."""
         assert self.mark is not None  # noqa: S101 (callers ask after the first reading)
         if self.waits is not None:
             return max(self.mark.read_us, self.waits.read_us)
@@ -267,7 +265,7 @@ class Steps:
 
 def _one_interval(from_us: int, to_us: int) -> bool:
     """
-    Return whether a constant time and the following rise lie in one interval.
+    Return whether a standstill and the rise after it lie in one interval.
 
     Then the distribution of the rise has no effect, and no stored row changes, as for meters with
     whole kilowatt-hours read every few seconds.
@@ -276,7 +274,7 @@ def _one_interval(from_us: int, to_us: int) -> bool:
 
 
 def unknown_us(steps: list[Step], from_us: int = 0) -> int:
-    """Return the unknown time of steps from a time on. [us]"""
+    """Return the unknown time in steps after a time. [us]"""
     return sum(s.to_us - max(s.from_us, from_us) for s in steps if s.kind == UNKNOWN)
 
 
@@ -285,7 +283,7 @@ class Waiting(Steps):
     """Register with a second sequence that may await confirmation."""
 
     def _challenge(self, mark: Mark, time_us: int, value: int, *, explicable: bool = True) -> None:
-        """Start a waiting sequence, whose time is unknown until readings confirm it."""
+        """Start a waiting sequence; its time is unknown until further readings confirm it."""
         rise = value - mark.value
         explained = 0 < rise <= self.meter.largest_step(mark.changed_us, time_us)
         astray = self._astray(mark, time_us, value)
@@ -303,7 +301,7 @@ class Waiting(Steps):
         self.waits = Other(value, time_us, count, value, at, [], stands, time_us)
 
     def _astray(self, mark: Mark, time_us: int, value: int) -> bool:
-        """Return whether a reading may belong to a former sequence, or is an outlier."""
+        """Return whether a reading may belong to a former sequence or be an outlier."""
         if self.waits is not None:
             return self.waits.count < ASTRAY
         return any(
@@ -316,7 +314,7 @@ class Waiting(Steps):
         )
 
     def _again_read(self, mark: Mark, value: int) -> bool:
-        """Return whether a rise repeats a former sequence's earlier readings."""
+        """Return whether a rise may repeat earlier readings of a former sequence."""
         if value <= mark.value:
             return False
         if self.waits is not None:
@@ -324,7 +322,7 @@ class Waiting(Steps):
         return any(value < other.value - self.meter.tolerance for other in self.left)
 
     def _drop(self, mark: Mark, line: Other, time_us: int, value: int) -> None:
-        """Discard a waiting sequence; its time belongs to the old one, with doubtful steps."""
+        """Discard a waiting sequence: its time is the old one's, whose steps become uncertain."""
         self._doubt_line(mark, line, time_us, value)
         self.dropped_us.append(line.begin_us)
         if line.steps_at == NULL:
@@ -335,10 +333,11 @@ class Waiting(Steps):
 
     def _doubt_line(self, mark: Mark, line: Other, time_us: int, value: int) -> None:
         """
-        Mark the steps of an ended sequence, and amounts at both ends, as doubtful.
+        Add the uncertain amounts of a discarded sequence, and the time at both its ends, to
+        `doubt_us`.
 
-        A sequence that began near zero and has more than a few readings counted its value itself,
-        completely if the register could have risen that far since.
+        A sequence that began near zero and has more than a few readings may be genuine: then its
+        last value counts, up to what the register can have risen since.
         """
         made = line.value - line.first
         if line.first < mark.value and len(line.line) >= FEW and self.meter.rate < INF:
@@ -359,7 +358,7 @@ class Waiting(Steps):
         return value - line.value <= at_once and not fell(self.meter.tolerance, line.value, value)
 
     def _apart(self, mark: Mark, time_us: int, value: int) -> bool:
-        """Return whether the mark's sequence cannot have led to a reading, in any time."""
+        """Return whether a reading cannot continue the mark's sequence, even after a standstill."""
         rise = value - mark.value
         return (
             not -self.meter.tolerance <= rise <= self.meter.largest_step(mark.changed_us, time_us)
@@ -397,10 +396,9 @@ class Waiting(Steps):
 
     def _repeats(self, mark: Mark, line: Other) -> bool:
         """
-        Return whether a waiting sequence has only values of the week before, as readings that are
-        sent again have.
+        Return whether all values of a waiting sequence occurred in the week before.
 
-        A daily counter may have them as well.
+        Such readings may have been sent again.  A daily counter may repeat values as well.
         """
         since_us = line.begin_us - LOOK_BACK_US
         if self.begin_us is not None and self.begin_us >= since_us:
@@ -410,14 +408,14 @@ class Waiting(Steps):
         return line.stands_us != DAILY_US and before.issuperset(values)
 
     def _lower(self, line: Other, time_us: int) -> bool:
-        """Return whether a former higher sequence may continue unseen, by plausible rises."""
+        """Return whether a higher sequence that waited before may still be continuing."""
         return (
             line.value < line.ceiling <= line.first + self.meter.at_once(AT_ONCE_US)
             and time_us - line.begin_us < STANDS_US
         )
 
     def _settle(self, mark: Mark, line: Other, time_us: int) -> None:
-        """Accept the waiting sequence as that of the register; its steps are counted."""
+        """Accept the waiting sequence as the register's own, and count its steps."""
         if line.steps_at == NULL or line.mark is None:
             self._rewrite(mark.read_us)
             self.mark, self.waits = Mark(line.value, line.read_us, line.read_us), None
@@ -431,10 +429,10 @@ class Waiting(Steps):
         else:
             self.steps.append(Step(mark.read_us, line.begin_us, 0, KNOWN))
             self.doubt_us = line.begin_us - mark.read_us
-            if line.stands_us == DAILY_US:  # a solar meter counts nothing at night
+            if line.stands_us == DAILY_US:  # a solar meter does not advance at night
                 self.doubt_us = self.meter.runs_us(mark.read_us, line.begin_us)
             if 0 < rise <= self.meter.allowance(LOOK_BACK_US):
-                # the reading may be another meter's, late, or temporarily too low
+                # the reading may be another meter's, delayed, or temporarily too low
                 self.doubt_us = max(self.doubt_us, self.meter.takes_us(rise))
         first, were = self._doubted(line.begin_us - LOOK_BACK_US)
         if first < at:
@@ -449,11 +447,11 @@ class Waiting(Steps):
         self._leave(Other(old.value, old.read_us, 0, since_us, at, replaced, old), old.read_us)
 
     def _again(self, mark: Mark, line: Other, time_us: int, value: int) -> None:
-        """Replace the waiting sequence by a third one, as the reading fits neither."""
+        """Replace the waiting sequence by a third one, as the reading continues neither."""
         at = line.steps_at
         read_us = line.read_us
         self._doubt_line(mark, line, time_us, value)
-        # a sequence that rises faster than its device can did not stand still meanwhile
+        # three values that rise faster than the device can are no catch-up after a standstill
         races = mark.value < line.value < value
         self._challenge(mark, time_us, value, explicable=not races)
         del self.steps[-1]
@@ -465,7 +463,7 @@ class Waiting(Steps):
 
 
 def _counts(count: int) -> tuple[int, int]:
-    """Return the count of a sequence's first reading, and the count that confirms it."""
+    """Return the `count` of a sequence's first reading, and the one that confirms it."""
     if count <= LOST:
         return LOST, LOST - CONFIRM_LOST
     base = ASTRAY if count < ASTRAY else 0

@@ -5,9 +5,9 @@ Pure functions: nodes and messages in; readings, rejections and changed nodes ou
 stores the nodes in the transaction of the readings.
 
 Births precede data.  Each message of a node's session except the death has a sequence number, 0 to
-255 in rotation.  An early message waits for those before it; if they do not arrive in time a
-rebirth is requested, and waiting messages are decoded with the births around them, or refused. So
-no alias is decoded with a wrong birth.
+255 in rotation.  A message that arrives early waits for those before it.  If they do not arrive in
+time a rebirth is requested, and waiting messages are decoded with the births before and after them,
+or rejected.  So no alias is decoded with a wrong birth.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ _DATA = ("NDATA", "DDATA")
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Waiting times of a message: for earlier ones, and then for a rebirth. [s]"""
+    """Longest waiting times of a message: for earlier messages, and then for a rebirth. [s]"""
 
     reorder_s: float = 5.0
     give_up_s: float = 60.0
@@ -76,8 +76,8 @@ class Outcome:
     """
     Result of messages: readings, rejections and commands.
 
-    `released` are messages of earlier batches that are now decided; they follow the batch's own,
-    from `count` on.
+    `released`: messages of earlier batches that are now decided; they follow the batch's own, from
+    index `count` on.
     """
 
     count: int
@@ -86,7 +86,7 @@ class Outcome:
     released: list[WaitingMessage] = field(default_factory=list)
 
     def place(self, waiting: WaitingMessage) -> int:
-        """Return the position of a message that waited."""
+        """Return the index of a message that waited; add one of an earlier batch to `released`."""
         if waiting.message is not None:
             return waiting.message
         self.released.append(waiting)
@@ -95,10 +95,10 @@ class Outcome:
 
 class Host:
     """
-    Processes messages in order of arrival.
+    Decoder of Sparkplug messages in order of arrival.
 
     `node_of`: returns a node by name, as a changeable copy.
-    `known`: registered names; messages of other nodes are refused.
+    `known`: registered names; messages of other nodes are rejected.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class Host:
         self._lanes: dict[str, tuple[Topic, Node]] = {}
 
     def take(self, message: int, topic: str, payload: bytes, received_us: int) -> None:
-        """Process a message; refuse it if it cannot be used."""
+        """Process a message; reject it if it cannot be used."""
         try:
             lane = self._lanes.get(topic)
             if lane is None:
@@ -129,7 +129,7 @@ class Host:
                 and node.certain_ms <= seen.sent_ms <= (received_us + _AHEAD_US) // 1000
                 and address.group == node.group
             ):
-                # most messages: in sequence, and with a known layout
+                # the usual case: a message in sequence, with a known layout
                 node.next_seq = (seen.seq + 1) % SEQ
                 node.certain_ms = seen.sent_ms
                 self._out.given.append(Given(message, address.own, (seen.line,)))
@@ -254,8 +254,9 @@ class Host:
         waited: bool = False,
     ) -> None:
         """
-        Decode a late or repeated message, or one of an earlier session, with the births
-        around its time.
+        Decode a message out of sequence (late, repeated, or of an earlier session).
+
+        It is decoded with the births before and after its time.
         """
         sent_ms = message.timestamp or 0
         if address.kind == "DBIRTH":
@@ -293,7 +294,6 @@ class Host:
             self._decide(node, node.waiting_messages[0])
 
     def _drain(self, node: Node) -> None:
-        """Process the messages that waited for the one just received."""
         going = node.next_seq is not None
         while going and node.waiting_messages:
             going = False
@@ -309,7 +309,7 @@ class Host:
         node.gap_us = min(waiting) if waiting and node.next_seq is not None else None
 
     def _look_back(self, node: Node, about: Callable[[Topic], bool]) -> None:
-        """Decide on waiting messages sent before the birth just received."""
+        """Decide on waiting messages that were sent before the birth just received."""
         for waiting_message in list(node.waiting_messages):
             address = parse(waiting_message.topic)
             birth = node.live.get(address.device if address.kind == "DDATA" else "")
@@ -317,7 +317,7 @@ class Host:
                 self._decide(node, waiting_message)
 
     def _decide(self, node: Node, waiting_message: WaitingMessage) -> None:
-        """Decode a waiting message with the births around it, or refuse it."""
+        """Decode a waiting message with the births before and after it, or reject it."""
         if waiting_message in node.waiting_messages:
             node.waiting_messages.remove(waiting_message)
             late = partial(self._out_of_turn, waited=True)
@@ -344,7 +344,7 @@ class Host:
             self._out.rejected.append(Rejected(k, error.reason, error.detail))
 
     def sweep(self, node: Node, now_us: int) -> None:
-        """Request a rebirth after the wait, and refuse messages that waited too long."""
+        """Request a rebirth after the first waiting time, and reject messages after the second."""
         overdue = node.gap_us is not None and now_us - node.gap_us >= self._rules.reorder_s * _S
         if overdue and (node.wanted_us is None or now_us - node.wanted_us > _ASK_AGAIN_US):
             node.wanted_us = now_us
@@ -356,5 +356,5 @@ class Host:
 
 
 def _past(birth: Birth) -> Birth:
-    """Return a birth of an ended session, certain only for its own message."""
+    """Return a birth of an ended session, which is certain only for its own message."""
     return replace(birth, certain_ms=birth.born_ms)

@@ -2,13 +2,13 @@
 State of an edge node in a host: session, births and waiting messages; and Sparkplug topics.
 
 A birth is valid from its own time up to the last certain message: data in sequence after it, or
-before such data.  Other data (after a loss) are decoded only if the next birth gives every used
-alias the same meaning.  Births that change an alias and change it back, all lost, cannot be
-detected.
+data sent before such a message.  Other data (after a loss) are decoded only if the next birth gives
+every used alias the same meaning.  If births change an alias and change it back, and all of them
+are lost, this cannot be detected.
 
 Topics are `spBv1.0/<group>/<type>/<edge node>[/<device>]`. The edge node is the principal:
 `spBv1.0/G/DDATA/n-1/m-1` corresponds to `tonne/v1/n-1/m-1/telemetry`, and NDATA of `n-1` to `n-1`
-itself.  Two nodes of equal name in different groups are refused.
+itself.  Two nodes of equal name in different groups are rejected.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def _unknown(topic: str) -> PayloadError:
 
 
 def own_topic(topic: str) -> str:
-    """Return the tonne topic that corresponds to a Sparkplug topic; others unchanged."""
+    """Return the tonne topic that corresponds to a Sparkplug topic; another topic unchanged."""
     try:
         return parse(topic).own if topic.startswith(PREFIX) else topic
     except PayloadError:
@@ -128,7 +128,7 @@ class WaitingMessage(NamedTuple):
     """
     Message that waits for an earlier one.
 
-    `id` is its own, `message` its position in the batch if it is new.
+    `id`: its own id.  `message`: its index in the current batch; None if it is of an earlier batch.
     """
 
     id: str
@@ -145,9 +145,11 @@ class Node:
     """
     Edge node.
 
-    `next_seq` is None without a live session; `gap_us` is the time since which a message is known
-    to be missing, `wanted_us` when a rebirth was last needed.  `births` are by device ("" for the
-    node itself), oldest first; `live` are those of this session whose device is alive.
+    `next_seq`: next sequence number; None without a live session.
+    `gap_us`: time since which a message is missing.
+    `wanted_us`: time at which a rebirth was last needed.
+    `births`: by device ("" for the node itself), oldest first.
+    `live`: births of this session whose device is alive.
     """
 
     name: str
@@ -186,7 +188,7 @@ class Node:
         self.come("", birth)
 
     def end(self, now_us: int) -> None:
-        """End the session; the validity of its births is then fixed."""
+        """End the session; from then on the validity of its births does not change."""
         for device in list(self.live):
             self.mark_dead(device)
         if self.online:
@@ -194,13 +196,13 @@ class Node:
         self.online, self.next_seq, self.gap_us, self.wanted_us = False, None, None, None
 
     def come(self, device: str, birth: Birth) -> None:
-        """Mark a device as alive, with the metrics of its birth."""
+        """Mark a device as alive, with the birth that declares its metrics."""
         self.mark_dead(device)
         self.live[device] = birth
         self.remember(device, birth)
 
     def mark_dead(self, device: str) -> None:
-        """Mark a device as dead; data up to this message are certain."""
+        """Mark a device as dead; its birth is certain for data up to this message."""
         birth = self.live.pop(device, None)
         if birth is None:
             return
@@ -217,14 +219,11 @@ class Node:
         self.rewritten.add(device)
 
     def knows(self, device: str, born_ms: int) -> bool:
-        """Return whether a birth is stored."""
+        """Return whether the birth of a device with this time is stored."""
         return any(birth.born_ms == born_ms for birth in self.births.get(device, ()))
 
     def is_behind(self, seq: int, sent_ms: int) -> bool:
-        """
-        Return whether a message is repeated or late: a later one of this session was accepted
-        before.
-        """
+        """Return whether a message is repeated or late: a later one was already accepted."""
         ahead = (seq - (self.next_seq or 0)) % SEQ
         return sent_ms < self.certain_ms or (sent_ms == self.certain_ms and ahead >= _BEHIND)
 
@@ -239,7 +238,8 @@ class Node:
         """
         Return the birth for decoding a message out of sequence.
 
-        `answers`: whether data before the first birth may use it, if it answered a rebirth request.
+        `answers`: whether a birth that answered a rebirth request may also decode data sent before
+        it.
         Raises PayloadError: `birth_missing` or `sequence_gap`.
         """
         births = self.births.get(device, [])

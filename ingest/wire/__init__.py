@@ -1,21 +1,21 @@
 """
 Parcels: messages of one Kafka partition from bridge to worker.
 
-A parcel has accepted readings and the messages themselves, since a conflict is found only against
-stored rows and its dead letter needs the bytes.  Devices are named by id, as the worker may have
-another registry version.
+A parcel has accepted readings and the messages themselves: a conflict with stored rows is found
+only by the worker, and its dead letter needs the message's bytes.  Devices are named by id, as the
+worker may have another registry version.
 
-Parcels as MessagePack with columns of raw bytes, compressed together (LZ4): schema 2.
+Schema 2: MessagePack with columns of raw bytes, compressed together (LZ4).
 
-    u32 length before compression  LZ4 block of [messages, refusals, frames]
+    u32 length before compression  LZ4 block of [messages, rejections, frames]
 
 The record has the names of columns; their types follow from the device class: int64 for a register,
-float64 for a gauge, little-endian.  Empty columns are omitted.  Arrow tables of 50 rows would cost
-as much for schema and compression as for rows.
+float64 for a gauge, little-endian.  Empty columns are omitted.  In Arrow tables of 50 rows, schema
+and compression would take as much time as the rows.
 
 Schema 1 (Arrow tables, of 0.1.0) is read only:
 
-    { u32 length, Arrow IPC stream } ...: the messages, the refusals, then one table per class
+    { u32 length, Arrow IPC stream } ...: the messages, the rejections, then one table per class
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _REGISTER, _GAUGE, _PLACE = np.dtype("<i8"), np.dtype("<f8"), np.dtype("<i4")
 
 
 class _Table(msgspec.Struct, array_like=True):
-    """Readings of a device class: ids of devices, each once; otherwise one value per row."""
+    """Readings of a device class: each device id once, and columns with one value per row."""
 
     class_id: str
     devices: list[str]
@@ -105,7 +105,7 @@ def _decode_packed(content: memoryview, fleet: Fleet) -> Parcel:
     Return the content of a record; rows of devices not in `fleet` become rejections.
 
     Raises WireError when it has classes or channels that this version does not know.
-    Raises ValueError, IndexError or OSError when the content contradicts itself.
+    Raises ValueError, IndexError or OSError when the content is inconsistent.
     """
     packed = _DECODER.decode(_unpacked(content))
     parcel = Parcel(
@@ -156,7 +156,7 @@ def _table(frame: Frame, fleet: Fleet) -> _Table:
 
 
 def _any(there: NDArray[np.bool_]) -> bool:
-    """Return whether any value is true; usually the first one is."""
+    """Return whether any value is true; in general the first one is."""
     return bool(len(there)) and bool(there[0] or there.any())
 
 
@@ -165,7 +165,7 @@ def _bytes(values: NDArray[Any], kind: np.dtype[Any]) -> bytes:
 
 
 def _printable(packed: _Packed) -> _Packed:
-    """Return the text in UTF-8; a topic that is not UTF-8 was read with replacements."""
+    """Return the parcel with each topic in valid UTF-8; invalid bytes are replaced."""
     return msgspec.structs.replace(
         packed,
         topics=[_text(topic) for topic in packed.topics],
@@ -219,8 +219,8 @@ def _decode_arrow(content: memoryview, fleet: Fleet) -> Parcel:
 
     Raises WireError when it is truncated, or has classes or channels that this version does not
     know.
-    Raises ValueError, KeyError, TypeError, IndexError or OSError when the content contradicts
-    itself, including Arrow's own errors.
+    Raises ValueError, KeyError, TypeError, IndexError or OSError when the content is inconsistent,
+    including Arrow's own errors.
     """
     messages, rejected, *frames = map(_read_arrow, _arrow_parts(content))
     parcel = _parcel(messages, rejected)
@@ -246,9 +246,9 @@ def _arrow_parts(content: memoryview) -> list[memoryview]:
 def _read_arrow(part: memoryview) -> Any:
     import pyarrow as pa  # noqa: PLC0415 - slow to load; only a worker needs it
 
-    options = pa.ipc.IpcReadOptions(use_threads=False)  # threads cost more than such tables
+    options = pa.ipc.IpcReadOptions(use_threads=False)  # slower for small tables
     table = pa.ipc.open_stream(part, options=options).read_all()
-    table.validate(full=True)  # forged offsets would crash the process
+    table.validate(full=True)  # invalid offsets would crash the process
     return table
 
 
@@ -323,7 +323,7 @@ def decode(record: bytes, fleet: Fleet) -> Parcel:
         NotImplementedError,
         struct.error,
     ) as error:
-        # the digest is correct, so another program wrote it
+        # the digest is correct, so the record is not damaged but of another program
         raise WireError("foreign_record", f"no parcel: {_line(error)}") from error
 
 

@@ -2,7 +2,7 @@
 Content of a Kafka record: frames and messages of one batch, and their envelope.
 
 The partition of a device is CRC-32 of its principal's id (its own or its gateway's), modulo the
-number of partitions. It is the same in all processes and releases, so that one principal's
+number of partitions.  It is the same in all processes and releases, so that one principal's
 messages meet in one partition.  A rejected message without a device is assigned by its topic.
 
     "TONW"  u16 schema  sha256 of the content  content of that schema
@@ -10,8 +10,8 @@ messages meet in one partition.  A rejected message without a device is assigned
 The digest covers the stored content, so that a truncated or foreign record is recognised before it
 is decoded.
 
-A column unknown to the worker's class is refused, and one missing in the bridge's is absent:
-upgrade workers first.
+A channel that the worker's version does not know is rejected; one that the bridge's version does
+not know is absent.  So workers are upgraded first.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class Parcel:
     """
     Messages in order of arrival as columns, with their frames and rejections.
 
-    `Frame.message` and `Rejected.message` are positions in the columns. `repeated` are messages
-    marked as delivered before by the MQTT broker.
+    `Frame.message` and `Rejected.message` are positions in the columns.  `repeated`: whether the
+    MQTT broker marked the message as delivered before.
     """
 
     topics: list[str]
@@ -53,7 +53,7 @@ class Parcel:
         return len(self.topics)
 
     def take(self, messages: Int32) -> Parcel:
-        """Return some of the messages, renumbered, with their readings and rejections."""
+        """Return a parcel of these messages, renumbered, with their readings and rejections."""
         place = np.full(len(self), -1, dtype=np.int32)
         place[messages] = np.arange(len(messages), dtype=np.int32)
         frames = []
@@ -86,13 +86,13 @@ class Parcel:
 
 
 def partition_of(key: str, partitions: int) -> int:
-    """Return the partition of a principal, or of the topic of a message without one."""
+    """Return the partition of a principal's id, or of the topic of a message without principal."""
     return crc32(key.encode()) % partitions
 
 
 def sort(parcel: Parcel, partitions: Int32) -> dict[int, Parcel]:
     """
-    Split a parcel by partition, keeping the order within each.
+    Return the parcel split by partition, in the same order within each.
 
     Parameters
     ----------
@@ -129,10 +129,7 @@ def sort(parcel: Parcel, partitions: Int32) -> dict[int, Parcel]:
 
 
 def _split(frame: Frame, partitions: Int32, place: Int32) -> Iterator[tuple[int, Frame]]:
-    """
-    Yield a frame's rows by partition, as views of one copy; `place` is the new message
-    number.
-    """
+    """Yield a frame's rows by partition; `place`: new index of each message."""
     where = partitions[frame.message]
     order = np.argsort(where, kind="stable")
     whole = frame.take(order)
@@ -155,7 +152,7 @@ def _split(frame: Frame, partitions: Int32, place: Int32) -> Iterator[tuple[int,
 
 def join(parcels: Sequence[Parcel]) -> tuple[Parcel, list[int]]:
     """
-    Join parcels in order.
+    Return parcels joined in order.
 
     Returns
     -------
@@ -265,7 +262,7 @@ def add_frame(
     Raises
     ------
     ValueError, IndexError
-        When the record contradicts itself.
+        When the record is inconsistent.
     """
     ids, place = devices
     time_us, message = times
@@ -291,9 +288,9 @@ def add_frame(
 
 def within(places: Int32, count: int, what: str) -> None:
     """
-    Refuse an index outside a count.
+    Check that all indices are below a count.
 
-    Raises ValueError, naming the indexed thing, and the largest index.
+    Raises ValueError, naming the indexed object and the largest index.
     """
     if len(places) and (places.min() < 0 or places.max() >= count):
         raise ValueError(f"{what} {places.max()} of {count}")

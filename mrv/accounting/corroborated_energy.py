@@ -7,12 +7,11 @@ Energy without corroborating power depends on the register alone (EVD-01), unles
 an invoice with its file, covers nearly all of the device's time and agrees within the tolerance of
 two meters.  Water of a pump is compared with its power and head (`ingest.quality.energy_budget`).
 
-The certain energy of a power series is its integral less one standard error.  This exceeds every
-sampling error in NREL's recording (`ingest.quality.energy_budget`).  Clouds may vary more
-elsewhere: where samples omit 15-minute intervals, the integral is reduced by three standard errors,
-estimated from the register (`ingest.quality.energy_budget.scatter`).  If the register rose by more
-than the integral, the tolerance of two meters and one standard error, only the certain energy
-counts.
+The certain energy of a power series is its integral less one standard error.  In NREL's recording
+(`ingest.quality.energy_budget`) this deduction exceeds every sampling error.  Clouds may vary more
+elsewhere: where samples omit 15-minute intervals, three standard errors are deducted, estimated
+from the register (`ingest.quality.energy_budget.scatter`).  If the register rose by more than the
+integral, the tolerance of two meters and one standard error, only the certain energy counts.
 """
 
 from __future__ import annotations
@@ -61,7 +60,7 @@ LIFT = text("MTR-02.lift")
 EXCHANGED = text("MTR-02.exchanged")
 ALONE = text("EVD-01.alone")
 UNDECLARED = text("MTR-02.undeclared")
-# by class and quantity: the gauges of the pump's power and head
+# gauges of a pump's power and head, by class and quantity
 _LIFTED = {("pump", "flow"): ("active_power_w", "head_m")}
 _DC_CHANNEL = "dc_power_w"
 # AC power never exceeds DC power; the 2 % are the accuracy classes of the two sensors
@@ -70,11 +69,11 @@ _AC_OVER_DC = 1.02
 _SELDOM_US = INTERVAL_US * 3 // 2
 
 
-# a power that is mostly repeated is the mean of the hour before: its delay [intervals]
+# maximum delay of a power that is mostly repeated, as it is the mean of the hour before [intervals]
 _LATEST = 4
-# a day's power within 10 % of a thousandth of its register was sent in kW
+# a day's power was sent in kW if it is within 10 % of a thousandth of its register
 _KILO, _NEARLY = 1000.0, 0.1
-# share of time without power from which the text names this as the reason
+# share of time without power from which the finding states it
 _OFTEN = 0.25
 _DAY_H, _QUARTERS = 24.0, 96
 
@@ -86,7 +85,7 @@ class ChannelComparison(NamedTuple):
     """
     Comparison of a register with the other channels of its device.
 
-    `beyond`: quantity that another channel contradicts.  `alone`: quantity without corroborating
+    `beyond`: quantities that exceed another channel.  `alone`: quantity without corroborating
     power.
     `left_out`: part of `alone` in which power was missing for more than a day.
     """
@@ -101,7 +100,7 @@ class CorroboratedEnergy(Scan):
     """
     Registers of a period that other channels have to corroborate.
 
-    `wanted`: registers by fleet index.  `sunny`: fleet index and channel of solar energy.
+    `wanted`: registers by fleet index.  `sunny`: fleet index and channel of the solar energy.
     `ratings`: rated powers by device id, each from a time on. [us UTC, W]
     """
 
@@ -205,7 +204,7 @@ class CorroboratedEnergy(Scan):
         return ChannelComparison(tuple(result), alone, out_of)
 
     def _with_share(self, reason: Text, read: _Register, watts: Float64) -> Text:
-        """Return why energy is not credited, with the share of time without power if large."""
+        """Return why energy is not credited; a large share of time without power is stated."""
         edges = np.searchsorted(read.time_us, [self.first * INTERVAL_US, self.last * INTERVAL_US])
         inside = slice(*edges.tolist())
         bare = ~np.isfinite(watts[inside])[read.register[inside] != NULL]
@@ -291,7 +290,7 @@ class CorroboratedEnergy(Scan):
     ) -> tuple[Int64, Float64, np.ndarray]:
         """
         Return the energy above the power [Wh], the corroborated part of the other energy [Wh], and
-        a mask of intervals in which the register was read without power.
+        a mask of intervals in which the register, but no power, was read.
         """
         finite = np.isfinite(watts)
         if not finite.any():
@@ -339,11 +338,13 @@ def is_declared(needs: RoleNeeds, class_id: str) -> bool:
 
 
 def _repeated(time_us: Int64, watts: Float64) -> np.ndarray:
-    """Return a mask of readings that repeat a power (not 0) first sent less than an hour before."""
+    """Return a mask of readings that repeat a power (not 0) from less than an hour before."""
     again = np.zeros(len(watts), dtype=np.bool_)
     again[1:] = (np.diff(watts) == 0) & (watts[1:] != 0)
     at = np.flatnonzero(again)
-    begins = np.flatnonzero(np.diff(at, prepend=-1) != 1)  # of runs; none holds the first reading
+    begins = np.flatnonzero(
+        np.diff(at, prepend=-1) != 1
+    )  # starts of runs; the first reading is in none
     of = np.repeat(at[begins] - 1, np.diff(begins, append=len(at)))
     again[at] = time_us[at] - time_us[of] < HOUR_US
     return again
@@ -373,7 +374,7 @@ class _Claimed(NamedTuple):
 
 def _made_by_sun(needs: RoleNeeds, class_made_from: str, params: Mapping[str, Any]) -> bool:
     """
-    Return whether a role's energy is solar; also if no source is declared.
+    Return whether a role's energy is solar, which is also assumed if no source is declared.
 
     `class_made_from`: energy source of the device's class; empty if unknown.  `params`: the
     device's parameters.

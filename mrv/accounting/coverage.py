@@ -1,9 +1,9 @@
 """
-Service time of a project's devices, and which of it is measured, estimated, unknown or missing.
+Service time of a project's devices, and its measured, estimated, unknown and missing parts.
 
 Each microsecond of a device's service is measured, estimated, unknown (within a register step of
 unknown size) or missing (no step).  The deduction for unknown and missing time depends on the side
-of the account; the period applies it.
+of the account; it is applied when the period is closed.
 """
 
 from __future__ import annotations
@@ -29,10 +29,9 @@ _TIMES = "measured_us", "estimated_us", "unknown_us", "missing_us"
 @dataclass(frozen=True, slots=True)
 class Service:
     """
-    A device's intervals [first, last), one element each, gaps filled with zero.
+    A device's quantity and times in each of the intervals [first, last); zero in gaps.
 
-    `outside` is the metered quantity before installation, after removal, or for
-    another project.
+    `outside`: quantity metered before installation, after removal, or for another project.
     """
 
     first: int
@@ -48,7 +47,7 @@ class Service:
 
     @property
     def last(self) -> int:
-        """Return the number after its last interval."""
+        """Return the number of the interval after its last one."""
         return self.first + len(self)
 
     @property
@@ -65,7 +64,7 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Consecutive intervals with unknown or missing time; `time_us` is that time only."""
+    """Consecutive intervals with unknown or missing time; `time_us`: only that time."""
 
     start_us: int
     end_us: int
@@ -118,7 +117,7 @@ def _check(rows: IntervalRows, device: str) -> None:
 
 
 def gaps(part: Service) -> list[Gap]:
-    """Return runs of unknown and of missing time, by start."""
+    """Return runs of unknown and of missing time, in order of their start."""
     result = []
     for kind, time in (("unknown", part.unknown_us), ("missing", part.missing_us)):
         edges = np.flatnonzero(np.diff(np.concatenate([[0], time > 0, [0]]).astype(np.int8)))
@@ -130,10 +129,11 @@ def gaps(part: Service) -> list[Gap]:
 
 def costed(project: Project, methodology: Methodology, fleet: Fleet) -> list[Span]:
     """
-    Return spans in which every role with project emissions has a device in service.
+    Return spans in which every role with project emissions has a device installed.
 
-    The baseline counts only there, as buses without an assigned charger would be credited without
-    their electricity.  Half-open spans, ascending. [interval numbers since the epoch]
+    The baseline is credited only in these spans: buses without an assigned charger would be
+    credited without their electricity.  Half-open spans, ascending. [interval numbers since the
+    epoch]
     """
     result: list[Span] = [(0, _NEVER)]
     for role, needs in methodology.roles.items():
@@ -149,7 +149,7 @@ def costed(project: Project, methodology: Methodology, fleet: Fleet) -> list[Spa
 
 
 def joined(spans: Iterable[Span]) -> list[Span]:
-    """Return spans in order, with those that touch or overlap joined."""
+    """Return spans in order; spans that touch or overlap become one."""
     result = list[Span]()
     for begin, end in sorted(s for s in spans if s[0] < s[1]):
         if result and begin <= result[-1][1]:

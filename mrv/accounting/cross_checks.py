@@ -5,9 +5,9 @@ Nothing is deducted here.  If the difference exceeds the tolerance, the statemen
 overstatement that follows if the other value is correct.  A replaced meter and its successor are
 compared with an invoice together.
 
-An invoice that reaches beyond the period is compared over its own time, with what its meters
+An invoice that extends beyond the period is compared over its own time, with what its meters
 metered outside the period.  The whole difference is assigned to the period.  An invoice of a main
-that also serves others is compared with the sum of the calibrated meters that it names; the
+meter that also supplies others is compared with the sum of the calibrated meters that it names; the
 difference is assigned to the project.
 """
 
@@ -47,8 +47,8 @@ _TOLERANCE_PLACES = 4
 # tolerance of two meters of class 2 (IEC 62053-21 [M]), for the part of an invoice outside the
 # period; a wider one would let a long invoice hide a difference in a short period [%]
 ALIKE = Fraction(2)
-# one signal under two ids: intervals of a day, their minimum sum [base units], and the minimum
-# share of equal intervals
+# one signal under two ids: minimum number of intervals (a day), minimum sum [base units], and
+# minimum share of equal intervals
 _DAY, _MANY, _NEARLY = 96, 2_000_000, 0.95
 ONE_SIGNAL = "cross_check.one_signal"
 # texts of release 0.1.0
@@ -57,7 +57,7 @@ _DIFFER = "they differ by more than they may; find the reason, and correct or ex
 
 
 class _Known(NamedTuple):
-    """Intervals of a meter without lost time: numbers and values."""
+    """Intervals of a meter without unknown or missing time: numbers and values."""
 
     number: Int64
     value: Int64
@@ -71,7 +71,7 @@ def outside(invoice: Invoice, period_us: Span) -> tuple[Span, ...] | None:
     """
     Return the parts of an invoice's time before and after a period. [us UTC]
 
-    None if a part outside is longer than a monthly invoice and than the part inside.
+    None if such a part is longer than a monthly invoice and than the invoice's time in the period.
     """
     begin, end = period_us
     within = min(end, invoice.to_us) - max(begin, invoice.from_us)
@@ -82,9 +82,9 @@ def outside(invoice: Invoice, period_us: Span) -> tuple[Span, ...] | None:
 
 class _Outside(NamedTuple):
     """
-    Quantity of an invoice outside period or project. [base units]
+    Quantity of an invoice outside the period or project. [base units]
 
-    `known`, `whole`: numbers of known and of all intervals.
+    `known`, `whole`: number of intervals with data, and of all intervals.
     """
 
     value: int = 0
@@ -147,7 +147,7 @@ def cross_checks(
 
 
 class _Against(NamedTuple):
-    """Check meter or invoice with its quantity and time. [us UTC]"""
+    """Check meter or invoice, with its quantity and time. [us UTC]"""
 
     kind: str
     against: str
@@ -157,7 +157,7 @@ class _Against(NamedTuple):
 
 
 class _Bench(NamedTuple):
-    """Data shared by all comparisons of a period: meters, rows, prices, years, rule set."""
+    """Data that all comparisons of a period use: meters, rows, prices, years, rule set."""
 
     monitored: Sequence[Monitored]
     rows: Rows
@@ -175,7 +175,7 @@ class _Bench(NamedTuple):
         number, ours, theirs = np.intersect1d(main.number, check.number, return_indices=True)
         values = main.value[ours], check.value[theirs]
         percent = exact(meter.percent, "check_percent")
-        if not self.by_first:  # at most the tolerance of an invoice
+        if not self.by_first:  # the tolerance is limited to that of an invoice
             percent = min(percent, TOLERANCE * 100)
         sums = exact_sum(values[0]), exact_sum(values[1])
         why: Text | str = ""
@@ -191,7 +191,6 @@ class _Bench(NamedTuple):
         )  # fmt: skip
 
     def by_invoice(self, invoice: Invoice) -> CrossCheck:
-        """Return the comparison of an invoice with its meters."""
         quantity, names = invoice.quantity, invoice.devices
         of = [m for m in self.monitored if m.device.id in names and self._meters(m, quantity)]
         first, last = invoice.from_us // INTERVAL_US, invoice.to_us // INTERVAL_US
@@ -210,7 +209,7 @@ class _Bench(NamedTuple):
         whole = (last - first) * len(names)
         differs = Fraction(ours - invoice.value)
         if beside is not None and not (self.by_first or why):
-            # meters that follow each other: each covers a part of the time
+            # meters that succeed each other: each covers a part of the time
             whole = served(of, first, last) + beside.whole
             known += beside.known
             percent = _of_both(percent, invoice.value, beside)
@@ -219,7 +218,7 @@ class _Bench(NamedTuple):
         else:
             beside = _Outside()
         if ours:
-            # the difference has the price of the metered quantity, by years in proportion
+            # a unit of the difference has the effect of a metered unit, by years in proportion
             effect = effect * differs / ours
         span = invoice.from_us, invoice.to_us
         return self._made(
@@ -228,7 +227,7 @@ class _Bench(NamedTuple):
         )  # fmt: skip
 
     def _meters(self, meter: Monitored, quantity: str) -> bool:
-        """Return whether a device has a quantity: its role's, or the own use deducted from it."""
+        """Return whether a meter measures a quantity: its role's, or the own use deducted."""
         return quantity == meter.needs.quantity or (
             not self.by_first and quantity in meter.needs.quantities
         )
@@ -241,7 +240,7 @@ class _Bench(NamedTuple):
             return None
         value, known, whole = 0, 0, 0
         for begin, end in spans:
-            # of meters that follow each other, the one in service at that edge of the period
+            # of meters that succeed each other, the one installed at that edge of the period
             edge = 0 if begin < period_us[0] else 1
             there = {m.device.id for m in of if m.span_us[edge] == period_us[edge]}
             for name in there:
@@ -260,7 +259,7 @@ class _Bench(NamedTuple):
         return _Outside(value, known, whole)
 
     def _others(self, invoice: Invoice, of: Sequence[Monitored]) -> list[MeteredOutside]:
-        """Return quantities of other projects' meters in an invoice's time, where known."""
+        """Return the quantities of other projects' meters in an invoice's time, where known."""
         names = sorted(set(invoice.devices) - {m.device.id for m in of})
         span = invoice.from_us, invoice.to_us
         result = (self.beside.get((name, invoice.quantity, *span)) for name in names)
@@ -269,7 +268,7 @@ class _Bench(NamedTuple):
         ]
 
     def _effect(self, meter: Monitored, number: Int64, value: Int64) -> Fraction:
-        """Return the reduction that depends on a quantity of a device. [tCO2e]"""
+        """Return the reduction calculated from a quantity of a device. [tCO2e]"""
         total = Fraction(0)
         for year, begin_us, end_us in self.years:
             begin, end = np.searchsorted(number, [begin_us // INTERVAL_US, end_us // INTERVAL_US])
@@ -307,7 +306,7 @@ class _Bench(NamedTuple):
         return text("cross_check.partly", spans=spans)
 
     def _service(self, meter: Monitored, span: Span) -> Text:
-        """Return the text of a meter's service, and of project meters that it requires."""
+        """Return the text on a meter's service time, and on the project meters that limit it."""
         begin, end = map(utc_text, meter.span_us)
         without = self._cut_by(meter, span)
         if not without:
@@ -317,7 +316,7 @@ class _Bench(NamedTuple):
         )
 
     def _cut_by(self, meter: Monitored, span: Span) -> tuple[str, ...]:
-        """Return meters of the project's side that limit a baseline meter's time within a span."""
+        """Return the project-side meters that limit a baseline meter's time within a span."""
         if meter.needs.side != "baseline":
             return ()
         (begin_us, end_us), (first, last) = meter.span_us, (number * INTERVAL_US for number in span)
@@ -388,10 +387,10 @@ def _one_signal(main: Int64, check: Int64) -> bool:
 
 def _of_both(percent: Fraction, theirs: int, beside: _Outside) -> Fraction:
     """
-    Return an invoice's tolerance relative to both quantities; its own only for the part within the
-    period. [%]
+    Return an invoice's tolerance as a share of metered and outside quantity together. [%]
 
-    A tolerance too wide for evidence is unchanged.
+    The invoice's own tolerance applies to the part within the period, and at most `ALIKE` to the
+    rest.  A tolerance that is too wide for evidence is returned unchanged.
     """
     if not beside.whole or not theirs or percent > TOLERANCE * 100:
         return percent
@@ -402,9 +401,9 @@ def _of_both(percent: Fraction, theirs: int, beside: _Outside) -> Fraction:
 
 def _left(of: Sequence[Monitored], differs: Fraction, invoice: Invoice, known: int) -> Fraction:
     """
-    Return the part of an understatement of the reduction that no rule has deducted. [base units]
+    Return the difference; of an overstatement of the reduction, the part that no rule has deducted.
 
-    `known`: the meters' quantity in complete intervals. [base units]
+    Base units; `known`: the meters' quantity in complete intervals.
     """
     sides = {m.needs.side for m in of}
     favours = 1 if sides == {"baseline"} else -1

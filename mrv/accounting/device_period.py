@@ -3,9 +3,10 @@ A device's monitored quantity in a period, and its adjustments for gaps, meter e
 
 The counted quantity of each part of a year is the metered quantity less its adjustments (`Cut`).
 On the baseline side they are positive: unknown or missing time counts zero, and the error of an
-uncertified meter is deducted.  On the project side they are negative: lost time counts at the
-device's highest plausible rate, and the error is added.  For a quantity on both sides, such as
-composted waste, each part takes the more conservative of both (`mrv.rules.account.worst`).
+uncertified meter is deducted.  On the project side they are negative: unknown or missing time
+counts at the device's highest plausible rate, and the error is added.  For a quantity on both
+sides, such as composted waste, each part uses the more conservative of the two
+(`mrv.rules.account.worst`).
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ FUEL = "flow"
 # gasoline 8.9, diesel 9.9 (IPCC 2006, volume 2, table 1.2; densities 0.745, 0.835) [M]; no role of
 # tonne on the project side has a lighter fuel
 _WH_PER_ML = Fraction(89, 10)
-# a small engine at part load [M]
+# lowest efficiency: a small engine at part load [M]
 _LEAST_EFFICIENCY = Fraction(1, 5)
 
 
@@ -44,8 +45,8 @@ class Kind(StrEnum):
     DESIGN = "design"
     PLAUSIBILITY = "plausibility"  # of single intervals
     CERTIFIED = "certified energy"
-    CONSUMPTION = "consumption"  # what a week's service takes
-    SERVICE = "service"  # other bounds of weeks, months, devices or roles
+    CONSUMPTION = "consumption"  # above the plausible consumption of a week
+    SERVICE = "service"  # other limits of weeks, months, devices or roles
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +68,8 @@ class Cut:
     """
     Adjustment: metered less counted quantity of a time span, and the reason. [base units, us UTC]
 
-    `percent`: error of a meter.  `lost`: bounds of a gap.  `certified`: certificate and energy of
-    the part of a year, for certified energy [Wh].  `rule`: rule that made the adjustment.
+    `percent`: error of the meter.  `lost`: upper bounds of a gap.  `certified`: certificate of
+    energy, and its energy in the part of the year [Wh].  `rule`: rule that made the adjustment.
     """
 
     kind: Kind
@@ -86,14 +87,18 @@ class Cut:
         return within(self.quantity, (self.start_us, self.end_us), span_us)
 
     def at_its_most(self) -> Cut | None:
-        """Return the adjustment with a gap at its upper bound; None if it becomes 0."""
+        """Return the adjustment for the highest possible quantity; None without an effect on it."""
         if self.lost is not None:
             return replace(self, quantity=-self.lost.bound)
         return replace(self, quantity=-self.quantity) if self.kind is Kind.CALIBRATION else None
 
 
 def within(quantity: Fraction, own: Span, span: Span) -> Fraction:
-    """Return the part of a span's quantity that lies in another one, by time. [base units]"""
+    """
+    Return the part of a quantity that falls in a span, in proportion to time. [base units]
+
+    `own`: time span of the quantity.
+    """
     shared = min(own[1], span[1]) - max(own[0], span[0])
     return quantity * Fraction(shared, own[1] - own[0]) if shared > 0 else Fraction(0)
 
@@ -153,8 +158,8 @@ def cut_of_gap(
     Return the adjustment for a gap: none on the baseline side, the highest rate on the project
     side.
 
-    `rate`: highest plausible rate. [base units/h]  `room`: what the documented design capacity
-    leaves of the days with the gap. [base units]
+    `rate`: highest plausible rate. [base units/h]  `room`: remaining part of the documented design
+    capacity on the days of the gap. [base units]
     """
     quantity, bound = Fraction(0), Fraction(0)
     at_most = None if rate is None else rate * gap.time_us / HOUR_US
@@ -169,7 +174,7 @@ def cut_of_gap(
 
 
 def cuts_of_errors(bare: Sequence[Uncovered], part: Service, *, add: bool = False) -> list[Cut]:
-    """Return adjustments of a part for time without certificate; `add` on the project side."""
+    """Return the adjustments for time without certificate; `add`: added, as on the project side."""
     cuts = []
     for span in bare:
         first, last = max(span.first, part.first), min(span.last, part.first + len(part))
@@ -183,7 +188,7 @@ def cuts_of_errors(bare: Sequence[Uncovered], part: Service, *, add: bool = Fals
 
 @dataclass(frozen=True, slots=True)
 class OwnUse:
-    """Own use that a role deducts: its intervals, and the rate applied to its gaps."""
+    """Own use that a role deducts: its intervals, and the highest rate, applied in gaps."""
 
     service: Service
     rate: Fraction
@@ -191,7 +196,7 @@ class OwnUse:
 
     @staticmethod
     def of(device: Device, needs: RoleNeeds, whole: Service) -> OwnUse:
-        """Return the own use of a device; without gaps where the meter never reports it."""
+        """Return the own use of a device; zero if its meter never reports it."""
         known = exact_sum(whole.missing_us) < len(whole) * INTERVAL_US
         rate = highest_rate(device, needs.less, int(whole.value.max(initial=0)))
         return OwnUse(whole, rate or Fraction(0), known)
@@ -214,7 +219,7 @@ class OwnUse:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """A device's sums in one week of the period: quantity, service time and lost time."""
+    """A device's sums in one week of the period: quantity, time in service, time without data."""
 
     value: int
     lost_us: int
@@ -222,7 +227,7 @@ class Stretch:
 
 
 class AbovePower(NamedTuple):
-    """Measured electricity of weeks, and hours of use times the entered power. [us UTC, Wh]"""
+    """Electricity of weeks that exceeded hours of use times the entered power. [us UTC, Wh]"""
 
     span_us: tuple[int, int]
     measured_wh: int
@@ -234,9 +239,9 @@ class YearPart:
     """
     A device's local calendar year within the period: metered quantity and its adjustments.
 
-    `month` is set where the methodology accounts by months.  `at_most`: quantity with gaps at their
-    upper bound, where that is conservative. [base units]  `edges` are its first interval and one
-    past its last.
+    `month`: set if the methodology accounts by months.  `at_most`: whether gaps are at their upper
+    bound, which is conservative for some quantities.  `edges`: its first interval and the one after
+    its last.
     """
 
     year: int
@@ -260,7 +265,7 @@ class YearPart:
         return replace(self, cuts=(*self.cuts, *cuts))
 
     def at_its_most(self) -> YearPart:
-        """Return the part with gaps at their upper bound."""
+        """Return the part with gaps and meter errors at the highest possible quantity."""
         cuts = (cut for part in self.cuts if (cut := part.at_its_most()) is not None)
         return replace(self, cuts=tuple(cuts), at_most=True)
 
@@ -268,14 +273,14 @@ class YearPart:
 @dataclass(frozen=True, slots=True)
 class Monitored:
     """
-    A device in its role, its time in service, its certificates and its years.
+    A device in its role, with its service time, certificates and years.
 
     `errors`: meter errors applied: for time without certificate, and by the plan.
     `nets`: whether the own use that its role deducts was metered.
     `rate`: highest plausible rate. [base units/h]
     `class_limit`: limit of its class.
     `uncounted`: reason for not counting its quantity; empty if it counts.
-    `measured`: its parameters replaced by its measured electricity.
+    `measured`: parameters that its measured electricity replaces.
     `above_power`: times in which that electricity exceeded the entered power.
     """
 
@@ -298,15 +303,12 @@ class Monitored:
 
     @property
     def span_us(self) -> tuple[int, int]:
-        """
-        Return the time within the period in which the device serves the project, end excluded. [us
-        UTC]
-        """
+        """Return the device's service time within the period, end excluded. [us UTC]"""
         return self.service.first * INTERVAL_US, self.service.last * INTERVAL_US
 
     @property
     def moved(self) -> bool:
-        """Return whether the device metered any quantity."""
+        """Return whether the device metered any quantity in the period."""
         return any(part.metered for part in self.parts)
 
     @property
@@ -321,7 +323,7 @@ class Monitored:
 
     @property
     def delivered(self) -> int:
-        """Return the sum of its weeks. [base units]"""
+        """Return the quantity of all its weeks. [base units]"""
         return sum(stretch.value for stretch in self.stretches)
 
     def quantity(self, span_us: Span) -> int:

@@ -1,7 +1,7 @@
 """
-Lines of a statement on one device: monitored quantity, gaps, deductions.
+Statement lines on one device: monitored quantity, gaps, deductions.
 
-Six decimals, each rounded conservatively.
+Figures have six decimals, each rounded conservatively.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from mrv.registry.project import Silent, SupportingData
 from mrv.rounding import Mode, exact_sum, figure, share_text, six_places
 from mrv.texts import declared, text
 
-# kinds of adjustments in the order of release 0.1.0, without gaps
+# kinds of adjustments except gaps, in the order in which release 0.1.0 lists them
 _LISTED = ((Kind.OWN_USE,), (Kind.DESIGN,), (Kind.CERTIFIED,), (Kind.CALIBRATION,))
 _APPLIED = tuple(kind for kind in Kind if kind is not Kind.GAP)
 
 
 class Pricing:
-    """Tonnes per unit of a quantity: the methodology evaluated for one base unit."""
+    """Emissions of one unit of a quantity: the methodology evaluated for one base unit."""
 
     def __init__(self, methodology: Methodology, parameters: Inputs, factors: Factors) -> None:
         self._methodology = methodology
@@ -37,7 +37,7 @@ class Pricing:
         self._known: dict[tuple[Any, ...], Reductions] = {}
 
     def rate(self, monitored: Monitored, year: int) -> Fraction:
-        """Return the emissions of a base unit on the device's side. [tCO2e]"""
+        """Return the emissions of a base unit on the device's side of the account. [tCO2e]"""
         unit = self._unit(monitored, year)
         return unit.baseline_t if monitored.needs.side == "baseline" else unit.project_t
 
@@ -52,13 +52,13 @@ class Pricing:
         return unit.baseline_t - unit.project_t - unit.leakage_t
 
     def cost(self, monitored: Monitored, year: int) -> Fraction:
-        """Return the net emissions of a base unit that is on both sides. [tCO2e]"""
+        """Return the increase of net emissions by one base unit that is on both sides. [tCO2e]"""
         return max(Fraction(0), -self._unit(monitored, year).reduction_t)
 
     def more(self, monitored: Monitored, year: int) -> Fraction:
         """
-        Return the decrease of the reduction of one base unit if measured parameters replace the
-        entered ones. [tCO2e]
+        Return a base unit's reduction with entered less that with measured parameters.
+        [tCO2e]
         """
         reductions = self._unit(
             replace(monitored, params={**monitored.params, **monitored.measured}), year
@@ -130,7 +130,7 @@ def _coverage(monitored: Monitored, period_us: int) -> Coverage:
 
 
 def gap_outcomes(monitored: Monitored, pricing: Pricing) -> Iterator[GapOutcome]:
-    """Yield gaps of a device with rule and deduction; a gap over New Year is split."""
+    """Yield a device's gaps with their rule and deduction; a gap over New Year is split."""
     for part in monitored.parts:
         rate = _price(monitored, part, pricing)
         for cut in part.cuts:
@@ -150,7 +150,7 @@ def gap_outcomes(monitored: Monitored, pricing: Pricing) -> Iterator[GapOutcome]
 
 
 def _price(monitored: Monitored, part: YearPart, pricing: Pricing) -> Fraction:
-    """Return the effect of a base unit that is substituted, deducted or added. [tCO2e]"""
+    """Return the effect of a base unit that an adjustment adds or deducts. [tCO2e]"""
     return (
         pricing.cost(monitored, part.year) if part.at_most else pricing.rate(monitored, part.year)
     )
@@ -160,7 +160,7 @@ def deductions(monitored: Monitored, pricing: Pricing, *, first: bool) -> Iterat
     """
     Yield the deductions for meter errors, own use, rules and design, in order of application.
 
-    `first`: in the form of release 0.1.0 (rule set 1).
+    `first`: for rule set 1, in the form of release 0.1.0.
     """
     for kinds in _LISTED if first else (_APPLIED,):
         for part in monitored.parts:
@@ -212,7 +212,11 @@ def _percent(part: YearPart, cut: Cut) -> Fraction:
 
 
 def _measured(monitored: Monitored, pricing: Pricing) -> Iterator[Deduction]:
-    """Yield the deductions for electricity above the entered value; hours are not reduced."""
+    """
+    Yield the deductions for measured electricity above the entered power times hours of use.
+
+    The hours of use are not changed.
+    """
     cost = beyond_entered(monitored, pricing)
     for name, value in monitored.measured.items() if cost else ():
         entered = Fraction(monitored.params[name])
@@ -234,7 +238,7 @@ def _measured(monitored: Monitored, pricing: Pricing) -> Iterator[Deduction]:
 
 
 def beyond_entered(monitored: Monitored, pricing: Pricing) -> Fraction:
-    """Return the emissions of metered electricity above those of the entered value. [tCO2e]"""
+    """Return the emissions of metered electricity less those of the entered power. [tCO2e]"""
     return sum(
         (p.counted * pricing.more(monitored, p.year) for p in monitored.parts), start=Fraction(0)
     )
@@ -250,13 +254,13 @@ def silent_days(
     """
     Yield gaps of a plant's analysers: days with flow and without analyser data.
 
-    Such a day counts at the conservative value (`mrv.statement.analysers`).  Its effect, in
-    proportion to its flow, is the difference from the mean of the other days, at most that from the
-    best of them.
+    Such a day counts at the conservative value (`mrv.statement.analysers`).  Its effect is the
+    difference from the mean of the other days, in proportion to its flow; at most the difference
+    from the best of them.
 
-    `parameters`, `read`: values as counted, and as the means of the other days.  `measured`:
-    parameters measured by channels.  `reduction`: reduction of the period with given parameters.
-    [tCO2e]
+    `parameters`, `read`: parameters as counted, and with the means of the other days.  `measured`:
+    parameters measured by channels.  `reduction`: returns the reduction of the period with given
+    parameters. [tCO2e]
     """
     days, best = defaultdict[Silent, list[str]](list), dict[str, Fraction]()
     for name, item in supporting.channels.items():

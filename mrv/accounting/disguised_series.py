@@ -1,12 +1,12 @@
 """
 Detection of disguised copies: days in another order, added noise, or the sum of several meters.
 
-Sums, such as a display of the whole plant, are found by least squares. Days in another order have
-the same daily sums; sums of two real meters that vary from day to day do not agree to a ten
-thousandth in any order.
+A series that is the sum of other meters, such as a display of the whole plant, is found by least
+squares.  A copy with its days in another order has the same daily sums; the daily sums of two real
+meters do not agree to a ten thousandth in any order.
 
-Noise added to a copy is uniform relative to the value and independent of the weather. Real
-neighbours differ little for hours and then strongly, when a cloud or gust reaches one first. The
+Noise added to a copy is uniform relative to the value and independent of the weather.  Real
+neighbours differ little for hours and then strongly, when a cloud or gust reaches one first.  The
 95th percentile of relative differences is 2.9 times the median for normal noise (3.2 within
 chance), less for uniform noise, and 4.0 times or more for all 233 pairs of real inverters that
 differ by less than nine per cent (22 of a plant in India, 34 days of 2020, Kaggle "Solar Power
@@ -46,11 +46,11 @@ _QUIET, _LOUD, _OWN = 2.5e-3, 0.08, 1.5
 # intervals added together: maximum 95th percentile of the differences [medians], and maximum
 # autocorrelation.  Noise is below all of them; a register of large steps only in single intervals
 _SCALES = ((1, 3.5, 0.15), (2, 3.6, 0.2), (4, 3.7, 0.25))
-# maximum ratio of the differences at small and large values, and between two days
+# maximum ratio of the differences at small and at large values, and of those of two days
 _LEVELS, _DAYS = 1.4, 2.2
 # median of the absolute differences of normal noise [standard deviations]
 _MEDIAN = 0.6745
-# samples compared first: number of intervals, and factor that widens the limits
+# samples that are compared first: number of intervals, and factor on the limits
 _LOOKED_AT = ((64, 1.7), (400, 1.25))
 # margin for rounding at a limit
 _ROUNDING = 1 + 1e-9
@@ -101,7 +101,7 @@ def shuffled(own: Int64, others: Int64, pairs: NDArray[np.bool_]) -> Iterator[Sh
 
 
 def _telling(ordered: Int64) -> bool:
-    """Return whether sorted sums vary enough for equal ones to be significant."""
+    """Return whether descending sums vary so much that equal ones are significant."""
     subset = ordered[ordered > 0]
     if len(subset) < LEAST_DAYS or subset[-1] < _STEPS * np.gcd.reduce(subset):
         return False
@@ -210,7 +210,10 @@ def parts_of(values: Int64, others: Int64, own: Int32, there: Int32) -> tuple[li
         Quantities of intervals, which decide. [base unit]
     """
     subset = np.arange(len(others))
-    for weight in (_PART / 2, _PART):  # twice, as similar candidates share a weight at first
+    for weight in (
+        _PART / 2,
+        _PART,
+    ):  # two passes, as similar candidates share the weight in the first one
         table = there[subset].T.astype(np.float64)
         if len(subset) < _PARTS or np.count_nonzero(table.any(axis=1)) < len(subset):
             return [], False
@@ -227,7 +230,7 @@ def parts_of(values: Int64, others: Int64, own: Int32, there: Int32) -> tuple[li
 
 
 class Noise(NamedTuple):
-    """Ratio of two series, and the relative deviation between them. [1]"""
+    """Ratio of two series, and the relative standard deviation of their differences. [1]"""
 
     ratio: float
     deviation: float
@@ -275,8 +278,7 @@ def noisy(own: Int32, other: Int32) -> Noise | None:
 
 def likely_noisy(own: Int32, others: Int32) -> NDArray[np.bool_]:
     """
-    Return a mask of series that may be noisy copies of another one, by a sample of 15-minute
-    intervals.
+    Return a mask of series that may be noisy copies of another, by a sample of intervals.
 
     Parameters
     ----------
@@ -300,12 +302,12 @@ def likely_noisy(own: Int32, others: Int32) -> NDArray[np.bool_]:
 
 
 def _chosen(own: Int32, at: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Return places in an order that no copy can foresee, to leave the noise out there."""
+    """Return positions in an order seeded by all values, which a forger cannot foresee."""
     return np.random.default_rng(crc32(own.tobytes())).permutation(at)
 
 
 def _scattered(ratio: NDArray[np.float64], wider: float) -> NDArray[np.bool_]:
-    """Return a mask of rows of ratios that scatter as noise does, within wider limits."""
+    """Return a mask of rows whose ratios scatter like noise, by limits times `wider`."""
     half, maximum = ratio.shape[-1] // 2, int(0.95 * ratio.shape[-1])
     middle = np.sort(ratio, axis=-1)[..., [half]]
     size = np.abs(ratio - middle)
@@ -325,7 +327,7 @@ def in_step(own: Int32, others: Int32) -> Int32:
     """
     Return other series, each shifted by up to four hours to the best agreement.
 
-    What `likely_noisy` excludes at every shift is not shifted.
+    A series that `likely_noisy` excludes at every shift is returned unshifted.
     """
     at = np.flatnonzero(own[_FAR:-_FAR] > _LARGE * own.max(initial=0)) + _FAR
     if len(at) < _ENOUGH or not len(others):
@@ -343,7 +345,7 @@ def in_step(own: Int32, others: Int32) -> Int32:
 
 
 def _off(ratio: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the relative difference of ratios from the median of their row. [1]"""
+    """Return the median relative difference of ratios from the median of their row. [1]"""
     whole = _median(ratio)
     size = _median(np.abs(ratio - whole[..., None]))
     result: NDArray[np.float64] = np.where(whole > 0, size / np.where(whole > 0, whole, 1), np.inf)
@@ -360,7 +362,7 @@ def _median(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def in_order(own: Int32, others: Int32) -> Iterator[tuple[int, Int32]]:
-    """Yield meters with their days in the order of the days that they resemble, if another one."""
+    """Yield meters whose days resemble those of `own` in another order, with reordered days."""
     own = own.reshape(-1, _DAY)
     there = others.reshape(len(others), *own.shape)
     large = own > _LARGE * own.max(initial=0)
@@ -385,9 +387,9 @@ def _resembling(
     own: Int32, there: Int32, large: NDArray[np.bool_], days: NDArray[np.intp]
 ) -> NDArray[np.intp]:
     """
-    Return the meters that have a day like each of `days`, for half of these at least.
+    Return the meters with a similar day for at least half of `days`.
 
-    A meter is left out as soon as more than half are missed: most are after a few days.
+    A meter is excluded as soon as more than half of the days have none; in general after a few.
     """
     remaining, missed = np.arange(len(there)), np.zeros(len(there), dtype=np.int64)
     for day in days:
@@ -402,14 +404,14 @@ def _resembling(
 
 
 def _ordered(there: Int32, days: NDArray[np.intp], off: NDArray[np.float64]) -> Int32 | None:
-    """Return a meter's days in the order of `days`, by their differences; None without one."""
+    """Return a meter's days in the order of `days`; None if too few resemble exactly one day."""
     best = off.argmin(axis=1)
     least, next_ = np.sort(off, axis=1)[:, :2].T
     like = least <= _LOOKED_AT[1][1] * _MEDIAN * _LOUD
     in_order_already = (best == days).mean() > _LIKE
     if in_order_already or len(np.unique(best[like])) < _IN_ORDER * len(days):
         return None
-    if np.median(least[like] / next_[like]) > _LIKE:  # each day resembles many others
+    if np.median(least[like] / next_[like]) > _LIKE:  # each day resembles several others
         return None
     result = np.zeros_like(there)
     result[days[like]] = there[best[like]]
@@ -429,7 +431,7 @@ def _linked(off: NDArray[np.float64], deviation: float) -> float:
 def _alike(
     size: NDArray[np.float64], values: NDArray[np.float64], large: NDArray[np.bool_]
 ) -> bool:
-    """Return whether the differences of each day are equal in size at small and at large values."""
+    """Return whether the differences of each day are of equal size at small and at large values."""
     low, high = np.quantile(values[large], [1 / 3, 2 / 3])
     small, great = (np.median(size[large & part]) for part in (values <= low, values >= high))
     if not small <= _LEVELS * great or not great <= _LEVELS * small:

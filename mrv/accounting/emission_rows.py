@@ -1,5 +1,5 @@
 """
-Emissions per 15-minute interval as they arrive, and per local day of a closed period.
+Emissions per 15-minute interval, calculated as data arrive, and per local day of a closed period.
 
 A device's emissions are distributed over days by its quantity; others (leakage, base load,
 auxiliaries) by time.  The days add up to the period exactly, in micrograms.
@@ -43,7 +43,7 @@ class EmissionRows:
 
 
 class Source(NamedTuple):
-    """Source of a rate: `jcm-vn-am007@1.0`, and the ids of its factors separated by spaces."""
+    """Methodology of a rate, such as `jcm-vn-am007@1.0`, and the ids of its factors."""
 
     methodology: str
     factors: str
@@ -52,11 +52,11 @@ class Source(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Bindings:
     """
-    Segments of constant rate, n, sorted by `begin`.
+    Segments of time with a constant rate, n, sorted by `begin`.
 
-    `begin` and `end` (half-open) are keys as `key` makes them; `project` indexes `projects`,
-    `source` indexes `sources` and the rates [ug CO2e per base unit].  `withheld` is the
-    methodology's deduction from a unit.
+    `begin` and `end` (half-open) are keys as returned by `key`; `project` indexes `projects`,
+    `source` indexes `sources` and the rates [ug CO2e per base unit].  `withheld`: the methodology's
+    deduction from a unit.
     """
 
     projects: tuple[str, ...]
@@ -81,7 +81,7 @@ class Sums(NamedTuple):
 
 
 class Counted(NamedTuple):
-    """A device's part of one side: indices of device and quantity, and emissions. [ug CO2e]"""
+    """A device's emissions on one side: indices of device and quantity, and [ug CO2e]."""
 
     device: int
     quantity: int
@@ -149,7 +149,7 @@ def shares(total: int, weights: Sequence[int]) -> list[int]:
 
 
 def _by_day(rows: IntervalRows, counted: Counted, edges: Sequence[int]) -> list[int]:
-    """Return a device's counted quantity of each day. [base units]"""
+    """Return a device's counted quantity on each day. [base units]"""
     mine = (rows.device == counted.device) & (rows.quantity == counted.quantity)
     day = np.searchsorted(np.array(edges), rows.start_us[mine], side="right") - 1
     result = np.zeros(len(edges) - 1, dtype=np.int64)
@@ -163,7 +163,7 @@ def _with_rest(by_devices: Sequence[int], total: int, lengths: Sequence[int]) ->
 
 
 def _reduced(remaining: Sequence[int], total: int, lengths: Sequence[int]) -> list[int]:
-    """Return the difference of each day, lower if the reduction of the period is. [ug CO2e]"""
+    """Return the reduction of each day, so that the days add up to `total`. [ug CO2e]"""
     whole = sum(remaining)
     if whole and (total == 0 or (whole > 0) == (total > 0)):
         return shares(total, remaining)

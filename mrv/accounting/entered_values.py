@@ -1,7 +1,7 @@
 """
 Values entered by a project: accepted factors, missing documents, and texts on them.
 
-A factor of certainty [M] was never compared with its cited source. `parameters.accept_factors`
+A factor of certainty [M] is not verified against its cited source.  `parameters.accept_factors`
 lists the ids accepted by a project; for others the condition `UNVERIFIED` is not met.
 """
 
@@ -100,7 +100,7 @@ def undocumented(
 
 
 def row_of(name: str, value: Fraction) -> Text:
-    """Return the registry row of a value's document, as a template for the user."""
+    """Return the registry row of a document for a value, as a template that the user completes."""
     digits = decimal_text(value, _PLACES, "half_even").rstrip("0").rstrip(".")
     return text("value.document_row", name=name, value=digits)
 

@@ -29,30 +29,30 @@ from mrv.registry.project import Doubt, Invoice, SupportingData
 from mrv.rounding import plain_text
 from mrv.texts import Text, text
 
-# tolerance of an invoice's difference, and of the time that it does not cover; more is material
+# materiality threshold: for an invoice's difference, and for the time that it does not cover
 TOLERANCE = Fraction(5, 100)
 COVERED = 1 - TOLERANCE
-# minimum share of a meter's time, if the remaining time is before its first or after its last
-# invoice
+# minimum share of a meter's time that invoices cover, if the remaining time is before the first or
+# after the last invoice
 _COVERED_AT_LEAST = Fraction(9, 10)
 # maximum time before the first or after the last invoice: 31 local days, one of which may have 25
 # hours
 LONGEST_END_US = (31 * 24 + 1) * HOUR_US
 # reason of a lower quantity: an invoice is applied instead of the meter
 LESS = text("invoice.less")
-# the same, for time without an invoice
+# reason of a lower quantity in time without an invoice
 BARE = text("invoice.bare")
 # maximum number of invoices of a meter that a finding names
 _NAMED = 3
-# reasons why an invoice is not evidence, by the doubt in the registry
+# reasons why an invoice is not evidence, by the registry's objection to it
 _DOUBTS: Mapping[Doubt, Text] = {
     "operator": text("invoice.operator"),
     "one_file": text("invoice.one_file"),
     "other_issuer": text("invoice.other_issuer"),
 }
-# an invoice of more than this multiple of a meter's quantity has another unit, or other meters too
+# an invoice above this multiple of a meter's quantity has another unit, or includes other meters
 _OTHER = 2
-# minimum share of an invoice's time that it corroborates: four weeks of a calendar month
+# minimum share of an invoice's time for which it corroborates a meter: four weeks of a month
 _MOST = Fraction(9, 10)
 # minimum share of an invoice's time with data of the meter
 _KNOWN = Fraction(1, 2)
@@ -69,13 +69,13 @@ def length(spans: Iterable[Span], begin: int, end: int) -> int:
 
 
 def together_us(meters: Iterable[Monitored], first: int, last: int) -> int:
-    """Return the time in intervals [first, last) in which a device was installed. [us]"""
+    """Return the time in intervals [first, last) with at least one device installed. [us]"""
     return length(_within(meters, first, last), first, last) * INTERVAL_US
 
 
 def successive(meters: Sequence[Monitored], first: int, last: int) -> bool:
     """
-    Return whether devices of each role follow each other in intervals [first, last).
+    Return whether devices of each role succeed each other in intervals [first, last).
 
     The same number of devices is installed at any time, without overlap or gap, each for a part of
     the time; on the project side two may change within an interval.
@@ -127,7 +127,7 @@ def _too_early(invoice: Invoice) -> bool:
 
 
 def may_be_evidence(invoice: Invoice) -> bool:
-    """Return whether an invoice's form permits it as evidence, whatever its quantity."""
+    """Return whether an invoice can be evidence by its form: file, date, no objection."""
     return bool(invoice.sha256) and not invoice.doubt and not _too_early(invoice)
 
 
@@ -161,7 +161,7 @@ def with_lines_added(supporting: SupportingData) -> SupportingData:
     replaced = dict[tuple[Invoice, Invoice], str]()
     for old, new, reason in supporting.replaced:
         first, of = {new.id: old}, _document(old)
-        # lines that another document replaced, and those that remain
+        # lines of a document that a correction replaced, and lines that remain
         for other, by, _ in supporting.replaced:
             if of == _document(other) != _document(by):
                 first.setdefault(by.id, other)
@@ -187,22 +187,21 @@ def _added(lines: Iterable[Invoice]) -> Invoice | None:
 
 
 def _document(invoice: Invoice) -> Invoice:
-    """Return the fields that the lines of a document have in common."""
+    """Return an invoice with only the fields that the lines of a document have in common."""
     return replace(invoice, id="", value=0, signed=None)
 
 
 def states_less(check: CrossCheck) -> bool:
-    """Return whether an invoice states less than its meters, beyond its tolerance."""
+    """Return whether an invoice states less than its meters, by more than its tolerance."""
     return check.kind == INVOICE and check.holds is False and int(check.ours) > int(check.theirs)
 
 
 def unshown(check: CrossCheck, inside_us: int, side: str) -> Fraction | None:
     """
-    Return the part of a metered quantity that a comparison of longer time does not corroborate;
-    None if it corroborates none of it. [base units]
+    Return the part of a metered quantity that a comparison over longer time does not corroborate.
 
-    An invoice of longer time states a total.  It corroborates a part in proportion to time, if that
-    part is most of its time.
+    None if it corroborates none of it.  An invoice of longer time states a total.  It corroborates
+    a part in proportion to time, if that part is most of its time. [base units]
     """
     whole_us = check.to_us - check.from_us
     if inside_us >= whole_us:
@@ -215,12 +214,12 @@ def unshown(check: CrossCheck, inside_us: int, side: str) -> Fraction | None:
 
 
 def shows(check: CrossCheck, inside_us: int, side: str) -> bool:
-    """Return whether a comparison corroborates the quantity of a part of its time."""
+    """Return whether a comparison corroborates all of the quantity in a part of its time."""
     return unshown(check, inside_us, side) == 0
 
 
 def _of_another(check: CrossCheck) -> bool:
-    """Return whether an invoice states so much more that it must be of other meters or units."""
+    """Return whether an invoice states so much more that it must include other meters or units."""
     return int(check.theirs) > _OTHER * int(check.ours)
 
 
@@ -231,7 +230,7 @@ def _spans(checks: Iterable[CrossCheck]) -> list[Span]:
 @dataclass(frozen=True)
 class Corroboration:
     """
-    Invoices and check meters of a period: the corroborated meters and times.
+    Invoices and check meters of a period, and the meters and times that they corroborate.
 
     `supporting`: the period's data, with the invoices.  `checks`: comparisons of the period's
     meters with them.
@@ -260,14 +259,14 @@ class Corroboration:
                 yield check
 
     def _narrow(self, meter: Monitored) -> Iterator[CrossCheck]:
-        """Yield the comparisons with possible evidence: invoices of at most 5 % tolerance."""
+        """Yield the comparisons with invoices that can be evidence, of at most 5 % tolerance."""
         for check in self.of(meter):
             narrow = Fraction(check.tolerance_percent) <= TOLERANCE * 100
             if narrow and check.against in self.documents:
                 yield check
 
     def holding(self, meter: Monitored) -> Iterator[CrossCheck]:
-        """Yield a device's comparisons with invoices that are accepted as evidence."""
+        """Yield a device's comparisons with invoices that agree and are accepted as evidence."""
         return filter(_agrees, self._narrow(meter))
 
     def less(self, meter: Monitored) -> Iterator[CrossCheck]:
@@ -279,12 +278,12 @@ class Corroboration:
         return filter(states_less, self._bounding(meter))
 
     def _bounding(self, meter: Monitored) -> Iterator[CrossCheck]:
-        """Yield a baseline meter's comparisons with differing invoices; the lower one counts."""
+        """Yield a baseline meter's comparisons with differing invoices; the lower value counts."""
         narrow = self._narrow(meter) if meter.needs.side == "baseline" else ()
         return (check for check in narrow if check.holds is False and not _of_another(check))
 
     def more(self, meter: Monitored) -> Iterator[CrossCheck]:
-        """Yield the comparisons of a project's meter with invoices that state more (EVD-05)."""
+        """Yield the comparisons of a project-side meter with invoices that state more (EVD-05)."""
         for check in self.of(meter) if meter.needs.side == "project" else ():
             states_more = check.holds is False and int(check.ours) < int(check.theirs)
             if check.against in self.documents and states_more:
@@ -302,7 +301,7 @@ class Corroboration:
         return (c for c in differ if c not in bound and not (baseline and _of_another(c)))
 
     def shared(self, meter: Monitored, devices: Collection[str]) -> bool:
-        """Return whether an invoice of a device also covers meters outside `devices`."""
+        """Return whether an invoice that corroborates a device covers meters outside `devices`."""
         return any(not {*check.devices} <= {*devices} for check in self.showing(meter))
 
     def invoiced(self, meter: Monitored) -> bool:
@@ -352,18 +351,18 @@ class Corroboration:
         return more or any(self._refuting(meter))
 
     def shown_us(self, meter: Monitored) -> int:
-        """Return the time of a device that invoices cover. [us]"""
+        """Return the time of a device for which invoices corroborate its quantity. [us]"""
         refuted = _spans(self._refuting(meter))
         holds = _spans(self.showing(meter))
         return length([*holds, *refuted], *meter.span_us) - length(refuted, *meter.span_us)
 
     def _ends_us(self, meter: Monitored) -> int:
-        """Return the time before and after all invoices for which none is required. [us]"""
+        """Return the time before the first and after the last invoice that needs none. [us]"""
         begin, end = meter.span_us
         holds = _spans(self.showing(meter))
         if not holds:
             return 0
-        # a contradicting invoice is an invoice as well
+        # contradicting invoices are included
         every = [*holds, *_spans(self._refuting(meter))]
         first, last = min(a for a, _ in every), max(b for _, b in every)
         ends = (
@@ -374,7 +373,8 @@ class Corroboration:
 
     def agreeing(self, meter: Monitored, *, alone: bool = False) -> CrossCheck | None:
         """
-        Return a cross-check that corroborates a device's quantity in nearly all its time, or None.
+        Return a cross-check that corroborates a device's quantity in nearly all its time; else
+        None.
 
         `alone`: only a cross-check of this device alone.
         """
@@ -388,10 +388,10 @@ class Corroboration:
 
     def corroborating(self, meter: Monitored) -> Iterator[CrossCheck]:
         """
-        Yield the cross-checks that corroborate all of a meter's quantity, known in nearly all its
-        time.
+        Yield the cross-checks that corroborate all of a meter's quantity.
 
-        A cross-check that extends beyond the meter's time has to corroborate the part within it.
+        The meter has data in nearly all its time.  Of a cross-check over longer time, the part
+        within the meter's time has to corroborate it.
         """
         return (check for check, more in self.agreeing_in_part(meter) if not more)
 
@@ -412,7 +412,8 @@ class Corroboration:
 
     def covered(self, meter: Monitored, applied: Iterable[Span]) -> bool:
         """
-        Return whether invoices corroborate a meter of the project side, or are applied to it.
+        Return whether invoices corroborate, or are applied to, nearly all time of a project-side
+        meter.
 
         `applied`: time of the meter's higher invoices, which are applied. [us UTC]
         """

@@ -2,8 +2,8 @@
 Invoices that agree in sum: estimates and their correction; invoices of two meters interchanged.
 
 An estimated invoice and the next one, which corrects it, may each differ from the meter and agree
-in sum.  The same holds for invoices of a meter that is read during the day.  Differing invoices are
-then accepted; their comparison names the others.
+in sum.  The same applies to invoices of a meter that is read in the course of a day.  Differing
+invoices are then accepted; the comparison of each names the others.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ def exchanged(
     """
     Return the comparisons, with a remedy where invoices of two meters are interchanged.
 
-    `alike`: role and parameters by device; equal for meters whose quantities have the same effect.
+    `alike`: role and parameters by device; equal for meters that may be interchanged without an
+    effect on the emissions.
     """
     result = list(checks)
     differing = [i for i in _compared(checks, evidence) if not checks[i].holds]
@@ -60,10 +61,11 @@ def offset_by_others(
 
     A differing invoice is offset if it and successive invoices, without a gap, agree with the
     meters in sum within the tolerance of each: estimates and the invoice that corrects them, or
-    invoices of a meter that is read during the day.
+    invoices of a meter that is read in the course of a day.
 
-    `earning`: devices and quantities of the baseline.  Their invoices may sum to a little more, if
-    one also corrects estimates before the period; then those that state less are accepted.
+    `earning`: devices and quantities of the baseline.  The sum of their invoices may be slightly
+    above that of the meters, if one also corrects estimates before the period; then those that
+    state less are accepted.
     """
     result = list(checks)
     left = _compared(checks, evidence)
@@ -90,13 +92,13 @@ def offset_by_others(
 
 
 def _made_good(run: Sequence[CrossCheck]) -> bool:
-    """Return whether the sum of the invoices agrees with the sum of their meters."""
+    """Return whether the sum of the invoices equals that of their meters within each tolerance."""
     off = sum(int(c.ours) - int(c.theirs) for c in run)
     return all(abs(off) * 100 <= Fraction(c.tolerance_percent) * int(c.theirs) for c in run)
 
 
 def _more_than_made_good(run: Sequence[CrossCheck]) -> bool:
-    """Return whether the invoices sum to a little more than their meters."""
+    """Return whether the sum of the invoices is slightly above that of their meters."""
     theirs = sum(int(c.theirs) for c in run)
     return 0 < theirs - sum(int(c.ours) for c in run) <= TOLERANCE * theirs
 

@@ -1,5 +1,5 @@
 """
-Emissions of a project's intervals as they arrive, and the loss per hour of missing data.
+Emissions of a project's intervals as data arrive, and the deduction per hour of missing data.
 
 For each registry version the counted quantities, times and rates are compiled into sorted arrays,
 so that rates of interval rows are found by binary search.  A rate is the project's methodology
@@ -65,15 +65,15 @@ class _Columns:
     """
     Segments of one project as columns, n rows.
 
-    `device` and `price` index `names` and `prices`; `index` is each name's index in the fleet,
-    updated when devices were added.
+    `device` and `price` index `names` and `prices`; `index`: fleet index of each name, calculated
+    again for another fleet.
     """
 
     __slots__ = ("begin", "by_id", "device", "end", "index", "names", "price", "prices", "quantity")
 
     def __init__(self, result: Sequence[_Segment], prices: dict[_Price, _Price]) -> None:
         names = {name: i for i, name in enumerate(dict.fromkeys(s.device for s in result))}
-        # by identity, which is fast: devices of a project share one price object
+        # compared by identity, which is fast: devices of a project share one price object
         priced = {id(s.price): s.price for s in result}
         place = {number: i for i, number in enumerate(priced)}
         self.names = list(names)
@@ -88,7 +88,7 @@ class _Columns:
         return len(self.begin)
 
     def base(self, fleet: Fleet) -> Int64:
-        """Return the part of each row's key for device and quantity."""
+        """Return the part of each row's key that stands for device and quantity."""
         if self.by_id is not fleet.by_id:
             self.by_id = fleet.by_id
             self.index = np.array([self.by_id[name] for name in self.names], dtype=np.int64)
@@ -99,7 +99,7 @@ class Compiled:
     """
     Cache of compiled segments by project.
 
-    A registry version changes a few of many projects: only these are compiled again.
+    A new registry version changes few of many projects: only these are compiled again.
     """
 
     def __init__(self) -> None:
@@ -109,7 +109,7 @@ class Compiled:
         self._prices: dict[_Price, _Price] = {}
 
     def by(self, factors: object) -> None:
-        """Discard the cache where the factors have changed."""
+        """Discard the cache if the factors have changed."""
         if factors != self._factors:
             self._factors = factors
             self._known.clear()
@@ -132,7 +132,6 @@ class Compiled:
         return result
 
     def _changed(self, fleet: Fleet) -> set[str]:
-        """Return ids of changed, new and removed devices."""
         before = self._fleet
         if before is None or fleet is before:
             return set()
@@ -147,7 +146,7 @@ def key(device: Int64, quantity: Int64, start_us: Int64) -> Int64:
 
 
 def segments(bindings: Bindings) -> Iterator[tuple[int, int, int, int, Source]]:
-    """Yield project, device, begin and end [us UTC], source of each segment."""
+    """Yield each segment: project, device, start and end [us UTC], source."""
     mask = (1 << _SHIFT) - 1
     for i, (begin, end) in enumerate(
         zip(bindings.begin.tolist(), bindings.end.tolist(), strict=True)
@@ -169,13 +168,14 @@ def compile_bindings(
     """
     Return the bindings of a registry version's projects for `account`.
 
-    A project whose emissions can be calculated for a whole period only has no rates
-    (`Methodology.by_period`).
+    A project whose emissions can only be calculated for a whole period (`Methodology.by_period`)
+    has no rates.
 
-    `fleet`: fleet with the indices of the interval rows. `factors`: `mrv.factors.load()`.
-    `compiled`: cache of earlier versions of the registry. Raises MethodologyError if a project
-    names an unknown methodology, role, device or parameter. Raises FactorError if a year of its
-    crediting period has no factor.
+    `fleet`: fleet with the indices of the interval rows.
+    `factors`: `mrv.factors.load()`.
+    `compiled`: cache of earlier versions of the registry.
+    Raises MethodologyError if a project names an unknown methodology, role, device or parameter,
+    and FactorError if a year of its crediting period has no factor.
     """
     ordered = sorted(projects, key=lambda p: p.id)
     each = (compiled or Compiled()).columns(ordered, fleet, factors)
@@ -211,7 +211,7 @@ def compile_bindings(
 
 
 class _Pricing:
-    """Emissions of one base unit of a project, by the most conservative factors."""
+    """Emissions of one base unit of a project, by its most conservative factors."""
 
     def __init__(self, project: Project, methodology: Methodology, factors: Factors) -> None:
         self.methodology = methodology
@@ -232,7 +232,7 @@ class _Pricing:
 
 
 def _segments_of(project: Project, fleet: Fleet, factors: Factors) -> list[_Segment]:
-    """Return a project's segments; none where its country's grid has no factor."""
+    """Return a project's segments; none if its country's grid has no factor."""
     try:
         return list(_of_project(project, fleet, factors))
     except CountryFactorError:
@@ -286,7 +286,7 @@ def _in_ug(unit: Reductions) -> _Rates:
 
 def account(rows: IntervalRows, bindings: Bindings) -> EmissionRows:
     """
-    Return the emissions of interval rows; rows that serve no project are left out.
+    Return the emissions of interval rows; rows of devices without a project are omitted.
 
     Parameters
     ----------
@@ -344,7 +344,7 @@ class SilenceRate(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """Highest rated power of any time [W], and largest stored interval by quantity [base units]"""
+    """Highest rated power so far [W], and the largest stored interval by quantity [base units]."""
 
     rated_w: int | None
     largest: Mapping[str, int]
@@ -357,12 +357,12 @@ def silence_rates(
     Yield the deduction per hour without data of each device, at a year's factors.
 
     A baseline meter without data counts 0; `services` estimates that loss from its earlier data.  A
-    meter on the project side counts at its highest plausible value, as for a gap of a closed
-    period.
+    meter on the project side counts at its highest plausible rate, as for a gap of a closed period.
 
-    `seen`: largest intervals of devices whose class has no limit; others may be omitted. `factors`:
-    `mrv.factors.load()`. `year`: local calendar year. Raises MethodologyError or FactorError as
-    raised for the methodology's parameters and factors.
+    `seen`: largest intervals of devices whose class has no limit; others may be omitted.
+    `factors`: `mrv.factors.load()`.
+    `year`: local calendar year.
+    Raises MethodologyError or FactorError as raised for the methodology's parameters and factors.
     """
     methodology = find(project.methodology, project.version)
     pricing = _Pricing(project, methodology, factors)
@@ -374,8 +374,7 @@ def silence_rates(
         if side != "baseline":
             device = fleet.devices[fleet.by_id[bound.device]]
             unit, _ = pricing.unit(bound.role, read(needs.params, bound.params, named), year)
-            # a unit on both sides has the price of its project emissions less the baseline
-            # emissions
+            # a unit on both sides counts with its project emissions less its baseline emissions
             price = unit.project_t if side == "project" else max(Fraction(0), -unit.reduction_t)
             maximum = _highest(device, needs, seen.get(bound.device, Seen(None, {})))
             hourly = None if maximum is None else to_integer(maximum * price * UG_PER_T, "up")
@@ -386,7 +385,7 @@ def _highest(device: Device, needs: RoleNeeds, seen: Seen) -> Fraction | None:
     """
     Return the highest plausible rate of a device's quantity. [base units/h]
 
-    It is the rate of gaps in a period.  A later, lower rating does not lower it.
+    The same rate applies in gaps of a closed period.  A later, lower rated power does not lower it.
     """
     rated = seen.rated_w if needs.unit == "Wh" else None
     known = [needs.costs, limit_of(device, needs.quantity), rated]

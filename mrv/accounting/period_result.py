@@ -9,20 +9,21 @@ credit is calculated from the exact reduction, not from these texts.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
+from mrv.documents.period_account import EvidenceItem, RuleEffect
 from mrv.model import Side
-from mrv.parameters import Grade
 from mrv.texts import RELEASE_0_1_0, Text, Texts, joined, signed_by_0_1_0, text, texts_of
 
 # sources that meters are compared with
 METER, INVOICE = "check meter", "invoice"
 # detail of a differing invoice that others offset
 OFFSET = "cross_check.offset"
-# treatment of a gap: by its side, the conservative of both, or by the analyser's other days
+# treatment of a gap: as of its side, the more conservative of both, or by the analyser's other days
 GapRule = Literal["baseline", "project", "both", "analyser"]
-# kinds of values that a reduction depends on
-METERED, PARAMETER = "meter", "parameter"
+# kinds of values on which a reduction depends
+METERED: Final = "meter"
+PARAMETER: Final = "parameter"
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,23 +194,6 @@ class Vintage:
 
 
 @dataclass(frozen=True, slots=True)
-class RuleEffect:
-    """
-    Deduction of a rule, as decimal text with six places. [tCO2e]
-
-    `deducted_alone_t`: deduction if no other rule applied.  `returns_if_resolved_t`: increase of
-    the reduction if this rule alone is resolved; where two rules limit one quantity, it is 0 for
-    both.
-    `applied` is false for a rule that would raise the reduction: the conservative value is applied.
-    """
-
-    rule: str
-    deducted_alone_t: str
-    returns_if_resolved_t: str
-    applied: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Finding:
     """
     Result of a rule or of a methodology's condition, and whether it is met.
@@ -227,7 +211,6 @@ class Finding:
     devices: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Accept texts without code as well."""
         object.__setattr__(self, "texts", texts_of(self.texts))
 
     @property
@@ -249,10 +232,10 @@ class Finding:
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """
-    Expected and actual quantity, the former in proportion to the period's length.
+    Actual quantity, and the expected one in proportion to the period's length.
 
-    `basis` is `design` (a year of 365 days) or the statement of another period.  `roles` are those
-    of the energy, if the project meters other energy too.
+    `basis`: `design` (a year of 365 days) or the statement of another period.  `roles`: roles of
+    the energy, if the project also meters other energy.
     """
 
     basis: str
@@ -293,7 +276,7 @@ class CrossCheck:
 
     @property
     def is_offset(self) -> bool:
-        """Return whether the amounts differ, but earlier or later invoices offset it."""
+        """Return whether the quantities differ, but other invoices offset the difference."""
         return isinstance(self.detail, Text) and self.detail.code == OFFSET
 
     @property
@@ -314,31 +297,9 @@ class CrossCheck:
 
 
 @dataclass(frozen=True, slots=True)
-class EvidenceItem:
-    """
-    Evidence of a meter's quantity or an entered value, and the emissions that depend on it.
-
-    `kind`: `METERED` or `PARAMETER`.
-    `name`: the device's id, or the parameter's name.
-    `role`: role of the meter or of the parameter's devices; empty for a parameter of the project.
-    `tonnes`: for a meter, the emissions of its quantity (on the project side at its highest
-    plausible rate); for a value, the change of the reduction without it; at most the whole
-    reduction. [tCO2e]
-    `shown_by`: certificates, invoices, documents or reports.
-    """
-
-    kind: str
-    name: str
-    role: str
-    grade: Grade
-    tonnes: str
-    shown_by: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class PeriodResult:
     """
-    Result of the accounting of a monitoring period: reductions, deductions, gaps, findings and
+    Result of the accounting of a monitoring period: reductions, deductions, gaps, findings,
     credits.
 
     `gross`: before deductions and substitutions; `net`: after them.  `carried_ug`: negative

@@ -30,12 +30,12 @@ from mrv.registry.project import Fallen, Project, ProjectDevice
 
 # largest resolution of a register [Wh]; the smallest is its tolerance
 _LARGEST_STEP_WH = 10_000
-# a rise above the limit times this factor was not made by the device; metering has the same factor
+# a rise above the limit times this factor is not the device's; metering has the same factor
 _MARGIN = 1.2
-# up to this number of consecutive high readings are reading errors, unless they recur
+# up to this number of consecutive high readings is a reading error, unless they recur
 _FEW = 3
 _HALF_DAY_US = 12 * HOUR_US
-# part of a jump that two registers may have counted between the readings at which names change
+# maximum difference of two jumps of interchanged registers, as a part of the jump
 SAME_LINE = Fraction(1, 50)
 # device id and quantity
 Key = tuple[str, str]
@@ -43,7 +43,7 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """Register of a project: device and role, index in the fleet, channel."""
+    """Register of a project's device in a role; `index`: fleet index of the device."""
 
     device: ProjectDevice
     needs: RoleNeeds
@@ -77,7 +77,7 @@ def by_device(bounds: Iterable[Bound]) -> dict[int, tuple[Channel, ...]]:
 def registers_of(
     block: Frame, wanted: Mapping[int, tuple[Channel, ...]]
 ) -> Iterator[tuple[int, slice, Channel]]:
-    """Yield the wanted registers of a block sorted by device: its index, its rows, a register."""
+    """Yield each wanted register of a block sorted by device: fleet index, rows, channel."""
     for index, of in devices_of(block):
         for channel in wanted.get(index, ()):
             yield index, of, channel
@@ -86,11 +86,10 @@ def registers_of(
 @dataclass(frozen=True)
 class Scan:
     """
-    Rows of a period with which its readings are compared.
+    Interval rows of a period with which its readings are compared.
 
-    `rows`: interval rows of the period, by device, quantity and start.  `first`, `last`: edges of
-    the period. [interval numbers]  `into_day`: number of intervals of the local day before the
-    period.
+    `rows`: by device, quantity and start.  `first`, `last`: edges of the period. [interval numbers]
+    `into_day`: number of intervals of the local day before the period.
     """
 
     fleet: Fleet
@@ -114,7 +113,7 @@ class Scan:
         return self.rows.device.astype(np.int64) * len(QUANTITY_INDEX) + self.rows.quantity
 
     def laid_out(self, index: int, quantity: str, *names: str) -> list[Int64]:
-        """Return the columns of a register's rows as arrays over the period's intervals."""
+        """Return columns of a register's rows as arrays over all intervals; 0 without a row."""
         key = index * len(QUANTITY_INDEX) + QUANTITY_INDEX[quantity]
         begin, end = np.searchsorted(self._keys, [key, key + 1])
         place = self.rows.start_us[begin:end] // INTERVAL_US - self.first
@@ -129,8 +128,8 @@ class Scan:
         self, block: Frame, of: slice, index: int, name: str
     ) -> Iterator[tuple[slice, int]]:
         """
-        Yield the intervals in which a register's readings arrived under another register's name,
-        and the rise of the readings under its own name. [base units]
+        Yield intervals in which a register's readings arrived under another register's name, and
+        the rise of the readings under its own name. [base units]
 
         `block`: readings under their registers' own names (`Fleet.by_own_name`).
         """
@@ -147,7 +146,7 @@ class Scan:
             yield slice(begin, end), int(under[-1] - under[0]) if len(under) else 0
 
     def longer(self, time_us: Int64, longest_us: int) -> np.ndarray:
-        """Return a mask of intervals within a step between readings of more than `longest_us`."""
+        """Return a mask of intervals in a step between readings longer than `longest_us`."""
         at = np.flatnonzero(np.diff(time_us) > longest_us)
         begins = time_us[at] // INTERVAL_US - self.first
         ends = -(-time_us[at + 1] // INTERVAL_US) - self.first
@@ -166,7 +165,7 @@ def devices_of(block: Frame) -> Iterator[tuple[int, slice]]:
 
 
 def register_step(register: Int64, tolerance: int) -> float:
-    """Return the step of a register, by its smallest rise. [base units]"""
+    """Return the resolution of a register, estimated by its smallest rise. [base units]"""
     rise = np.diff(register)
     smallest = int(np.where(rise > 0, rise, _LARGEST_STEP_WH).min(initial=_LARGEST_STEP_WH))
     return float(max(tolerance, smallest))
@@ -255,11 +254,11 @@ class FallenRegisters:
         for swap in device.replacements:
             if swap.channel == channel.name:
                 at = int(np.searchsorted(time_us, swap.at_us))
-                # only a last value that the old register can have reached explains the step
+                # a replacement explains the step only if the old register can have its last value
                 if at == 0 or at > len(rise) or 0 <= swap.last - value[at - 1] <= maximum[at - 1]:
                     remaining[max(at - 1, 0) : at] = False
         places = np.flatnonzero(remaining & (time_us[1:] < self.to_us))
-        # the last break before the period may still leave unknown time in it
+        # the last break before the period may cause unknown time within it
         first = int(np.searchsorted(time_us[places + 1], self.from_us))
         places = places[max(first - 1, 0) :]
         since = np.searchsorted(time_us, time_us[places + 1] - _HALF_DAY_US)
@@ -282,7 +281,7 @@ class FallenRegisters:
     def _at_exchanges(
         self, device: Device, channel: Channel, time_us: Int64, value: Int64
     ) -> Iterator[Fallen]:
-        """Yield the steps of a register at both ends of its entered exchanges."""
+        """Yield a register's steps at both ends of each entered interchange of registers."""
         for row in device.exchanged:
             here = channel.name in (row.channel, row.other)
             if here and row.from_us < self.to_us and row.to_us > self.from_us:
@@ -297,7 +296,7 @@ def _at(fall: Fallen) -> int:
 
 
 def _crossed(block: Frame, of: slice, fall: Fallen) -> Fallen:
-    """Return a break with the register of the device that took over the values, if one did."""
+    """Return a break with the register whose values continue it, if registers were interchanged."""
     places = np.searchsorted(block.time_us[of], [fall.since_us, fall.at_us])
     near = abs(fall.after - fall.before) * SAME_LINE
     for other in classes.load()[block.class_id].registers:

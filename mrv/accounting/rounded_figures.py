@@ -40,9 +40,9 @@ from mrv.rounding import (
 from mrv.texts import declared, devices_of, texts_of
 
 _KWH = 1000
-# excess over the estimate from which a reduction has to be explained [%, M]
+# excess of a reduction over its estimate from which it has to be explained [%, M]
 _ABOVE = 10
-# basis of a comparison that is no statement of another period
+# basis of a comparison with the design, not with another period
 DESIGN = "design"
 ENERGY = "energy [kWh]"
 # keys of registry files, in the order of the comparisons
@@ -55,7 +55,7 @@ def amount(tonnes: Fraction, mode: Mode) -> Amount:
 
 
 def totals(exact_t: Reductions) -> Totals:
-    """Return both sides of the account, rounded conservatively."""
+    """Return the amounts of an account, each rounded conservatively."""
     return Totals(
         baseline=amount(exact_t.baseline_t, "down"),
         project=amount(exact_t.project_t, "up"),
@@ -66,7 +66,7 @@ def totals(exact_t: Reductions) -> Totals:
 
 def vintages(net: Mapping[int, Reductions], balance_t: Fraction) -> tuple[Vintage, ...]:
     """
-    Return whole tonnes by calendar year, at most the whole period's balance.
+    Return whole tonnes by calendar year, in sum at most the balance of the whole period.
 
     Each year is rounded down separately; a negative year is deducted from the others.
     """
@@ -87,7 +87,7 @@ def covered_share(monitored: Sequence[Monitored]) -> str:
 
 
 def factor_use(factor: Factor, names: frozenset[str]) -> FactorUse:
-    """Return a factor as a statement lists it; `names` are those that the project accepts."""
+    """Return a factor as listed in a statement; `names`: factors that the project accepts."""
     begin, end = factor.valid_from, factor.valid_to
     return FactorUse(
         id=factor.id,
@@ -145,17 +145,17 @@ def _uses(
 
 def energy_roles(methodology: Methodology, bound: Iterable[ProjectDevice]) -> tuple[str, ...]:
     """
-    Return the roles of the design's energy, where a project meters other energy too.
+    Return the roles to which the design's energy refers; empty for all metered energy.
 
-    These are the roles of generated or saved energy on the baseline's side, if metered; a plant's
-    own use is excluded.  Empty: all metered energy.
+    If a project also meters energy of the project side, these are the baseline roles of generated
+    or saved energy.  A plant's own use is excluded.
     """
     others = _energies(methodology, "project")
     return _energies(methodology, "baseline") if any(b.role in others for b in bound) else ()
 
 
 def check_energy(methodology: Methodology, roles: tuple[str, ...]) -> None:
-    """Raise PeriodError if the plan's design energy has other roles than its methodology."""
+    """Raise PeriodError if the roles of the plan's design energy differ from the methodology's."""
     ours = _energies(methodology, "baseline")
     if roles and roles != ours:
         raise PeriodError(
@@ -172,7 +172,7 @@ def _energies(methodology: Methodology, side: Side) -> tuple[str, ...]:
 def in_force(
     expected: Mapping[str, Any], span: tuple[int, int, str]
 ) -> list[tuple[Mapping[str, Any], int, int]]:
-    """Return the design's estimates within a span, each with start and end. [us]"""
+    """Return the design's estimates within a span, each with its start and end. [us UTC]"""
     from_us, to_us, timezone = span
     dated = [(instant_us(entry["from"], timezone), entry) for entry in expected.get("dated", ())]
     begun = [(from_us, expected), *((us, entry) for us, entry in dated if us < to_us)]
@@ -205,9 +205,9 @@ def comparisons(
     supporting: SupportingData,
 ) -> tuple[Comparison, ...]:
     """
-    Return actual quantities with those expected by design and other periods.
+    Return actual quantities compared with those expected by design and by other periods.
 
-    `span`: begin, end and time zone of the period. [us UTC]
+    `span`: start, end and time zone of the period. [us UTC]
     """
     roles, period_us = supporting.energy, span[1] - span[0]
     energy = sum(

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from ingest.model import Int32, Int64
 
 Series = Int32 | Int64
-# units compared; not hours, as the lamps of a street burn the same hours
+# units whose series are compared; hours are not, as all lamps of a street have the same
 MEASURED = ("Wh", "mL", "m", "g")
 # maximum lag between two series [intervals]
 LAGS = 4
@@ -32,13 +32,13 @@ LAGS = 4
 MANY = 200
 # minimum number of intervals with a quantity: a day
 LEAST = 96
-# the same for two meters of different service
+# minimum for two meters with different service times
 FEW = 24
-# number of intervals from which values may be coarse
+# number of intervals from which coarse values are sufficient
 _SURE = 2 * LEAST
 # sample for likely pairs: intervals, tolerance, share within it, minimum number of intervals
 _LOOKED_AT, _LIKELY, _LIKELY_SHARE, _TOO_FEW = 64, 0.03, 0.6, 12
-# values from which a difference of one unit is rounding
+# value from which a difference of one unit is due to rounding
 _ROUNDED = 100
 _SAME_SHARE = 0.95
 _CORRELATED = 0.9999
@@ -46,27 +46,27 @@ _CORRELATED = 0.9999
 _CORRELATED_INSIDE = 0.9995
 # tolerance of the intervals of a copy
 NEARLY = 5e-3
-# the same within a project, where the finding has to be clarified and deducts nothing
+# tolerance within a project, where the finding is a clarification request without deduction
 NEARLY_INSIDE = 2e-2
 _CONSTANT = 1e-12
 # intervals that differ by more than this share do not determine the scale of a copy
 _ROUGHLY = 0.02
-# maximum clock error of a copy [intervals], and minimum share in common
+# maximum clock error of a copy [intervals], and minimum common share of the series
 FAR_LAGS = 8
 _COVERED = 0.5
 # equal values are significant only if the series varies by this share of its mean, and if no value
 # is more frequent than this (a small plant's register of whole kilowatt hours repeats values)
 _VARIED, _COMMON = 0.02, 0.2
-# series compared at once, and ratios of an interval: a size that stays in the cache
+# number of series compared together, and of ratios of an interval: sizes that fit in the cache
 _AT_ONCE, _RATIOS = 16, 16_384
-# below this share, pairs of neighbouring intervals exclude too little
+# share of equal intervals below which comparing neighbouring intervals excludes too few pairs
 _FEW_PAIRS = 0.25
 # error of a difference of two logarithms in single precision
 _SINGLE = 2e-5
 
 
 class Twins(NamedTuple):
-    """Pair of series, the lag of the second [intervals], and whether they are equal."""
+    """Pair of copied series, the lag of the second one [intervals], and whether they are equal."""
 
     one: int
     other: int
@@ -115,13 +115,13 @@ def twins_between(
     """
     Yield pairs of proportional or identical series, one of each group.
 
-    As `twins`, and those that are equal whenever both metered something.  A series of less than two
-    days has to vary, and its copy may differ by half a percent.
+    Also yields series that are equal in all intervals in which both metered a quantity.  A series
+    of less than two days has to vary, and its copy may differ by half a percent.
 
     Parameters
     ----------
     subset, others : sequence of integer array, n each
-        Quantity of each interval of the time in which both groups serve. [base units]
+        Quantity of each interval of the time in which both groups are installed. [base units]
     closely : bool
         Whether each pair is compared; else only those that are equal throughout.
     """
@@ -149,9 +149,9 @@ def twins_between(
 
 def _likely(own: Int64, others: Int64, chosen: np.random.Generator) -> list[tuple[int, int]]:
     """
-    Return other series that may be copies, and their lags, nearest first, by a sample.
+    Return other series that may be copies, and their lags, by a sample; smallest lag first.
 
-    Where the common sample is too small, all are returned.
+    If the common sample is too small, all are returned.
     """
     n = len(own)
     at = np.flatnonzero(own[LAGS : n - LAGS] > 0) + LAGS
@@ -173,7 +173,7 @@ def _likely(own: Int64, others: Int64, chosen: np.random.Generator) -> list[tupl
 
 
 def _moves(own: Series, other: Series, lag: int) -> bool | None:
-    """Return whether two series are equal at a lag (True), or nearly so (False); else None."""
+    """Return True if two series are equal at a lag, False if nearly so; else None."""
     n = len(own)
     before, after = own[max(0, -lag) : n - max(0, lag)], other[max(0, lag) : n - max(0, -lag)]
     both = (before > 0) & (after > 0)
@@ -184,7 +184,7 @@ def _moves(own: Series, other: Series, lag: int) -> bool | None:
     telling = _telling(first)
     if count < _SURE and not telling:
         return None
-    # registers with other start values round differently: by one unit, or a thousandth
+    # registers with different start values are rounded differently: by one unit, or a thousandth
     room = np.where(first >= _ROUNDED, np.maximum(first // 1000, 1), 0)
     if telling and np.count_nonzero(np.abs(second - first) <= room) >= _SAME_SHARE * count:
         return True
@@ -197,7 +197,7 @@ def _moves(own: Series, other: Series, lag: int) -> bool | None:
 
 
 def _telling(series: Series | NDArray[np.float64]) -> bool:
-    """Return whether values vary enough for equal ones to be significant."""
+    """Return whether values vary so much that equal ones are significant."""
     if series.std() < _VARIED * series.mean():
         return False
     return bool(np.unique(series, return_counts=True)[1].max() <= _COMMON * len(series))
@@ -205,10 +205,10 @@ def _telling(series: Series | NDArray[np.float64]) -> bool:
 
 def copied(own: Series, other: Series) -> Twins | None:
     """
-    Return the twins if two series are copies of each other where both have data; else None.
+    Return the pair if two series are copies of each other where both have data; else None.
 
     Gaps, a late start, and a clock offset of up to two hours are allowed; half of the shorter
-    series must be common.
+    series must be common to both.
 
     Parameters
     ----------
@@ -233,8 +233,8 @@ def copied(own: Series, other: Series) -> Twins | None:
         scale = second[rough] @ first[rough] / (first[rough] @ first[rough])
         near = np.abs(second - scale * first) <= np.maximum(NEARLY * second, 1)
         share = np.count_nonzero(near) / len(first)
-        # correlation where they agree, as half a percent is not significant for a nearly constant
-        # series
+        # agreement within half a percent is not significant for a nearly constant series, so the
+        # agreeing intervals must correlate as well
         if share >= _SAME_SHARE and _correlated(first[None, near], second[None, near]).all():
             return Twins(0, 1, lag, equal=False)
     return None
@@ -294,9 +294,9 @@ def agreeing(own: Int64, others: Int64, need: Int64, nearly: float) -> list[tupl
     """
     Return pairs of meters with a constant ratio in enough intervals.
 
-    Memory: about three times that of `others`, for any number of meters.  Steps between
-    neighbouring intervals are compared first, where enough of them have to agree; then ratios in
-    single precision; then exact ratios of the remaining pairs.
+    Memory: about three times that of `others`, for any number of meters.  If enough intervals have
+    to agree, ratios of neighbouring intervals are compared first; then ratios in single precision;
+    then exact ratios of the remaining pairs.
 
     Parameters
     ----------
@@ -312,7 +312,7 @@ def agreeing(own: Int64, others: Int64, need: Int64, nearly: float) -> list[tupl
     Returns
     -------
     list of tuple of int, int
-        Numbers of a meter and of another one, ascending; each pair once.
+        Indices of a meter of `own` and one of `others`, ascending; each pair once.
     """
     many, lags, intervals = others.shape
     # an interval without quantity has no ratio and is sorted last
@@ -357,6 +357,6 @@ def _steps(sketch: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _edges(ratios: NDArray[Any], need: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the smallest and largest of each run of `need` sorted ratios, row by row."""
+    """Return the smallest and largest of each `need` successive sorted ratios, by row."""
     ordered = np.sort(ratios, axis=1)
     return ordered[:, : ordered.shape[1] - need + 1], ordered[:, need - 1 :]

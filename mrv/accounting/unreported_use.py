@@ -25,7 +25,7 @@ from mrv.registry.project import Project, Uncorroborated
 from mrv.rounding import exact_sum
 from mrv.texts import Text, text
 
-# by class and quantity: the gauge of its rate, and base units per unit and hour
+# gauge of a quantity's rate, by class and quantity, and base units per unit of the gauge and hour
 _RATES = {("fuel_meter", "flow"): ("rate_l_h", 1000)}
 # possible resolutions of a gauge [W, mL/h]
 _ROUNDED = {"Wh": (1000.0, 100.0, 10.0), "mL": (1000.0, 100.0, 10.0)}
@@ -34,7 +34,7 @@ _STARTING = 0.001
 _LEAST_SAMPLES, _BINARY = 2, 1e-6
 # maximum factor by which sampling errors are enlarged to their scatter against the register
 _MOST_SCATTER = 2.0
-# a longer register step is distributed over days, and states nothing about single days
+# a longer register step is distributed over days, so it states nothing about single days
 _SPREAD_US = 2 * HOUR_US
 
 
@@ -50,7 +50,7 @@ class _Channel(NamedTuple):
 
 
 class Unreported(NamedTuple):
-    """Quantity of a gauge above its register, and whether it corroborates the whole register."""
+    """Quantity of a gauge above its register, and whether it corroborates all of the register."""
 
     more: Uncorroborated | None
     agrees: bool
@@ -96,7 +96,7 @@ class UnreportedUse(Scan):
                     )
 
     def _held(self, block: Frame, of: slice, channel: _Channel, more: Int64) -> Text | None:
-        """Return the reason of an excess that is mostly of one time of repeated readings."""
+        """Return the reason of an excess mainly in one run of repeated readings; else None."""
         columns: Any = (block.columns[name][of] for name in (channel.gauge, channel.register))
         gauge, register = columns
         same = (np.diff(gauge) == 0) & (np.diff(register) == 0) & (gauge[1:] != 0)
@@ -110,7 +110,7 @@ class UnreportedUse(Scan):
         return text("MTR-04.repeated", channel=channel.gauge, **span)
 
     def _hidden(self, block: Frame, of: slice, index: int, channel: _Channel) -> Int64:
-        """Return the excess of readings sent under an exchanged register's name, by interval."""
+        """Return the excess by interval of readings under the name of an interchanged register."""
         (value,) = self.laid_out(index, channel.quantity, "value")
         more = np.zeros_like(value)
         for inside, under in self.exchanged(block, of, index, channel.register):
@@ -166,7 +166,7 @@ class _Compared(NamedTuple):
 
     def off_by(self, scatter: float) -> _Compared:
         """
-        Return the comparison with sampling errors enlarged to the scatter of gauge and register.
+        Return the comparison with its sampling errors multiplied to fit the scatter of both series.
 
         The factor is 1 to `_MOST_SCATTER`.
         """
@@ -189,7 +189,7 @@ class _Compared(NamedTuple):
         return in_whole_units(np.maximum(self.shown - self.value, 0.0), more)
 
     def of_days(self, into_day: int, spread: np.ndarray) -> Int64:
-        """Return the gauge's excess on single days, less the register's catch-up on other days."""
+        """Return the gauge's excess on single days, less the register's excess on other days."""
         edges = into_day, -(into_day + len(self.value)) % DAY
 
         def by_day(of: Float64) -> Float64:
@@ -218,7 +218,7 @@ def in_whole_units(weights: Float64, total: float) -> Int64:
 
 
 def _resolution(values: Float64, steps: Sequence[float]) -> float:
-    """Return the step that a gauge is rounded to; 0 where it is finer than all of `steps`."""
+    """Return the largest of `steps` of which all values are multiples; 0 if there is none."""
     for step in steps:
         off = np.abs(values / step - np.round(values / step))
         if not len(values) or float(off.max()) < _BINARY:

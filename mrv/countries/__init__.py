@@ -1,9 +1,9 @@
 """
-Countries by ISO 3166-1 alpha-2, grids of countries with several, and rules of each country.
+Countries by ISO 3166-1 alpha-2, the grids of countries with several, and rules of each country.
 
-A site without a country has that of its time zone, which the zone database gives; a zone such as
-UTC belongs to no country.  Rules that one country alone has are data in the folder of its code,
-such as `vn`.
+A site without a country has that of its time zone, by the zone database; a zone such as UTC belongs
+to no country.  Rules that apply in one country only are data in the folder of its code, such as
+`vn`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 from mrv.calendar import zones
 
-# country of records of release 0.1.0, which had only one country's grid
+# country of records of release 0.1.0, which had the grid of one country only
 FIRST_COUNTRY = "VN"
 
 
@@ -85,32 +85,29 @@ def has_several_clocks(country: str) -> bool:
 
 
 def country_of(located: Located) -> str | None:
-    """Return the named country, else that of the first time zone; None without either."""
+    """Return a place's country, else that of its first time zone; None without either."""
     return country_at(located.country, located.timezone)
 
 
 def country_at(country: str | None, timezone: str) -> str | None:
-    """Return the named country, else that of the first time zone; None without either."""
+    """Return the country, if given, else that of the first time zone; None without either."""
     return country or by_zone().get(zones(timezone)[0].name)
 
 
 def grid_of(supplied: Supplied) -> str | None:
-    """
-    Return the country, with its grid if the grid is stated, such as `ID.jamali`; None without a
-    country.
-    """
+    """Return the country, followed by its grid if stated, such as `ID.jamali`; else None."""
     country = country_of(supplied)
     return f"{country}.{supplied.grid}" if country and supplied.grid else country
 
 
 def rules(country: str | None, name: str) -> str | None:
-    """Return the text of a file of a country's rules, such as `transfer`; None if it has none."""
+    """Return the text of a file of a country's rules, such as `transfer`; None without the file."""
     file = resources.files(__package__) / (country or "none").lower() / f"{name}.toml"
     return file.read_text("utf-8") if file.is_file() else None
 
 
 @cache
 def ruling(name: str) -> Mapping[str, Mapping[str, Any]]:
-    """Return the contents of the file of this name, for each country that has one."""
+    """Return the contents of the files of this name, by country."""
     result = {country: rules(country, name) for country in known()}
     return {country: tomllib.loads(text) for country, text in result.items() if text is not None}

@@ -6,7 +6,7 @@ reference to another document, and texts (a code and its values, rendered in the
 `statement`, `verification`, `monitoring`, `period_account` and `plan` have the types.  Digests and
 proofs are calculated from the JSON as read, never from a type written again.
 
-The types are msgspec structs: reading refuses missing, unknown or wrongly typed fields with their
+The types are msgspec structs: reading rejects missing, unknown or wrongly typed fields with their
 path, and the JSON Schema follows from the same definition.
 
 A field that statements of an earlier version do not have is `UNSET` there and is not written; its
@@ -62,7 +62,7 @@ LocalTime = Annotated[
 ]
 Hex = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$", description="A SHA-256 digest in hex.")]
 
-# units that stay after an underscore at the end of a name, as in `forgoneAtMost_t`
+# units that follow an underscore at the end of a JSON name, as in `forgoneAtMost_t`
 _UNITS = {"t", "ug", "s", "percent"}
 
 
@@ -84,14 +84,14 @@ class _FormType(msgspec.StructMeta):
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
 class Form(Struct, metaclass=_FormType, frozen=True, forbid_unknown_fields=True, rename=_wire_name):
-    """Base of all document types: immutable, keyword only, without further fields."""
+    """Base of all document types: immutable, keyword-only; unknown fields are rejected."""
 
 
 T = TypeVar("T", bound=Form)
 
 
 def copied(kind: type[T], source: object, /, **others: Any) -> T:
-    """Return a document type from the fields of a source with equal names, and given others."""
+    """Return a document type from the fields of a source with equal names, and from `others`."""
     same = (name for name in kind.__struct_fields__ if name not in others)
     return kind(**{n: getattr(source, n) for n in same if hasattr(source, n)}, **others)
 

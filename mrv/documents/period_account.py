@@ -22,8 +22,20 @@ from mrv.documents import (
     text_in,
     words_of,
 )
-from mrv.rules import Remedy
+from mrv.parameters import Grade
 from mrv.texts import joined
+
+# what resolves a finding
+Remedy = Literal["meter_correction", "value_correction", "restored_value", "year_value",
+                 "official_value", "clock_correction", "separate_meter", "output_meter",
+                 "single_id", "hash_correction", "boundary_entry", "readings", "power_15min",
+                 "power_measurement", "performance_test",
+                 "check_meter", "invoice", "weather_data", "dated_document", "design_document",
+                 "data_sheet", "nameplate", "type_approval", "licence", "maintenance_record",
+                 "end_of_service", "replacement_record", "calibration_certificate",
+                 "laboratory_report", "regression_data", "line_diagram", "logger_files",
+                 "site_visit", "issuer_confirmation", "approval", "publication", "withdrawal",
+                 "earlier_statement", "plan_version", "registration"]  # fmt: skip
 
 
 class Amount(Form):
@@ -237,11 +249,11 @@ class Condition(Form):
 
 class RuleEffect(Form):
     """
-    Deduction of a rule. [tCO2e]
+    Deduction of a rule, as decimal text with six places. [tCO2e]
 
     `deductedAlone_t`: deduction if no other rule applied.  `returnsIfResolved_t`: increase of the
-    reduction if this rule alone is resolved.  `applied`: false for a rule that would raise the
-    reduction.
+    reduction if this rule alone is resolved; where two rules limit one quantity, it is 0 for both.
+    `applied`: false for a rule that would raise the reduction: the conservative value is applied.
     """
 
     rule: str
@@ -252,16 +264,19 @@ class RuleEffect(Form):
 
 class EvidenceItem(Form):
     """
-    Share of the reduction of a meter or entered value, and its evidence.
+    Evidence of a meter's quantity or an entered value, and the emissions that depend on it.
 
-    `tonnes`: for a meter the emissions of its quantity, for a value the change of the reduction
-    without it [tCO2e].  `shownBy` are certificates, invoices, documents.
+    `name`: the device's id, or the parameter's name.  `role`: role of the meter or of the
+    parameter's devices; empty for a parameter of the project.  `tonnes`: for a meter, the emissions
+    of its quantity (on the project side at its highest plausible rate); for a value, the change of
+    the reduction without it; at most the whole reduction [tCO2e].  `shownBy`: certificates,
+    invoices, documents or reports.
     """
 
     kind: Literal["meter", "parameter"]
     name: str
     role: str
-    grade: Literal["A", "B", "C", "D"]
+    grade: Grade
     tonnes: Number
     shown_by: tuple[str, ...]
 

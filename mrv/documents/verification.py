@@ -53,7 +53,7 @@ Drawn = Literal["at random", "by risk"]
 
 
 class SampledDay(Form):
-    """A sampled device in a role on a local day, with the reason; `metered` in `unit`."""
+    """A sampled device-day in a role, with the reasons; `metered` in `unit`."""
 
     device: str
     role: str
@@ -66,7 +66,7 @@ class SampledDay(Form):
 
 
 class Sample(Form):
-    """Draw, seed, number of device-days, number drawn, and the device-days drawn."""
+    """Draw and seed, number of device-days in all and drawn, and the device-days drawn."""
 
     id: str
     draw: str
@@ -107,7 +107,7 @@ Text = Annotated[str, Meta(min_length=1, max_length=MOST_CHARACTERS, pattern=r"\
 
 
 class About(Form):
-    """Devices and local days of a finding; `to` is the day after."""
+    """Devices and local days to which a finding refers; `to` is the day after."""
 
     devices: tuple[str, ...] = ()
     from_: str | UnsetType = UNSET
@@ -116,9 +116,9 @@ class About(Form):
 
 class FindingSaid(Form):
     """
-    One event: statement, finding, kind of event and text.
+    One event of a finding: statement, finding, kind of event and text.
 
-    `about` is set when a finding is raised.
+    `about`: only for the event that raises the finding.
 
     `effect_t`: overstatement of the reduction, negative for an understatement; for a closing event,
     the remaining effect.
@@ -152,9 +152,9 @@ Requirement = Literal[
     "calculation",
     "double_counting",
     "earlier_findings",
-    # if the reduction is above the ex-ante estimate
+    # required if the reduction is above the ex-ante estimate
     "estimate",
-    # for surveys, and if the methodology requires it
+    # required for surveys, and if the methodology requires it
     "sampling",
     "replaced",
     "residues",
@@ -173,7 +173,7 @@ class EventShown(Form):
 
 class FindingShown(Form):
     """
-    A finding after its events; a remark has only `kind` and `text`.
+    A finding with its events; or a remark, which has only `kind` and `text`.
 
     Raises
     ------
@@ -200,10 +200,7 @@ class FindingShown(Form):
 
     @property
     def remark(self) -> bool:
-        """
-        Return whether the entry is a remark: it is listed with the
-        findings, but is not a finding.
-        """
+        """Return whether the entry is a remark: listed with the findings, but none itself."""
         return self.finding is UNSET
 
 
@@ -316,8 +313,12 @@ DOCUMENTS: dict[str, type[Form]] = {
 
 
 def schema(name: str) -> dict[str, Any]:
-    """Return the JSON Schema of a document; KeyError for a name not in `DOCUMENTS`."""
-    # through JSON text: an empty list by default is a tuple otherwise
+    """
+    Return the JSON Schema of a document.
+
+    Raises KeyError for a name not in `DOCUMENTS`.
+    """
+    # through JSON text, so that an empty default is a list and not a tuple
     encoded = msgspec.json.encode(msgspec.json.schema(DOCUMENTS[name]))
     result: dict[str, Any] = msgspec.json.decode(encoded)
     return {"$schema": DIALECT, "$id": f"urn:tonne:schema:{name}", **result}

@@ -1,15 +1,16 @@
 """
 Indicators from station data: hourly values, indices and daily figures.
 
-Values are a pure function of stored readings and the registry.  An hour counts if three quarters of
-it are covered; a reading is valid until the next one, at most 15 minutes (an hour for a field).
-Indices and daily figures follow from hourly values alone.
+Values are a pure function of stored readings and the registry.  An hour is complete if readings
+cover three quarters of it; a reading is valid until the next one, at most 15 minutes (an hour for a
+field).  Indices and daily figures are calculated from hourly values only.
 
 Daily figures of water:
 
 - wastewater: the load is the mean concentration times the flow, which requires intervals without
   gaps for three quarters of the day;
-- surface water: the quality index follows from the means of a day with three quarters of its hours;
+- surface water: the quality index is calculated from the means of a day with three quarters of its
+  hours;
 - rice fields under alternate wetting and drying: the lowest and highest water level.
 """
 
@@ -63,10 +64,7 @@ class Flow(NamedTuple):
 
 
 def wastewater_day(device: Device, values: Hourly, day: Day, flow: Flow | None) -> list[Row]:
-    """
-    Return concentrations, flow and loads of a day, and the comparison with its discharge
-    standard.
-    """
+    """Return concentrations, flow and loads of a day, and the comparison with the standard."""
     hours = day.hours()
     whole = {
         channel: result
@@ -104,10 +102,7 @@ def _through(means: dict[str, float], flow: Flow | None, day: Day) -> list[Row]:
 
 
 def surface_day(device: Device, values: Hourly, day: Day) -> list[Row]:
-    """
-    Return the water quality index of a day, and the comparison with a standard if one is
-    named.
-    """
+    """Return the water quality index of a day, and the comparison with a standard, if any."""
     hours = day.hours()
     result = {
         channel: mean(hourly)
@@ -141,11 +136,11 @@ def _index(means: dict[str, float], day: Day) -> Row:
 
 class Season(NamedTuple):
     """
-    Water levels of a rice field over a season, as numbers of days.
+    Number of days of a season by the water level of a rice field.
 
-    `days`: known days.  `dry_days`: days on which the level reached 15 cm below ground.
+    `days`: days with data.  `dry_days`: days on which the level reached 15 cm below ground.
     `dry_downs`: falls to 15 cm below ground after which the field was flooded again.
-    `lowest_cm`: the lowest hour.
+    `lowest_cm`: the lowest hourly level.
     """
 
     days: int
@@ -156,8 +151,9 @@ class Season(NamedTuple):
 
 def field_day(values: Hourly, day: Day) -> list[Row]:
     """
-    Return the lowest and highest hourly water level of a day; empty below three quarters.
-    [cm]
+    Return the lowest and highest hourly water level of a day. [cm]
+
+    Empty if less than three quarters of the hours have a value.
     """
     hours = day.hours()
     levels = known(values.get("level_1h_cm", {}), hours)
@@ -174,9 +170,9 @@ def field_day(values: Hourly, day: Day) -> list[Row]:
 
 def season(days: Iterable[tuple[float, float]]) -> Season:
     """
-    Return the number of known days, dry days and dry-downs of a season.
+    Return the number of days with data, dry days and dry-downs of a season.
 
-    `days`: lowest and highest hour of each known day, in order. [cm]
+    `days`: lowest and highest hourly level of each day with data, in order. [cm]
     """
     count = dry = down = 0
     lowest: float | None = None
@@ -198,7 +194,7 @@ __all__ = ["CLASSES", "KINDS", "KINDS_OF", "KIND_INDEX", "Values", "hourly", "of
 
 
 def of_hours(device: Device, values: Hourly, starts: Iterable[int]) -> list[Row]:
-    """Return the air or noise indices of given hours, from a station's hourly values. [us UTC]"""
+    """Return the air or noise indices of the hours that begin at `starts`. [us UTC]"""
     if device.class_id != "air_station":
         return []
     return _own(device, (row for start in sorted(starts) for row in air.air_hour(values, start)))

@@ -1,17 +1,17 @@
 """
 Air quality and noise: hourly means, indices of an hour and a day, and comparison with limits.
 
-The air index of an hour follows from the dust values of the twelve hours that end with it; an hour
-without a value has no index.  An eight-hour mean needs six of its hours and belongs to the day in
-which it ends.
+The air index of an hour is calculated from the dust values of the twelve hours that end with it; an
+hour without dust data has no index.  An eight-hour mean needs six of its hours and belongs to the
+day in which it ends.
 
-A noise level of a part of the day is the energy mean of its hours and needs three quarters of them.
-A night consists of the night hours of one calendar day: those before the morning and those after
-the evening.
+The noise level of a part of the day is the energy mean of its hours and needs three quarters of
+them.  A night consists of the night hours of one calendar day: those before the morning and those
+after the evening.
 
 A reading is valid until the next one, but for at most 15 minutes (an hour for a field's water
 level); so the last reading of an hour may cover the beginning of the next.  An hour is complete if
-three quarters of it are covered.  Means have three decimals.
+readings cover three quarters of it.  Means have three decimals.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def air_hour(values: Hourly, start_us: int) -> Iterator[Row]:
 
 
 def air_day(device: Device, values: Hourly, day: Day) -> Iterator[Row]:
-    """Yield the means and maxima of a day, its air quality index, and the limits it exceeds."""
+    """Yield a day's means and maxima, air quality index, and number of limits exceeded."""
     hours = day.hours()
     whole = {x: result for x in _KINDS if (result := known(_of(values, x), hours))}
     share = {x: len(values) / len(hours) for x, values in whole.items()}
@@ -214,8 +214,9 @@ def _parts(
     levels: Mapping[int, float], day: Day, parts: dict[str, tuple[int, int]], rest: str
 ) -> dict[str, Fraction]:
     """
-    Return the level of each part of the day with enough hours; `rest` names the hours in no
-    part. [dBA]
+    Return the level of each part of the day with enough hours. [dBA]
+
+    `rest`: name of the hours that are in none of `parts`.
     """
     hours: dict[str, list[int]] = {name: [] for name in (*parts, rest)}
     for start in day.hours():
@@ -257,9 +258,9 @@ def hourly(devices: Sequence[Device], frame: Frame) -> Values:
     """
     Return the hourly means of stations of one class, for complete hours only.
 
-    `devices`: `frame.device` holds indices into it.
-    `frame`: readings in order of device and time: all of each hour wanted, and those of the time
-    before it given by `covers_us`.
+    `devices`: stations, to which `frame.device` has indices.
+    `frame`: readings in order of device and time: all of each requested hour, and those of the time
+    `covers_us` before it.
     """
     start_us = starts(devices, frame.device, frame.time_us)
     parts = []

@@ -60,8 +60,8 @@ def hour_starts(time_us: Int64, timezone: str) -> Int64:
     """
     Return the start of the local hour of each instant. [us UTC]
 
-    Clocks change at a multiple of 15 minutes; after a change by half an hour, the adjacent hours
-    are shorter and never complete.
+    Clock changes occur at a multiple of 15 minutes; after a change by half an hour, the adjacent
+    hours are shorter and never complete.
     """
     quarter, at = np.unique(time_us // INTERVAL_US, return_inverse=True)
     offsets = [offset_us(q * INTERVAL_US, timezone) for q in quarter.tolist()]
@@ -70,7 +70,7 @@ def hour_starts(time_us: Int64, timezone: str) -> Int64:
 
 
 class Kind(NamedTuple):
-    """Kind of value that a station gives for an hour or a day."""
+    """Kind of value that is calculated from a station's readings for an hour or a day."""
 
     name: str
     period: Period
@@ -90,7 +90,7 @@ DISCHARGED = {
     "nh4_n": "nh4_n_mg_l",
 }
 _WATER = ("cod_in_mg_l", *DISCHARGED.values())
-# Channels of a station in a canal, river or lake, from which the index follows.
+# Channels of a station in a canal, river or lake, from which the index is calculated.
 SURFACE = (
     "do_mg_l",
     "bod5_mg_l",
@@ -108,7 +108,7 @@ def _hour_of(channel: str) -> str:
     return f"{name}_1h_{channel[len(name) + 1 : -len(unit)]}{unit}"
 
 
-# By class and channel: the hourly kind of its mean.
+# Kind of the hourly mean, by class and channel.
 MEANS: Mapping[str, Mapping[str, str]] = {
     "air_station": {f"{x}_ug_m3": f"{x}_1h_ug_m3" for x in (*DUST, *GASES)},
     "noise_station": {},
@@ -159,7 +159,7 @@ def _between(first: str, last: str) -> tuple[Kind, ...]:
     return KINDS[KIND_INDEX[first] : KIND_INDEX[last] + 1]
 
 
-# Kinds of values stored of a station, by class.
+# Kinds of values that are stored for a station, by class.
 KINDS_OF: Mapping[str, tuple[Kind, ...]] = {
     "air_station": (*_between("pm2_5_1h_ug_m3", "qcvn-05-2023"), KINDS[KIND_INDEX["limits"]]),
     "noise_station": _between("leq_1h_dba", "leq_night_dba"),
@@ -175,7 +175,7 @@ _COLUMNS = ("device", "kind", "start_us", "value", "covered")
 
 
 class Row(NamedTuple):
-    """A value of a station; `covered` is the measured share of its hour or day."""
+    """A value of a station; `covered`: measured share of its hour or day."""
 
     kind: str
     start_us: int
@@ -247,7 +247,7 @@ class Values:
 
 
 _PLACES = 3
-# Minimum share of the hours; no source states one, so it is that for an hour. [M]
+# Minimum share of the hours of a day; no source states one, so it is the share of an hour. [M]
 _NEEDED = Fraction(3, 4)
 
 
@@ -267,7 +267,7 @@ def mean(values: Sequence[float]) -> float:
 
 @lru_cache(maxsize=65_536)
 def number(value: float) -> Fraction:
-    """Return a value as an exact fraction, the form that indicators take."""
+    """Return a value as an exact fraction, as the indicators require it."""
     return Fraction(Decimal(repr(value)))
 
 
@@ -289,7 +289,7 @@ def verdict(
     """
     rules = dict(device.limits)
     name, text = str(rules.pop("standard", "")), rules.pop("table", None)
-    rules.pop("day_hours", None)  # for noise: the hours that the standard calls day
+    rules.pop("day_hours", None)  # for noise: the hours of the day by the standard
     if not name or not parameters:
         return []
     try:

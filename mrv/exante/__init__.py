@@ -32,7 +32,7 @@ class Flag:
     """
     An inconsistency in a plan; `text` names the values and the remedy.
 
-    Severity `impossible`: no plant can do this; `check`: the value needs review.
+    Severity `impossible`: no plant can have these values; `check`: the value needs review.
     """
 
     about: str
@@ -85,12 +85,12 @@ class Estimate:
 
 
 def assumptions(spec: Spec, inputs: Inputs, values: set[str]) -> Iterator[Assumption]:
-    """Yield every simple input with the value used; `values` are the keys given by the user."""
+    """Yield every simple input with the value used; `values`: inputs given by the user."""
     for key, item in spec.items():
         if key not in inputs:
             continue
         if isinstance(item, ParameterSpec):
-            # a default has the certainty of its source; a value from the plan is the planner's
+            # a default has the certainty of its source; a value from the plan has none
             certainty = "" if key in values else item.certainty.strip("[]")
             yield Assumption(key, inputs[key], item.unit, key in values, item.source, certainty)
         elif isinstance(item, ChoiceSpec):
@@ -142,8 +142,6 @@ def estimate(item: Estimate, value: object, factors: Factors, where: str) -> Out
 
 
 def _of_methodology(methodology: Methodology) -> Estimate:
-    """Return the estimate of a methodology."""
-
     def run(inputs: Inputs, factors: Factors, where: str) -> Outcome:
         result = compute(methodology, inputs, factors, where)
         return Outcome(

@@ -227,7 +227,7 @@ _OF_MODEL = (4, 4, 3)
 def plan(
     inputs: Inputs, peak: Fraction, rated: Fraction, ceiling: int, declared: Reductions | None
 ) -> Iterator[Flag]:
-    """Yield inconsistencies between the values of a plan. [kW, kWh/kW]"""
+    """Yield the inconsistencies between the values of a plan. [kW, kWh/kW]"""
     energy, tonnes = inputs.get("declared_kwh_per_year"), inputs.get("declared_t_per_year")
     if energy is not None:
         yield from capacity(energy, rated, ceiling)
@@ -317,7 +317,7 @@ def compute(inputs: Inputs, factors: Factors, where: str) -> Outcome:
         figures={
             "azimuth_deg": round(azimuth),
             **_figures(inputs, sky, peak, rated, ceiling, declared, known=known is not None),
-            # from a single yearly number the months do not follow
+            # a single yearly number does not determine the months
             **({"kwh_by_month": _by_month(sky, peak)} if known and known[1:] else {}),
         },
     )

@@ -2,19 +2,19 @@
 Yearly energy per kilowatt of modules at a location, by pvlib.
 
 Hours of a cloudless year after Ineichen and Perez (2002) with the monthly Linke turbidity that
-pvlib carries (SoDa; no network), each month scaled to the known irradiation of the location;
+pvlib includes (SoDa; no network), each month scaled to the known irradiation of the location;
 diffuse part after Erbs (1982); plane of array after Hay and Davies (1980); reflection after the
 Fresnel equations; module temperature after Faiman (2008); direct current, losses and inverter as
-PVWatts (NREL, version 5).  Even scaling of hours removes part of the variability of the sky, which
-is within the model uncertainty.
+PVWatts (NREL, version 5).  Equal scaling of all hours of a month removes part of the variability of
+the sky, which is within the model uncertainty.
 
 `typical_months`: distribution of a PV plant's year over months, if no design states it.
 
 The clear-sky irradiation of any location is known, its cloud cover is not.  So the irradiation of a
 month is its clear-sky value times a clearness that increases with it: in temperate zones winter is
-cloudier, in the tropics months are alike.  The line is tonne's own value [M], fitted to the months
-of Freiburg; it gives a clearness index of about 0.3 for December in London and 0.6 in sunny
-summers, inside of the usual range of 0.25 to 0.75 (HOMER, "Clearness index").  Monsoons are not
+cloudier, in the tropics all months are similar.  The line is tonne's own value [M], fitted to the
+months of Freiburg; it gives a clearness index of about 0.3 for December in London and 0.6 in sunny
+summers, within the usual range of 0.25 to 0.75 (HOMER, "Clearness index").  Monsoons are not
 modelled: use a design with its own twelve months.  Only the proportions are used.
 """
 
@@ -116,7 +116,7 @@ class _Sky(NamedTuple):
     month: Any
 
 
-@lru_cache(maxsize=8)  # an estimate requests each orientation of the modules, and two skies
+@lru_cache(maxsize=8)  # an estimate requests each orientation of the modules for two skies
 def _sky(latitude: float, longitude: float) -> _Sky:
     pvlib = load_pvlib()
     import pandas as pd  # noqa: PLC0415 - comes with pvlib
@@ -171,8 +171,9 @@ def _power(pvlib: Any, effective: Any, plane: Any, plant: Plant) -> Any:
     return pvlib.inverter.pvwatts(direct, limit, plant.inverter_efficiency).clip(lower=0.0)
 
 
-# Clearness at no sun, and for each kWh/m2 of a clear day, fitted to the months of Freiburg. [M]
-# Within the tropics the wet season has the higher sun: clear skies alone are nearer to its months.
+# Clearness at zero irradiation, and its increase per kWh/m2 of a clear day, fitted to the months of
+# Freiburg. [M]  Within the tropics the sun is higher in the wet season: the clear-sky irradiation
+# alone is closer to the proportions of the months.
 _TROPIC = 23.44  # latitude of the tropics: obliquity of the ecliptic [deg]
 _BASE, _SLOPE = 0.46, 0.038
 _HIGHEST = 0.8

@@ -32,7 +32,7 @@ def cdop_lists() -> dict[str, Any]:
 
 @cache
 def cad_trust_lists() -> dict[str, dict[str, list[str]]]:
-    """Return picklists of CAD Trust: `whole` ones, and those of which only a `part` is known."""
+    """Return picklists of CAD Trust: complete ones (`whole`), and those known in part (`part`)."""
     return _table("cad_trust_lists.toml")
 
 
@@ -89,7 +89,7 @@ class Source:
 
 def check_issued(name: str, state: str, successor: str | None = None) -> None:
     """
-    Refuse a statement that is not issued, or was superseded.
+    Check that a statement is issued and not superseded.
 
     Raises ExportError that names its state, or the statement that replaced it.
     """
@@ -104,7 +104,7 @@ def check_issued(name: str, state: str, successor: str | None = None) -> None:
 
 def check_one_project(sources: Sequence[Source]) -> str:
     """
-    Return the one project of all sources.
+    Return the project of all sources.
 
     Raises ExportError if they are of several projects.
     """
@@ -119,7 +119,7 @@ def check_one_project(sources: Sequence[Source]) -> str:
 
 def check_together(sources: Sequence[Source]) -> None:
     """
-    Refuse two statements of one project that cover the same time.
+    Check that no two statements of one project cover the same time.
 
     `sources`: sources in order of their periods.
     Raises ExportError, naming both.
@@ -137,12 +137,12 @@ def check_together(sources: Sequence[Source]) -> None:
 
 
 def begin_us(source: Source) -> int:
-    """Return the begin of the monitoring period. [us]"""
+    """Return the start of the monitoring period. [us UTC]"""
     return instant_us(source.claims.monitoring_period.from_, "UTC")
 
 
 def number_of(value: Any) -> Decimal:
-    """Return a number of the plan, with decimals as `{"$decimal": text}`."""
+    """Return a number of the plan extract, in which decimals are `{"$decimal": text}`."""
     return Decimal(str(value["$decimal"] if isinstance(value, dict) else value))
 
 
@@ -155,7 +155,7 @@ def days(period: Period) -> tuple[date, date]:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """A missing field: its table, and its source."""
+    """A missing field: its table and name, and where its value is entered."""
 
     table: str
     field: str
@@ -192,7 +192,7 @@ class Fields:
     """
     Row of an export's table that is being composed.
 
-    `draft`: list that receives missing fields.
+    `draft`: export in which missing fields are recorded.
     """
 
     def __init__(self, draft: Draft, table: str) -> None:
@@ -214,8 +214,8 @@ class Fields:
 
     def known(self, name: str, value: str | None, part: Collection[str], remedy: str) -> Fields:
         """
-        Set a required field from a list that is known in part; values that cannot be checked are
-        recorded.
+        Set a required field whose list is known in part; record values that cannot be
+        checked.
         """
         self.need(name, value, remedy)
         if value is not None and value not in part:

@@ -73,7 +73,7 @@ def aef(
 
 
 def otherwise(submission: Submission, made: Draft) -> str | None:
-    """Return the text of how a filed submission would now differ; None if it would not."""
+    """Return how the tables of a filed submission differ from the filed ones, if they do."""
     if submission.filed is None or digest(made) == submission.filed:
         return None
     return (
@@ -111,7 +111,7 @@ def digest(draft: Draft) -> str:
 
 
 def tables(authority: Authority, submission: Submission, statements: Collection[str] = ()) -> Draft:
-    """Return the tables of a submission, from data entered and reported until its day."""
+    """Return the tables of a submission, from data that were entered and reported by its day."""
     draft = Draft()
     draft.tables["T1"] = [{
         "party": submission.party, "version": submission.version, "reportedYear": submission.year,
@@ -156,7 +156,7 @@ def tables(authority: Authority, submission: Submission, statements: Collection[
 
 
 class _Reported:
-    """Whether an event had been reported when a submission was made, by its day."""
+    """Test whether an event had been reported by the day of a submission."""
 
     def __init__(self, authority: Authority, submission: Submission, draft: Draft) -> None:
         self._of, self._draft = submission, draft
@@ -210,13 +210,12 @@ def _row(
     span: tuple[int, int],
     statements: Collection[str],
 ) -> Fields:
-    """Return the common columns of a row of actions or holdings."""
     if units.statement not in statements:
         draft.lacks(
             table, "quantity", f"also pass the issued statement {units.statement}, or its pack"
         )
     if units.unit_first is not None and span != (units.first, units.last):
-        # serial numbers were entered for the whole range; those of a part are not guessed
+        # serial numbers were entered for the whole range only; those of a part are unknown
         draft.lacks(table, "unitFirstId", f"enter {span[0]} to {span[1]} as a separate range")
     row = draft.row(table).put(
         cooperativeApproachId=authorization.approach,
@@ -282,10 +281,7 @@ def _entity(authorization: Authorization, place: int) -> Cells:
 
 
 def _actor(authorization: Authorization, action: Action) -> str:
-    """
-    Return the Party that reports an action: the acquiring one for an acquisition, else the
-    transferring one.
-    """
+    """Return the Party that reports an action: the acquiring or else the transferring one."""
     if action.type == "Acquisition":
         return action.to_party or authorization.party
     return action.from_party or authorization.party

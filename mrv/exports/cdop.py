@@ -117,7 +117,7 @@ def _location(draft: Draft, entered: Registration) -> dict[str, Any]:
     region = lists.cdop_lists()["region"].get(place.region)
     row.need("geographical_region_name", region, _ask(entered, "place.region"))
     row.put(
-        # the schema accepts only its own instruction text here
+        # the schema accepts only the text of its own instruction here
         country_subdivision_code=lists.cdop_lists()["subdivision_code"],
         country_subdivision_name=lists.cdop_lists()["subdivision_name"],
         alternative_address=place.subdivision,
@@ -277,7 +277,6 @@ _DISCLOSED = (
 
 
 def _disclosures(draft: Draft, entered: Registration) -> dict[str, Any]:
-    """Return the project's disclosures as entered."""
     fields = structs.asdict(entered.disclosures)
     row = draft.row("Disclosures").put(**fields)
     for name in _DISCLOSED:

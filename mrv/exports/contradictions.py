@@ -1,4 +1,4 @@
-"""Contradictions in authority data: one function per rule, each names the entry."""
+"""Contradictions in authority data: one function per rule; each problem names the entry."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ METRICS, MITIGATION = ("GHG", "Non-GHG"), ("Emission reductions", "Removals")
 
 
 class Credited(Protocol):
-    """A statement that ranges of units are compared with."""
+    """A statement with credited tonnes, for comparison with ranges of units."""
 
     @property
     def name(self) -> str:
@@ -62,7 +62,7 @@ class Problem(NamedTuple):
 
 def check(authority: Authority, sources: Sequence[Credited] = ()) -> None:
     """
-    Refuse entries that contradict each other or the statements.
+    Check that entries contradict neither each other nor the statements.
 
     `sources`: statements for comparison with ranges of units.
     Raises ExportError that names the rule, the entry and its value.
@@ -93,12 +93,12 @@ def problems(authority: Authority, sources: Sequence[Credited] = ()) -> Iterator
 
 
 def authorization_name(authorization: Authorization) -> str:
-    """Return the name of one version of an authorization."""
+    """Return the name of a version of an authorization, for errors."""
     return f"{authorization.id} version {authorization.version}"
 
 
 def submission_name(submission: Submission) -> str:
-    """Return the name of one version of a Party's year."""
+    """Return the name of a version of a Party's annual submission, for errors."""
     return f"{submission.party} {submission.year} version {submission.version}"
 
 

@@ -3,8 +3,8 @@ Data entered by an authority or registry, and holdings of ITMOs by range.
 
 Absent data are reported as missing by the export that needs them.
 
-A range is split if an action concerns a part of it.  Used or cancelled units have no holder and
-permit no further action.
+A range is divided if an action concerns a part of it.  Units that were used or cancelled have no
+holder and permit no further action.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ class Submission(Entry, frozen=True, kw_only=True):
 
 
 class YearEntered(Entry, frozen=True, kw_only=True):
-    """Emissions of a year without a meter, as decimal text, with their source. [t CO2e]"""
+    """Emissions of a year from an unmetered source, as text, with their document. [t CO2e]"""
 
     year: int
     emissions_t: str
@@ -134,8 +134,8 @@ class Supply(Entry, frozen=True, kw_only=True):
     """
     Source of a facility's emissions: a fuel, electricity, steam, a process, waste.
 
-    `line` is one of `facility.LINES`.  `device` and `quantity` name its meter; `fuel` is a fuel of
-    the factor book.  Unmetered amounts are entered by year.
+    `line`: one of `facility.LINES`.  `device` and `quantity`: its meter; `fuel`: a fuel of the
+    factor book.  `entered`: unmetered emissions by year.
     """
 
     id: str
@@ -207,7 +207,7 @@ class Authority(Entry, frozen=True, kw_only=True):
 
 
 def merged(stored: Authority, authority: Authority) -> Authority:
-    """Return all entries; those of `given` replace stored ones of the same name."""
+    """Return all entries; those of `authority` replace stored ones of the same name."""
     registrations = {r.project: r for r in (*stored.registrations, *authority.registrations)}
     authorizations = {
         (authorization.id, authorization.version): authorization
@@ -258,11 +258,11 @@ _MOVING, _ENDING = ("First Transfer", "Transfer", "Acquisition"), ("Use", "Cance
 @dataclass(frozen=True, slots=True)
 class Holding:
     """
-    Range of units with one history.
+    Range of units with the same history of actions.
 
     `first`, `last`: first and last serial number, both included.
-    `holder`: party; None once used or cancelled.
-    `units`: the range from which it was split.
+    `holder`: the Party; None once used or cancelled.
+    `units`: the entered range that it is a part of.
     """
 
     authorization: Authorization
@@ -297,7 +297,7 @@ def holdings(
     authorizations: Iterable[Authorization], actions: Iterable[tuple[Authorization, Action]]
 ) -> list[Holding]:
     """
-    Return the holdings after some actions, by authorization and number.
+    Return the holdings after the given actions, by authorization and number.
 
     `authorizations`: authorizations in force.
     Raises ExportError for an action before the authorization, of units that were used or cancelled,
@@ -336,7 +336,7 @@ def _check(authorization: Authorization, action: Action) -> None:
 def _after(
     item: Holding, authorization: Authorization, units: Itmos, action: Action
 ) -> Iterable[Holding]:
-    """Yield the parts of a holding after an action on part of it."""
+    """Yield the parts of a holding after an action on a part of it."""
     apart = item.last < action.first or action.last < item.first
     if item.authorization is not authorization or item.units is not units or apart:
         yield item

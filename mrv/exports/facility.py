@@ -2,9 +2,9 @@
 Annual greenhouse gas inventory of a facility from its meters, for Viet Nam.
 
 Decree 06/2022 as amended by 119/2025, forms of its Appendix II; the exact cells of the forms were
-not available [r], so they are in a map file (`cell_map`).  Carbon dioxide of fuels, and electricity
-by the national grid factor of the year; entries without factor, meter or document are reported as
-missing, never set to zero.
+not available [r], so they are in a map file (`cell_map`).  Included are carbon dioxide of fuels,
+and electricity by the national grid factor of the year; entries without factor, meter or document
+are reported as missing, never set to zero.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Metered(NamedTuple):
 
 
 class Inventory(NamedTuple):
-    """Single values, rows, and missing entries."""
+    """Single values, rows of sources, and missing entries."""
 
     values: dict[str, Any]
     rows: list[dict[str, Any]]
@@ -157,7 +157,7 @@ def _row(
 def _emissions(
     row: dict[str, Any], supply: Supply, year: int, meter: Metered, factors: Factors
 ) -> Fraction | None:
-    """Fill amount and factor of a row, and return its emissions. [t CO2]"""
+    """Write amount and factor into a row, and return its emissions. [t CO2]"""
     middle = date(year, 7, 1)
     if supply.line == "electricity" and meter.unit == "Wh":
         grid = factors.select("grid", "consumed", middle)

@@ -1,8 +1,8 @@
 """
-Forms as XLSX: a given official file filled in, or tonne's own layout, marked as such.
+Forms as XLSX: a given official file that is filled in, or tonne's own layout, marked as such.
 
 openpyxl (MIT, since 2010) preserves formulas, styles and protection; files with parts that it would
-lose (drawings, pictures, macros) are refused.
+lose (drawings, pictures, macros) are rejected.
 """
 
 from __future__ import annotations
@@ -45,7 +45,11 @@ class Cell(_Part, frozen=True, kw_only=True):
 
 
 class Column(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Column of a table with the heading `head`; `formula` has `{row}`; for tonne's layouts."""
+    """
+    Column of a table.
+
+    `head`, `formula`: heading, and formula with `{row}`; only for tonne's own layouts.
+    """
 
     value: str = ""
     head: str = ""
@@ -53,7 +57,7 @@ class Column(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Rows(_Part, frozen=True, kw_only=True):
-    """Rows of one kind from a row on; `room` is the maximum number in a template."""
+    """Rows of one kind from row `first` on; `room`: maximum number of rows in a template."""
 
     rows: str
     first: int
@@ -76,7 +80,7 @@ class Formula(_Part, frozen=True, kw_only=True):
 
 
 class CellMap(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A form: its name, the source of its cells, and the cells."""
+    """Map of a form: name, source of the cell positions, and the cells."""
 
     name: str
     source: str
@@ -88,15 +92,15 @@ class CellMap(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def values(self) -> set[str]:
-        """Return the names of its single values."""
+        """Return the names of the values that are in a single cell."""
         return {cell.value for cell in self.cell}
 
 
 def shipped(name: str) -> CellMap:
     """
-    Return a map included in tonne.
+    Return a cell map included in tonne.
 
-    Raises ExportError if there is none of that name.
+    Raises ExportError for an unknown name.
     """
     file = resources.files(__package__) / "forms" / f"{name}.toml"
     if not file.is_file():
@@ -106,9 +110,9 @@ def shipped(name: str) -> CellMap:
 
 def inventory_form(country: str | None) -> CellMap:
     """
-    Return the layout of a country's inventory of a facility.
+    Return the layout for facility inventories in a country.
 
-    Raises ExportError if tonne has none of that country.
+    Raises ExportError if tonne has none for that country.
     """
     result = rules(country, "facility")
     if result is None:
@@ -129,9 +133,9 @@ def names() -> list[str]:
 
 def read_map(text: str, name: str) -> CellMap:
     """
-    Return a map from its file.
+    Return a cell map from its file.
 
-    Raises ExportError, naming the file and the key that is wrong, or two values for one cell.
+    Raises ExportError, naming the file and the wrong key, or two values for one cell.
     """
     try:
         cell_map = msgspec.convert(tomllib.loads(text), CellMap)
@@ -155,7 +159,7 @@ def read_map(text: str, name: str) -> CellMap:
 
 def check_known(cell_map: CellMap, known: Collection[str], columns: Collection[str]) -> None:
     """
-    Refuse a map with values that this form does not have.
+    Check that a map contains only values that its form has.
 
     Raises ExportError that names the value, and the known ones.
     """
@@ -256,7 +260,7 @@ def _put(book: Workbook, form: CellMap, sheet: str, at: str, value: Any) -> None
         )
     cell.value = float(value) if isinstance(value, Decimal) else value
     if isinstance(value, str):
-        cell.data_type = "s"  # a text that begins with = is no formula
+        cell.data_type = "s"  # a text that begins with = is stored as text, not as a formula
 
 
 def _table(
@@ -296,7 +300,7 @@ def _formulas(
 
 
 def _dated(data: bytes, day: date) -> bytes:
-    """Return the workbook with one date in all of its parts."""
+    """Return the workbook with the date `day` in all of its parts."""
     out = BytesIO()
     with ZipFile(BytesIO(data)) as archive, ZipFile(out, "w") as made:
         for name in sorted(archive.namelist()):

@@ -1,11 +1,10 @@
 """
-JCM export: monitoring spreadsheet, request for issuance, contribution report, extract of the
-design.
+JCM export: monitoring spreadsheet, request for issuance, contribution report, design data.
 
 The official spreadsheets were not available: a map file per methodology (`cell_map`) assigns values
 to cells, of a given official file or of tonne's own layout, marked as such.  The contents of an
 issuance request and of a sustainable development contribution report are unverified [M].
-Contributions besides the reduction and its renewable electricity are entered, never derived.
+Contributions besides the reduction and its renewable electricity are entered manually.
 """
 
 from __future__ import annotations
@@ -51,8 +50,8 @@ def jcm(source: Source, registration: Registration) -> Filled:
     """
     Return the values of a statement for the JCM's forms.
 
-    The factor of a parameter is the one of the statement by which its amount gives its emissions;
-    without one the row is empty and listed as missing.
+    The factor of a parameter is that factor of the statement by which its amount gives its
+    emissions; if there is none, the row is empty and listed as missing.
     """
     claims, draft = source.claims, Draft()
     first, last = days(claims.monitoring_period)
@@ -134,7 +133,7 @@ def _fits(factor: FactorUsed, amount: Decimal, unit: str, emissions: Decimal) ->
 def _allocation(
     draft: Draft, registration: Registration, credited: int, ask: str
 ) -> list[dict[str, Any]]:
-    """Return the whole tonnes of each participant, rounded down; the remainder is not allocated."""
+    """Return the whole tonnes of each participant, rounded down; the rest is not allocated."""
     rows: list[dict[str, Any]] = []
     remaining = credited
     for participant in registration.participants:
@@ -165,10 +164,7 @@ def _allocation(
 def _contributions(
     draft: Draft, source: Source, registration: Registration, ask: str
 ) -> list[dict[str, Any]]:
-    """
-    Return the goals with the statement's contribution, and entered contributions with their
-    document.
-    """
+    """Return the goals with the statement's contribution, then entered ones with their document."""
     claims = source.claims
     roles = find(claims.methodology.id, claims.methodology.version).roles
     rows: list[dict[str, Any]] = [{
@@ -211,10 +207,9 @@ def _contributions(
 
 
 def _planned(source: Source) -> dict[str, Any]:
-    """Return the design data of the project: crediting period and expected figures."""
     project = source.plan.project
     first, end = (instant_us(edge, "UTC") for edge in (project.from_, project.to))
-    # yearly figures only; the registry may also state months
+    # only the yearly figures; the registry may also state monthly ones
     yearly = {
         name: number_of(project.expected[name])
         for name in ("reduction_t_per_year", "energy_kwh_per_year")
@@ -229,7 +224,6 @@ def _planned(source: Source) -> dict[str, Any]:
 
 
 def _design(source: Source) -> dict[str, list[dict[str, Any]]]:
-    """Return equipment, ex-ante values, monitoring plan and conditions of the statement."""
     claims, plan = source.claims, source.plan
     roles = {device.device: device.role for device in plan.project.devices}
     return {

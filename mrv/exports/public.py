@@ -1,12 +1,12 @@
 """
 Public version of a statement: confidential texts are hidden, the rest can be verified.
 
-The operator's proof covers the whole statement, so no part can be removed without breaking it.
+The operator's proof covers the whole statement, so no part can be removed without invalidating it.
 Each hidden text is therefore replaced by a mark, and its salted digest is listed as in RFC 9901
 (SD-JWT): base64url of SHA-256 over the base64url of `[salt, path, text]`.  The public version names
 the digest of the original.  With the disclosures, the original is restored byte for byte and
-compared with that digest.  The value of the operator's proof is hidden too, as it would allow
-guessing short hidden texts.
+compared with that digest.  The value of the operator's proof is hidden as well: with it, short
+hidden texts could be guessed.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ CATEGORIES: Mapping[str, tuple[str, ...]] = {
     ),
 }
 _FIELDS = {name for names in CATEGORIES.values() for name in names}
-# lists of items whose id is hidden, by category; elsewhere the same name is a number of items
+# lists of items whose ids are hidden, by category; elsewhere the same name is a number of items
 _LISTED = {"devices": "meter", "invoices": "document"}
 _SIGNATURE = re.compile(r"/proof(/[0-9]+)?/proofValue$")
 _FIGURE = re.compile(r"^[-+0-9.,:TZ/ ]+$")
@@ -112,7 +112,7 @@ def _identifying(value: Any, fields: Mapping[str, str]) -> Iterator[tuple[str, s
 
 
 def _counts(name: str, value: Any) -> bool:
-    """Return whether a field is a number of items here, although it is a list elsewhere."""
+    """Return whether a field is a number of items, although its name elsewhere denotes a list."""
     return name in _LISTED and isinstance(value, str)
 
 
@@ -132,7 +132,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 def check_hideable(marks: Mapping[str, str], values: Mapping[str, str]) -> None:
     """
-    Refuse to hide the identifiers of the statement itself.
+    Check that no identifier of the statement itself would be hidden.
 
     Raises ExportError that names the text and its kind.
     """
@@ -165,7 +165,7 @@ def hide(documents: Mapping[str, Any], marks: Mapping[str, str], salt: Callable[
             if label != text:
                 hidden.append(Hidden(name, path, text, salt()))
                 put(label)
-        # a changed document no longer has a proof of its own
+        # the proof of a changed document would not verify
         made[name] = changed
     return Twin(made, hidden)
 
@@ -177,7 +177,7 @@ def covered(
     Return a text with marks in place of confidential texts.
 
     Figures and times are replaced only in confidential fields (`own`), as a serial number may have
-    the same digits as a tonnage.
+    the same digits as a number of tonnes.
     """
     if not own and _FIGURE.match(text):
         return text
@@ -213,7 +213,7 @@ def _own(path: str) -> bool:
 
 
 def _pattern(marks: Mapping[str, str]) -> re.Pattern[str]:
-    # a number of few digits is hidden only in its own field
+    # a number with few digits is hidden only in its own field
     words = sorted((t for t in marks if not (t.isdigit() and len(t) < _SHORT)), key=len)[::-1]
     any_ = "|".join(re.escape(word) for word in words) or r"(?!)"
     return re.compile(rf"(?<![\w-])(?:{any_})(?![\w-])")

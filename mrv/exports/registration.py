@@ -15,14 +15,14 @@ Day = date
 
 
 class Entry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of all entries: keyword only, immutable, without further keys."""
+    """Base of all entries: keyword-only, immutable; unknown keys are rejected."""
 
 
 class Units(Entry, frozen=True, kw_only=True):
     """
     Consecutive serial numbers of whole tonnes of one vintage and one statement.
 
-    `first` and `last` are included.  `type`, `status` and similar are words of the format's lists.
+    `first` and `last` are included.  `type`, `status` and similar: terms of the format's lists.
     """
 
     statement: str
@@ -50,7 +50,7 @@ class ForwardRequest(Entry, frozen=True, kw_only=True):
 
 
 class Validation(Entry, frozen=True, kw_only=True):
-    """The validation of a project: its number in the registry, and open requests."""
+    """The validation of a project: its number in the registry, and open forward action requests."""
 
     id: int | None = None
     type: str | None = None
@@ -100,7 +100,7 @@ class Letter(Entry, frozen=True, kw_only=True):
 
 
 class Rights(Entry, frozen=True, kw_only=True):
-    """The document that shows who owns the reductions, such as a contract with the households."""
+    """The document that proves who owns the reductions, such as a contract with the households."""
 
     document: str
     by: str
@@ -108,7 +108,7 @@ class Rights(Entry, frozen=True, kw_only=True):
 
 
 class Criterion(Entry, frozen=True, kw_only=True):
-    """An eligibility criterion of a programme of activities, and the document that shows it."""
+    """An eligibility criterion of a programme of activities, and the document that proves it."""
 
     name: str
     document: str
@@ -158,7 +158,7 @@ class Issued(Entry, frozen=True, kw_only=True):
 
 
 class Estimated(Entry, frozen=True, kw_only=True):
-    """The estimation of a project's reductions in a registry."""
+    """The ex-ante estimate of a project's reductions in a registry."""
 
     id: int | None = None
     date: Day | None = None
@@ -186,7 +186,7 @@ class Place(Entry, frozen=True, kw_only=True):
 
 
 class CdopWords(Entry, frozen=True, kw_only=True):
-    """Words of the lists of the Carbon Data Open Protocol."""
+    """Terms of the lists of the Carbon Data Open Protocol."""
 
     programme: str | None = None
     standard: str | None = None
@@ -201,7 +201,7 @@ class CdopWords(Entry, frozen=True, kw_only=True):
 
 
 class CadTrustWords(Entry, frozen=True, kw_only=True):
-    """Words of the picklists of CAD Trust."""
+    """Terms of the picklists of CAD Trust."""
 
     project_status: str | None = None
     sectors: tuple[str, ...] = ()

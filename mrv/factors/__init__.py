@@ -7,13 +7,13 @@ involved.
 A row is never changed.  A correction is a new row that names the old one in `supersedes`: the new
 row is valid from its own start, the old row remains for earlier times and existing packs.  The kind
 of a national factor ends with the country, as `grid.vn`, and with the grid if there are several, as
-`grid.id.jamali`; an account selects `grid`, and a book `within` a grid returns the factor of that
+`grid.id.jamali`.  An account selects `grid`; a book `within` a grid returns the factor of that
 grid, else of the country.  A fuel property has up to three rows: the central value, and the bounds
 of its confidence interval (`bound`) for the directions that require them.
 
 A row of a registry file with a third party's document takes precedence over tonne's rows that begin
-on the same day or earlier; a row without such a document applies only on days without a row of
-tonne's.
+on the same day or earlier; a row without such a document applies only on days on which tonne has no
+row.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from mrv.rounding import decimal_of
 
 
 class InForce(NamedTuple):
-    """A factor with its half-open local days of validity."""
+    """A factor with the local days on which it is valid, end excluded."""
 
     factor: Factor
     begin: date
@@ -94,7 +94,7 @@ def in_force(kind: str, group: Sequence[Factor]) -> list[InForce]:
 
 
 def _given_way(rows: list[InForce]) -> list[InForce]:
-    """Return the rows, shortened where rows of registry files and tonne's rows overlap."""
+    """Return the rows of registry files and of tonne, shortened where they overlap."""
     ours = [row for row in rows if not row.factor.brought]
     theirs = [row for row in rows if row.factor.brought]
     for brought in theirs:
@@ -108,7 +108,7 @@ def _given_way(rows: list[InForce]) -> list[InForce]:
 
 
 def _before(brought: InForce, ours: list[InForce]) -> InForce:
-    """Return a registry file's row without the days covered by tonne's rows."""
+    """Return a registry file's row without the days of tonne's rows."""
     for our in ours:
         if our.begin <= brought.begin < our.end:
             brought = brought._replace(begin=our.end)
@@ -134,7 +134,7 @@ _TEXTS = ("id", "kind", "value", "unit", "direction", "source", "certainty")
 _BOUNDS = ("lower", "upper")
 _KEYS = {*_TEXTS, "valid_from", "valid_to", "verified", "bound", "supersedes", "document",
          "calculation"}  # fmt: skip
-# kinds with a value per country: emissions of the grid, its losses, its build margin
+# kinds with a value per country: emission factor of the grid, its losses, its build margin
 GRID, LOSSES, BUILD = NATIONAL = ("grid", "grid.losses", "grid.build")
 UNITS = {GRID: "tCO2/MWh", LOSSES: "1", BUILD: "tCO2/MWh"}
 # `area`: name of one of a country's grids
@@ -174,13 +174,12 @@ class FactorBook:
                 self._valid[kind, direction] = in_force(kind, same)
 
     def __iter__(self) -> Iterator[Factor]:
-        """Yield all factors, by kind and then by start of validity."""
         for kind in sorted(self._by_kind):
             yield from self._by_kind[kind]
 
     def with_more(self, more: Iterable[Factor]) -> FactorBook:
         """
-        Return a factor book with further factors; a factor with an id of this book is ignored.
+        Return a factor book with further factors, except those whose id is already in this book.
 
         Raises FactorError if two of one kind are valid on the same day.
         """
@@ -195,10 +194,7 @@ class FactorBook:
         return self.grid and self.grid[:2]
 
     def within(self, grid: str | None) -> FactorBook:
-        """
-        Return a factor book of the factors that apply at a grid: international, national, and its
-        own.
-        """
+        """Return a factor book of a grid's factors: international, of its country, its own."""
         if grid not in self._within:
             whose = (None, grid and grid[:2], grid)
             kept = (factor for factor in self if national(factor.kind)[1] in whose)
@@ -207,7 +203,10 @@ class FactorBook:
 
     @cached_property
     def published(self) -> FactorBook:
-        """Return the factor book without registry files' factors that no third party states."""
+        """
+        Return the factor book without registry files' factors that have no third party's
+        document.
+        """
         every = list(self)
         kept = [factor for factor in every if not factor.brought or factor.documented]
         return self if len(kept) == len(every) else FactorBook(kept, self.grid)
@@ -236,8 +235,7 @@ class FactorBook:
         Return the factor of a kind for a direction on a local date.
 
         `kind`: such as `diesel.co2`, or one of `NATIONAL`.
-        `direction` ("avoided" or "consumed"): side of the account: emissions avoided, or caused by
-        consumption.
+        `direction`: "avoided" for emissions avoided, "consumed" for those of consumption.
         `at`: None: the newest factor.
         Raises FactorError if the kind is unknown, is for the other direction only, or has no factor
         valid on that date.
@@ -272,7 +270,7 @@ class FactorBook:
 
 
 def within(book: Iterable[Factor], grid: str | None) -> FactorBook:
-    """Return a factor book of the factors that apply at a grid, from any iterable of factors."""
+    """Return a factor book of the given factors that apply in a grid."""
     whole = book if isinstance(book, FactorBook) else FactorBook(book)
     return whole.within(grid)
 
@@ -307,10 +305,7 @@ def read(text: str, name: str) -> list[Factor]:
 
 
 def _by_country(tables: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """
-    Yield a factor for each country of a table; id, kind and value differ, other fields are
-    equal.
-    """
+    """Yield a factor for each country of a table; only id, kind and value differ."""
     for table in tables:
         for country, value in table["values"].items():
             whose = {key: f"{table[key]}.{country.lower()}" for key in ("id", "kind")}
@@ -393,14 +388,14 @@ def _stated(value: object, where: str) -> Stated | None:
 
 
 def kinds_in(kind: str, grid: str | None) -> list[str]:
-    """Return the kinds to look up for a factor: of the grid, of its country, and in general."""
+    """Return the kinds to look up for a factor: of the grid, of its country, general."""
     if kind not in NATIONAL or grid is None:
         return [kind]
     return [f"{kind}.{area.lower()}" for area in dict.fromkeys((grid, grid[:2]))]
 
 
 def national(kind: str) -> tuple[str, str | None]:
-    """Return the general kind of a national factor kind, and its grid; None for other kinds."""
+    """Return the general kind of a national factor kind, and its grid; for others None."""
     match = _OF_A_GRID.fullmatch(kind)
     if match is None:
         return kind, None
@@ -408,7 +403,7 @@ def national(kind: str) -> tuple[str, str | None]:
 
 
 def country_of(kind: str) -> str | None:
-    """Return the country of a kind of factor; None for an international one."""
+    """Return the country of a kind of factor; None for an international kind."""
     grid = national(kind)[1]
     return grid and grid[:2]
 
@@ -468,7 +463,7 @@ def _valid(kind: str, group: list[InForce], at: date) -> Factor:
     latest = group[-1]
     if len(group) > 1 and at >= latest.end:
         return replace(latest.factor, provisional=True)
-    # a country's last value applies to each later year without one
+    # a country's latest earlier value applies to a year without one
     before = [force.factor for force in group if force.end <= at] if country_of(kind) else []
     if before:
         return replace(before[-1], provisional=True)

@@ -29,7 +29,7 @@ class Ledger:
     """
     A factor book that records which factors were selected.
 
-    A statement lists the factors used in its figures, not all that exist.
+    A statement lists only the factors used in its figures.
     """
 
     def __init__(self, book: Factors) -> None:
@@ -48,7 +48,6 @@ class Ledger:
         return factor
 
     def __iter__(self) -> Iterator[Factor]:
-        """Yield all factors of the factor book without recording them."""
         return iter(self._book)
 
     @property
@@ -69,7 +68,7 @@ def centres(factors: Iterable[Factor]) -> FactorBook:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Factors of one kind in a statement, and those valid today."""
+    """Factors of one kind in a statement, and the currently valid ones."""
 
     kind: str
     was: tuple[str, ...]
@@ -81,7 +80,7 @@ def used_by(
     ask: Callable[[Factors, int], object], span_us: tuple[int, int], timezone: str, book: Factors
 ) -> list[Factor]:
     """
-    Return factors used by a project's account in a period.
+    Return the factors that a project's account uses in a period.
 
     `ask`: calculates the emissions per unit in a local calendar year with given factors.
     `span_us`: half-open. [us UTC]
@@ -94,10 +93,10 @@ def used_by(
 
 def changes(recorded: Iterable[Mapping[str, Any]], now: Iterable[Factor]) -> Iterator[Change]:
     """
-    Yield the kinds whose factors in a statement differ from those valid today.
+    Yield the kinds whose factors in a statement differ from the currently valid ones.
 
     `recorded`: `factors` of a statement: kind, id, value, provisional.
-    `now`: factors that the same account uses today.
+    `now`: factors that the same account uses now.
     """
     today: dict[str, set[str]] = {}
     for factor in now:
@@ -122,8 +121,9 @@ def _factor_text(identifier: str, value: str, unit: str) -> str:
 
 class Choice(NamedTuple):
     """
-    A factor from a registry file, with the reductions it and the alternatives give. [tCO2e]
+    A factor from a registry file, and the reductions with it and with the published ones. [tCO2e]
 
+    `ours`, `theirs`: reduction with this factor, and with `others`.
     `counts`: whether it is used in the account.  `others`: factors that would be used without it.
     """
 
@@ -135,8 +135,11 @@ class Choice(NamedTuple):
 
 
 def published(book: Iterable[Factor]) -> FactorBook:
-    """Return the factor book without registry files' factors that no third party states."""
-    while isinstance(book, Ledger):  # a compared factor is not recorded as used
+    """
+    Return the factor book without registry files' factors that have no third party's
+    document.
+    """
+    while isinstance(book, Ledger):  # a factor used for comparison only is not recorded
         book = book.book
     return (book if isinstance(book, FactorBook) else FactorBook(book)).published
 
@@ -155,9 +158,9 @@ def bounded(
     book: Factors, reduction: Callable[[Factors], Fraction]
 ) -> tuple[Factors, tuple[Choice, ...]]:
     """
-    Return the emission factors without those of a registry file that raise the reduction.
+    Return the factor book without factors of registry files that increase the reduction.
 
-    Each factor is tried in order on top of those accepted before.
+    The factors are tried in order, each together with those already accepted.
 
     `reduction`: returns the reduction of the account with a given book. [tCO2e]
     """
@@ -203,7 +206,7 @@ _DATES = ("valid_from", "valid_to")
 _NUMBERS = ("value", "unit", "direction", *_DATES)
 # optional fields of a factor
 _MORE = ("bound", "supersedes")
-# owner of a factor, and issuer of its document; not covered by the factor's hash
+# who entered a factor, and the issuer of its document; not covered by the factor's hash
 _MARKS = ("brought", "documented")
 
 
@@ -279,15 +282,16 @@ def _date(text: object, record: Mapping[str, Any]) -> date:
 
 
 def book_of(records: Iterable[Mapping[str, Any]]) -> FactorBook:
-    """Return the factor book of a pack; raises FactorError as `from_record`."""
+    """
+    Return the factor book of a pack.
+
+    Raises FactorError as `from_record`.
+    """
     return FactorBook(from_record(record) for record in records)
 
 
 def unpublished(factors: Iterable[Factor]) -> list[str]:
-    """
-    Return the ids of factors not published by this version of tonne but read from a registry
-    file.
-    """
+    """Return the ids of factors that this version of tonne does not publish."""
     return sorted(factor.id for factor in _unknown(factors))
 
 

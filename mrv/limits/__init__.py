@@ -53,7 +53,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """Straight lines between points; outside them a constant (`before`, `beyond`) or none."""
+    """Piecewise linear curve; beyond its ends a constant (`before`, `beyond`) or no value."""
 
     points: tuple[Fraction, ...]
     values: tuple[Fraction, ...]
@@ -61,7 +61,7 @@ class Curve:
     beyond: Fraction | None
 
     def at(self, x: Fraction) -> Fraction | None:
-        """Return the value at x; None where the standard gives none."""
+        """Return the value at x; None where the standard defines none."""
         if x < self.points[0]:
             return self.before
         if x > self.points[-1]:
@@ -84,7 +84,7 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """All numbers of one standard."""
+    """All limits, curves and bands of one standard."""
 
     id: str
     source: str
@@ -102,8 +102,8 @@ class Table:
         """
         Return the limit of a parameter; None if the standard has none.
 
-        `on`: day; None for the limit without an end date.  `flow`: flow of the plant, for the
-        narrowest band that contains it. [m3/d]
+        `on`: day; None for the limit without an end date.  `flow`: flow of the plant, for the limit
+        with the smallest `flow_up_to` that is not exceeded. [m3/d]
         """
         limits = [
             limit
@@ -128,7 +128,7 @@ NONE = Table("", "", (), {}, ())
 
 @cache
 def load(name: str) -> Table:
-    """Return a standard of any country."""
+    """Return the standard of a name, from the folder of any country."""
     return read(standards()[name].read_text("utf-8"), f"{name}.toml")
 
 
@@ -233,16 +233,16 @@ def judge(
     flow: Fraction | None = None,
 ) -> dict[str, Any]:
     """
-    Return the judgement of a water sample.
+    Return the comparison of a water sample with its limits.
 
-    `scaled` (mapping of parameter to measured value): parameters with limits multiplied by `scale`.
-    [mg/L]
+    `scaled` (mapping of parameter to measured value): parameters with limits multiplied by
+    `scale`.  [mg/L]
     `unscaled` (mapping of parameter to measured value): parameters with unscaled limits, such as
     pH.
     `scale`: Kq * Kf, or K. [1]
     `select`: column and other conditions of the limits.
     `flow`: flow of the plant, where limits depend on it. [m3/d]
-    Raises IndicatorError: the standard has no limit for one of the parameters under these
+    Raises IndicatorError if the standard has no limit for one of the parameters under these
     conditions.
     """
     limits: dict[str, Fraction] = {}

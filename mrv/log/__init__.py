@@ -7,8 +7,8 @@ Signed notes (c2sp.org/signed-note): signed text for people and programs.
     (an empty line)
     — key name base64(key id || signature)
 
-A key is known by its name and a 4-byte id; lines of unknown keys are ignored, because others may
-countersign.  A line of a known key must verify.
+A key is identified by its name and a 4-byte id; lines of unknown keys are ignored, because other
+parties may countersign.  A line of a known key must verify.
 
 Published keys of logs and witnesses: `name+id+base64(type, key)` (C2SP vkey).
 
@@ -62,7 +62,7 @@ class NoteKey:
     A public key that may sign notes under a name.
 
     `name`: like `example.com/log`: no blanks, no plus.
-    `public`: Ed25519 public key; weak keys are refused.
+    `public`: Ed25519 public key; weak keys are rejected.
     """
 
     name: str
@@ -128,7 +128,7 @@ def verify_note(note: str, *known: NoteKey) -> str:
     Return the text of a note signed by a known key.
 
     `note`: text, empty line, signature lines.
-    `known`: keys that count; at least one must have signed.
+    `known`: accepted keys; at least one must have signed.
     Raises SignatureError if the note is malformed, a known key's signature is wrong, or no known
     key signed.
     """
@@ -207,7 +207,7 @@ class Vkey:
 
     `name`: like `witness.example/w1`: no blanks, no plus, 255 bytes at most.
     `kind`: signature type.
-    `public`: Ed25519 (32 bytes; weak keys are refused) or ML-DSA-44 (1,312 bytes).
+    `public`: Ed25519 (32 bytes; weak keys are rejected) or ML-DSA-44 (1,312 bytes).
     """
 
     name: str
@@ -241,7 +241,7 @@ class Vkey:
     @classmethod
     def parse(cls, text: str) -> Self:
         """
-        Return the key from the text of `str`.
+        Return the key from its published text.
 
         Raises SignatureError if it is not a vkey of a known type, or its id is not that of the key.
         """
@@ -319,7 +319,7 @@ class MlDsaKey:
 
 def ml_dsa_verifies(public: bytes, signature: bytes, message: bytes) -> bool:
     """
-    Return whether a signature of the message is by the secret of this public key.
+    Return whether the secret key of this public key signed the message.
 
     Raises SignatureError if the key has another length, or the library lacks the algorithm.
     """
@@ -364,9 +364,9 @@ def files(entries: Sequence[bytes], leaves: Sequence[bytes]) -> Iterator[tuple[s
     """
     Yield every tile and bundle of a log with its path: bundles first, then tiles by level.
 
-    `entries`: all entries under the head.
+    `entries`: all entries of the checkpoint.
     `leaves`: their leaf hashes.
-    Raises LogError if an entry is longer than a bundle allows.
+    Raises LogError if an entry is longer than a bundle permits.
     """
     for index, begin in enumerate(range(0, len(entries), WIDTH)):
         part = entries[begin : begin + WIDTH]
@@ -395,7 +395,7 @@ def bundle_paths(begin: int, size: int) -> Iterator[tuple[int, int, str, str]]:
     Yields
     ------
     tuple of int, int, str, str
-        First entry of the bundle, entries in it, its path, and its path once it is full.
+        First entry of the bundle, number of its entries, its path, and its path once it is full.
     """
     for index in range(begin // WIDTH, -(-size // WIDTH)):
         width = min(WIDTH, size - index * WIDTH)
@@ -404,7 +404,7 @@ def bundle_paths(begin: int, size: int) -> Iterator[tuple[int, int, str, str]]:
 
 def read_bundle(content: bytes, width: int) -> list[bytes]:
     """
-    Return the first entries of a bundle.
+    Return the first `width` entries of a bundle.
 
     Raises LogError if it contains fewer, or is truncated.
     """
@@ -438,9 +438,10 @@ class Tiles:
 
     def consistency_proof(self, earlier: int) -> list[bytes]:
         """
-        Return hashes that prove an earlier size unchanged in this log (RFC 9162, 2.1.4.1).
+        Return the hashes that prove that the first `earlier` entries are unchanged (RFC 9162,
+        2.1.4.1).
 
-        Raises LogError if the earlier size is 0 or beyond this one, or a tile is damaged.
+        Raises LogError if the earlier size is 0 or above this one, or a tile is damaged.
         """
         check_sizes(earlier, self.size)
         path: list[bytes] = []
@@ -456,7 +457,7 @@ class Tiles:
         return ([] if whole else [self._root(begin, end)]) + path[::-1]
 
     def root(self, size: int | None = None) -> bytes:
-        """Return the root of the first entries (of all by default), 32 bytes."""
+        """Return the root of the first `size` entries (by default of all), 32 bytes."""
         size = self.size if size is None else size
         return self._root(0, size) if size else EMPTY_ROOT
 
@@ -488,7 +489,7 @@ class Tiles:
 
 def _middle(begin: int, end: int) -> int:
     """
-    Return the split point of a subtree: `begin` plus the largest power of two below its
+    Return the index at which a subtree is split: `begin` plus the largest power of two below its
     length.
     """
     return begin + (1 << ((end - begin - 1).bit_length() - 1))

@@ -10,8 +10,8 @@ Entries of the log, and receipts: proof that the log contains a document.
     factors     the factors that this version of the program publishes
     evidence    the manifest of an issued statement's evidence pack
 
-A table's root is that of RFC 6962 over JCS [key, SHA-256 of the row], by key.  The data below the
-roots are stored next to the entry, and verified by the roots.
+A table's root is that of RFC 6962 over JCS [key, SHA-256 of the row], by key.  The rows are stored
+with the entry, and verified by the roots.
 
     c2sp.org/tlog-proof@v1
     index N
@@ -19,8 +19,8 @@ roots are stored next to the entry, and verified by the roots.
     (an empty line)
     the signed checkpoint, as the log wrote it
 
-The optional `extra` line of the format is not signed; it is refused here
-so that no reader takes it as signed.
+The optional `extra` line of the format is not signed.  It is rejected here, so that no reader
+assumes that it is signed.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ RowHash = tuple[str, str]
 
 
 class Day(NamedTuple):
-    """A day to seal: project, local day, time zone, and edges as RFC 3339."""
+    """A day to seal: project, local day, time zone, and start and end as RFC 3339."""
 
     project: str | None
     day: str
@@ -144,7 +144,7 @@ def rows_root(rows: Iterable[RowHash]) -> str:
 
 
 def tables_detail(tables: Mapping[str, Sequence[RowHash]]) -> bytes:
-    """Return the data below the roots of `tables_entry`."""
+    """Return the rows whose digests are the roots of a `tables_entry`."""
     return canonical.encode({name: [list(r) for r in rows] for name, rows in tables.items()})
 
 
@@ -152,7 +152,7 @@ def read_tables(entry: Mapping[str, Any], detail: bytes) -> dict[str, dict[str, 
     """
     Return the rows of a `tables_entry`: table to key to hash.
 
-    Raises LogError if the detail does not lead to the entry's roots.
+    Raises LogError if the roots of the rows are not those of the entry.
     """
     result = canonical.parse_object(detail)
     content = {name: table["root"] for name, table in entry["tables"].items()}
@@ -165,7 +165,7 @@ def read_tables(entry: Mapping[str, Any], detail: bytes) -> dict[str, dict[str, 
     return {name: dict(rows) for name, rows in result.items()}
 
 
-# 63 bits hold any tree; the digits are ASCII, without leading zeros.
+# 63 bits are sufficient for the size of any tree; the digits are ASCII, without leading zeros.
 _SIZE = re.compile(r"0|[1-9][0-9]{0,18}")
 HEADER = "c2sp.org/tlog-proof@v1"
 _INDEX = re.compile(r"index (0|[1-9][0-9]{0,18})")
@@ -187,7 +187,7 @@ class Checkpoint:
     root: bytes
 
     def text(self) -> str:
-        """Return the note text of three lines."""
+        """Return the three lines of text that are signed."""
         return f"{self.origin}\n{self.size}\n{encode_base64(self.root)}\n"
 
     @classmethod
@@ -218,7 +218,7 @@ def read_head(text: str) -> Checkpoint:
 
 
 def sign_checkpoint(checkpoint: Checkpoint, key: SigningKey) -> str:
-    """Return the signed note of a checkpoint, with the key of the log of that origin."""
+    """Return the signed note of a checkpoint; `key`: key of the log."""
     return sign_note(checkpoint.text(), checkpoint.origin, key)
 
 
@@ -296,14 +296,12 @@ def parse_receipt(text: str) -> Receipt:
 
 def verify_receipt(text: str, entry: bytes, log_key: NoteKey) -> Checkpoint:
     """
-    Check that an entry is in a log, with its signed checkpoint.
+    Return the checkpoint of the log, after a check that the log contains an entry.
 
     `text`: the receipt.
     `entry`: canonical bytes of the logged entry.
     `log_key`: key of the log, from another source than the receipt.
     Raises LogError or SignatureError if the receipt, its checkpoint or its proof is not valid.
-
-    Returns: the head of the log that contains the entry.
     """
     receipt = parse_receipt(text)
     checkpoint = verify_checkpoint(receipt.checkpoint, log_key)

@@ -1,14 +1,14 @@
 """
 Witnesses of the log: cosignatures, requests for them, and the policy that requires them.
 
-Cosignature of a checkpoint (c2sp.org/tlog-cosignature): a witness confirms that it saw this head at
-a time, consistent with every earlier head of the log.  So two readers with heads that the same
-witness cosigned have the same log.
+Cosignature of a checkpoint (c2sp.org/tlog-cosignature): a witness confirms that it received this
+head at a time, and that it is consistent with every earlier head of the log.  So two readers whose
+heads were cosigned by the same witness have the same log.
 
     — witness name base64(key id || time, 8 bytes big-endian || signature)
 
-Ed25519 signs `cosignature/v1`, `time N` and the checkpoint's text; ML-DSA-44 signs a
-structure of the witness's name, the time, and the log's origin, size and root.
+Ed25519 signs `cosignature/v1`, `time N` and the checkpoint's text; ML-DSA-44 signs a structure of
+the witness's name, the time, and the log's origin, size and root.
 
 Request of a log to a witness (c2sp.org/tlog-witness, add-checkpoint):
 
@@ -105,7 +105,7 @@ def cosignatures(note: str, *witnesses: NoteKey | Vkey) -> list[Cosignature]:
 
 
 def witness_key(key: NoteKey | Vkey) -> Vkey:
-    """Return the key with which a witness cosigns; an enrolled key is an Ed25519 key."""
+    """Return the key with which a witness cosigns; a `NoteKey` becomes a vkey of that type."""
     return Vkey(key.name, COSIGNATURE, key.public) if isinstance(key, NoteKey) else key
 
 
@@ -133,7 +133,7 @@ def signed_by(note: str, keys: tuple[Vkey, ...]) -> list[Vkey]:
 
 
 def strangers(note: str, *known: NoteKey | Vkey) -> list[str]:
-    """Return names below a checkpoint whose keys are unknown, each once."""
+    """Return the names in a checkpoint's signature lines whose keys are unknown, each once."""
     ids = {(key.name, key.key_id) for key in known}
     ids |= {(key.name, witness_key(key).key_id) for key in known}
     names = [name for name, raw in signature_lines(note)[1] if (name, raw[:4]) not in ids]
@@ -142,8 +142,9 @@ def strangers(note: str, *known: NoteKey | Vkey) -> list[str]:
 
 def _time(key: Vkey, text: str, raw: bytes) -> int:
     """
-    Return the time stated in a cosignature line; SignatureError if it does not verify. [s
-    UTC]
+    Return the time stated in a cosignature line. [s UTC]
+
+    Raises SignatureError if the line does not verify.
     """
     begin, end = _ID_BYTES, _ID_BYTES + _TIME_BYTES
     time_s, signature = int.from_bytes(raw[begin:end], "big"), raw[end:]
@@ -219,7 +220,7 @@ def check_request(request: Request, log_key: NoteKey, last: Checkpoint | None) -
     Return the checkpoint of a request, verified as an extension of the last one cosigned.
 
     `last`: None if the witness never signed a head of this log.
-    Raises LogError or SignatureError if it does not, or is not signed by the log.
+    Raises LogError or SignatureError if it is no extension, or is not signed by the log.
     """
     head = verify_checkpoint(request.checkpoint, log_key)
     known = 0 if last is None else last.size
@@ -236,7 +237,7 @@ def judge_request(
     request: Request, keys: tuple[Vkey, ...], last: Checkpoint | None
 ) -> tuple[Checkpoint, list[Vkey]]:
     """
-    Return the checkpoint of a request that a witness may cosign, and the log keys that signed it.
+    Return the checkpoint that a witness may cosign, and the log's keys that signed it.
 
     `keys`: keys that the witness trusts for the log; empty for an unknown log.
     `last`: the last head of that log that the witness cosigned; None if there is none.
@@ -311,14 +312,14 @@ _LARGEST = {"log": 3, "witness": 4, "quorum": 2}
 
 
 class Member(NamedTuple):
-    """A log or a witness: its key and its URL; no URL for readers only."""
+    """A log or a witness: its key and its URL; None in a file for readers only."""
 
     key: Vkey
     url: str | None
 
 
 class Group(NamedTuple):
-    """A number of members, of a list, that must cosign."""
+    """Witnesses or groups, and the number of them that must cosign."""
 
     needed: int
     members: tuple[str, ...]
@@ -342,11 +343,11 @@ class Policy:
     text: str = field(repr=False)
 
     def reached(self, keys: Collection[Vkey]) -> bool:
-        """Return whether cosignatures of these keys are sufficient."""
+        """Return whether cosignatures by these keys are sufficient."""
         return self.quorum == NONE or self._has(self.quorum, set(keys))
 
     def lacks(self, keys: Collection[Vkey]) -> str | None:
-        """Return the missing cosignatures in words; None if those of these keys are sufficient."""
+        """Return the missing cosignatures in words; None if those by these keys are sufficient."""
         have = set(keys)
         return None if self.reached(have) else self._missing(self.quorum, have)
 

@@ -23,7 +23,7 @@ from mrv.model import Activity, Factor, Factors, Methodology, Reductions
 from mrv.parameters import Inputs, ParameterSpec, Spec, read
 from mrv.steps import reduction, steps
 
-# Kinds of grid factors: its emissions, and the low references for avoided generation.
+# Kinds of grid factors: emission factor of the grid, and lower references for avoided generation.
 GRID = "grid"
 REFERENCE = "jcm-vn-am007."
 DIRECTION = "direction of factors"
@@ -85,7 +85,7 @@ def find(identifier: str, version: str | None = None) -> Methodology:
 
 
 def filled(spec: Spec, inputs: Inputs, factors: Factors) -> dict[str, Any]:
-    """Return the inputs completed with published default values."""
+    """Return the inputs, with published default values for those that are missing."""
     result = dict(inputs)
     for key, item in spec.items():
         if isinstance(item, ParameterSpec) and item.factor is not None and key not in result:
@@ -109,20 +109,21 @@ def evaluate(methodology: Methodology, value: object, factors: Factors, where: s
 
 
 def implausible(methodology: Methodology, inputs: Inputs) -> str | None:
-    """Return why inputs are implausible and would raise the reduction; None if plausible."""
+    """Return the error of implausible inputs that would raise the reduction; None if plausible."""
     return _raised(methodology.plausible, inputs)
 
 
 def odd(methodology: Methodology, inputs: Inputs) -> str | None:
     """
-    Return implausible inputs that do not raise the reduction and are therefore used; None if
-    none.
+    Return the error of implausible inputs that do not raise the reduction; None if there are none.
+
+    Such inputs are used.
     """
     return _raised(methodology.odd, inputs) or _overused(methodology, inputs)
 
 
 def implausible_first(methodology: Methodology, inputs: Inputs) -> str | None:
-    """Return implausible inputs by the rules of rule set 1; None if plausible."""
+    """Return the error of implausible inputs by rule set 1; None if plausible."""
     return _raised(methodology.odd, inputs) or implausible(methodology, inputs)
 
 
@@ -149,9 +150,9 @@ def official_grid(
 
 def low_reference(methodology: Methodology, inputs: Inputs, factors: Factors) -> str | None:
     """
-    Return where an entered grid factor for consumed electricity is below the official one.
+    Return the text on an entered grid factor for consumption below the official one, if any.
 
-    One factor that serves baseline and project electricity is checked for the project side.
+    A factor that serves baseline and project electricity is checked for the project side.
     """
     low = {f.value: f for f in factors if f.direction == "avoided" and f.kind.startswith(REFERENCE)}
     sides = {"project", "both"} if "power_mwh" in methodology.inputs else {"project"}
@@ -170,7 +171,7 @@ def low_reference(methodology: Methodology, inputs: Inputs, factors: Factors) ->
 
 def unserved(methodology: Methodology, inputs: Inputs) -> str | None:
     """
-    Return a service delivered in the year without any consumption; None if there is none.
+    Return a service that was delivered in the year without any consumption; None if there is none.
 
     Zero consumption for a delivered service means that it was not measured.
     """
@@ -185,10 +186,7 @@ def unserved(methodology: Methodology, inputs: Inputs) -> str | None:
 
 
 def _overused(methodology: Methodology, inputs: Inputs) -> str | None:
-    """
-    Return a service whose specific consumption exceeds the plausible range; None if there is
-    none.
-    """
+    """Return a service whose specific consumption is above the plausible range; None if none is."""
     return next(
         (
             f"{text}; check the units"
@@ -230,9 +228,9 @@ def hypothetical(
     methodology: Methodology, parameters: Mapping[str, Any], factors: Factors, where: str
 ) -> Reductions:
     """
-    Return the emissions of one side of a plan; for planning only, not for a claim.
+    Return the emissions of one side of a plan, for planning only.
 
-    Used to find the consumption at which the reduction becomes zero.
+    It is used to find the consumption at which the reduction becomes zero.
 
     Raises MethodologyError or FactorError: a key is missing, unknown or out of bounds, or a factor
     is missing.
@@ -272,7 +270,7 @@ def unit_reductions(
     """
     Return the emissions per base unit (1 Wh, 1 m) of a role's activity, exact. [tCO2e]
 
-    Computed by the methodology's own equation, so that live rows and statements agree.
+    The methodology's own equation is used, so that live rows and statements agree.
     """
     unit = [Activity(role, params, Fraction(1))]
     return methodology.reductions(methodology.inputs_of(unit, parameters, factors, year), factors)
@@ -280,13 +278,11 @@ def unit_reductions(
 
 def diesel_litres(tonnes: Fraction, factors: Factors) -> int | None:
     """
-    Return the litres of diesel that emit the same CO2 when burnt, rounded down to two digits; None
-    for less than a litre. [L]
+    Return the litres of diesel that emit the same CO2 when burnt; None for less than a litre. [L]
 
-    The fuel's density and the upper bounds of its calorific value and carbon content (IPCC 2006
+    Rounded down to two digits, for illustration only: not used in statements or calculations.  The
+    fuel's density and the upper bounds of its calorific value and carbon content (IPCC 2006
     Guidelines, volume 2, tables 1.2 and 1.4) give a low value.
-
-    For illustration only: not used in statements or calculations.
 
     `tonnes`: [tCO2]
     `factors`: published factors.

@@ -42,11 +42,11 @@ from mrv.model import Activity, Candidate, Check, ClassLimit, Factors, RoleNeeds
 from mrv.parameters import Inputs, ParameterSpec, Spec
 from mrv.rounding import significant
 from mrv.service_bounds import Consumption, Related
-from mrv.steps import Published, Step
+from mrv.steps import Published, Step, project_emissions
 from mrv.texts import Text, text
 
 CONDITIONS = (TYPE_III,)
-# default climates of whole countries
+# meaning and source of the default climate of a country
 _DEFAULT = (
     (
         "climate of the country, as none was entered: 1 tropical and wet, 2 tropical and dry,"
@@ -179,22 +179,14 @@ PROJECT_STEPS = (
     ),
     drawn(),
     *diesel(),
-    Step(
-        "project_t",
-        "PE",
-        "tCO2e",
-        "composted_t + power_t + fuel_t + other_project_t",
-        "AMS-III.F, project emissions",
-        "project emissions",
+    project_emissions(
+        "composted_t + power_t + fuel_t + other_project_t", "AMS-III.F", unit="tCO2e"
     ),
 )
 
 
 def waste_is_sorted(candidate: Candidate) -> Text | None:
-    """
-    Return the finding on waste composition: unsorted, or shares above 100 %; None if valid.
-    [M]
-    """
+    """Return a finding if the waste composition is missing, or above 100 %; None if valid. [M]"""
     together = sum(candidate.parameters[key] for key in SHARES)
     if 0 < together <= 1:
         return None
@@ -208,7 +200,7 @@ def metered(
     factors: Factors,
     year: int,
 ) -> dict[str, Any]:
-    """Return the inputs that both composting methods share: site, electricity, diesel, leakage."""
+    """Return the inputs common to both composting methods: site, electricity, diesel, leakage."""
     part = part_of_year(activities)
     return {
         "compost_input_t": waste_t,
@@ -229,7 +221,7 @@ def metered(
 def _by_climate(
     parameters: Inputs, measured: Mapping[str, Fraction]
 ) -> tuple[Fraction, Fraction] | None:
-    """Return the range of `phi` by the measured climate data; None if wet or not entered."""
+    """Return the plausible range of `phi` in a dry climate; None in a wet or unknown one."""
     del measured
     dry = CLIMATES[int(parameters.get("climate", 1)) - 1].endswith("-dry")
     return (Fraction(0), Fraction(4, 5)) if dry else None
@@ -239,10 +231,7 @@ RELATED = (Related("phi", _by_climate, "CDM TOOL04 v8, application B, dry climat
 
 
 def _climate(parameters: Inputs, factors: Factors) -> str:
-    """
-    Return the climate zone: entered, else that of the country, else the one with slowest
-    decay.
-    """
+    """Return the climate zone: as entered, else of the country, else that of the slowest decay."""
     if "climate" in parameters:
         return CLIMATES[int(parameters["climate"]) - 1]
     country = (getattr(factors, "grid", None) or FIRST_COUNTRY).partition(".")[0]
@@ -250,7 +239,7 @@ def _climate(parameters: Inputs, factors: Factors) -> str:
 
 
 def default_climate(parameters: Inputs, factors: Factors) -> dict[str, tuple[int, str, str]]:
-    """Return the climate that applies where none was entered, with its meaning and source."""
+    """Return the climate that applies if none is entered, with its meaning and source."""
     if "climate" in parameters:
         return {}
     return {"default_climate": (CLIMATES.index(_climate(parameters, factors)) + 1, *_DEFAULT)}
@@ -286,7 +275,7 @@ ROLES = {
         "baseline",
         symbol="W_j,x",
         source="weighbridge of the composting plant",
-        # more than any weighbridge measures
+        # above the maximum of any weighbridge
         costs=_PER_HOUR,
         class_limit=lambda _: _CLASS_LIMIT,
     ),
@@ -299,7 +288,7 @@ CONSUMPTIONS = (
         ("power",),
         ("waste",),
         "kWh/t",
-        # 1 Wh for each gram
+        # 1 Wh per gram
         Fraction(1000),
         by_history=True,
         by_design="design_kwh_per_t",

@@ -103,16 +103,16 @@ def lower_bound(line: Line, months: int, degree_days: Fraction) -> Fraction:
 
     E_BL,adj - t * sqrt(n^2 var(a) + 2 n CDD cov(a, b) + CDD^2 var(b) + n s^2)
 
-    The last term is the scatter of single months, so that this is the prediction interval.
-    Successive months are taken as independent.
+    The last term is the scatter of single months: the bound is that of the prediction interval.
+    Successive months are assumed to be independent.
 
     `months`: n.
     `degree_days`: CDD of all of them. [K d]
 
     References
     ----------
-    Prediction interval of a regression: any textbook.  The use of the lower bound is
-    tonne's own rule.
+    Prediction interval of a regression: any textbook.  The use of the lower bound is tonne's own
+    rule.
     """
     days, of_slope = float(degree_days), line.of_slope**2
     covariance = -line.mean_days * of_slope

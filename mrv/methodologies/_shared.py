@@ -1,9 +1,9 @@
 """
 Inputs, limits and roles of meters that several methodologies share, and sums of activities.
 
-Files that begin with `_` are not loaded as methodologies.  Emissions that depend on time alone,
-such as a yearly leakage, use the activity `PERIOD`, whose value is the share of the calendar year
-in the period; live rows do not have it.
+Files that begin with `_` are not loaded as methodologies.  Emissions that depend on time only, such
+as a yearly leakage, use the activity `PERIOD`, whose value is the share of the calendar year in the
+period; live rows do not have it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from mrv.model import (
 from mrv.parameters import ChoiceSpec, Inputs, ParameterSpec
 from mrv.rounding import significant
 from mrv.service_bounds import Capacity, Consumption
-from mrv.steps import Part, Published, Step
+from mrv.steps import Part, Published, Step, project_emissions
 from mrv.texts import Text, joint, text
 
 NOTHING = Fraction(0)
@@ -148,17 +148,26 @@ LEAKAGE = ParameterSpec(
     symbol="LE",
     side="project",
 )
+SAVED_PER_T = ParameterSpec(
+    unit="tCO2/t",
+    meaning="emissions of primary production minus those of recovery",
+    maximum="100",
+    source="project design document; the published values are examples, not defaults",
+    symbol="SE_i",
+    side="baseline",
+    published="material",
+)
 HOSTED = "programme: a project in its countries"
 FUEL = ChoiceSpec("fuel", FUELS, "IPCC 2006 Guidelines, volume 2")
 
 
 def hosted(countries: Sequence[str]) -> Check:
-    """Return a check that a project is in one of the countries of a bilateral methodology."""
+    """Return a check that a project is in a country in which a bilateral methodology applies."""
     return Check(HOSTED, lambda candidate: abroad(countries, candidate.country), quiet=True)
 
 
 def abroad(countries: Sequence[str], country: str | None) -> Text | None:
-    """Return why a project is in none of its methodology's countries; None if it is."""
+    """Return why a project is in none of its methodology's countries; None if it is in one."""
     if not countries or country in countries:
         return None
     if country is None:
@@ -190,10 +199,7 @@ def diesel(key: str = "diesel_l") -> tuple[Published | Step, ...]:
 
 
 def drawn(factor: str = "ef_grid_t_per_mwh") -> Step:
-    """
-    Return the step of emissions of electricity consumed by a project (TOOL05), as `power_t`.
-    [tCO2]
-    """
+    """Return the step of emissions of consumed grid electricity (TOOL05), `power_t`. [tCO2]"""
     return Step(
         "power_t",
         "PE_EC",
@@ -252,10 +258,7 @@ def virgin(polymer: str, mass: str) -> tuple[Part, ...]:
 
 
 def primary(materials: str, mass: str, source: str) -> Step:
-    """
-    Return the step of primary production emissions less recovery emissions, `primary_t`.
-    [tCO2]
-    """
+    """Return the step of emissions of primary production less recovery, `primary_t`. [tCO2]"""
     return Step(
         "primary_t",
         "BE_i",
@@ -269,17 +272,7 @@ def primary(materials: str, mass: str, source: str) -> Step:
 
 def recycled(source: str) -> tuple[Part, ...]:
     """Return the steps of the emissions of the recycling plant. [tCO2]"""
-    return (
-        *diesel(),
-        Step(
-            "project_t",
-            "PE",
-            "tCO2",
-            "power_mwh * ef_grid_t_per_mwh + fuel_t",
-            f"{source}, project emissions",
-            "project emissions",
-        ),
-    )
+    return (*diesel(), project_emissions("power_mwh * ef_grid_t_per_mwh + fuel_t", source))
 
 
 WH_PER_MWH = 10**6
@@ -356,7 +349,7 @@ DESIGN_PIECES = replace(DESIGN_FLOW, unit="1/d", symbol="N_design")
 DESIGN_PER_PIECE = replace(DESIGN_PER_M3, unit="kWh", minimum="0.0001", maximum="1000")
 # share of the design electricity below which either mass or electricity must be wrong
 CLOSER = Fraction(9, 10)
-# 1 less the share from which a misstatement is material (Circular 38/2023/TT-BCT)
+# 1 less the materiality threshold (Circular 38/2023/TT-BCT)
 SURE = Fraction(19, 20)
 
 
@@ -376,7 +369,7 @@ def powered(*roles: str) -> Consumption:
         uses=("power",),
         serves=roles,
         unit="kWh/t",
-        # 1 Wh for each gram
+        # 1 Wh per gram
         per_base=Fraction(1000),
         by_history=True,
         by_design="design_kwh_per_t",
@@ -388,7 +381,7 @@ def powered(*roles: str) -> Consumption:
 
 
 def yearly(spec: ParameterSpec) -> ParameterSpec:
-    """Return a yearly tonnage as a parameter that is applied pro rata to the period."""
+    """Return the specification of a yearly tonnage that is applied pro rata to the period."""
     return replace(
         spec,
         default="0",
@@ -410,10 +403,7 @@ def part_of_year(activities: Sequence[Activity]) -> Fraction:
 
 
 def gaining_part_of_year(activities: Sequence[Activity]) -> Fraction:
-    """
-    Return the share of the calendar year in which time-dependent baseline emissions are included.
-    [1]
-    """
+    """Return the share of the calendar year with time-dependent baseline emissions. [1]"""
     return sum((a.params[GAINING] for a in activities if a.role == PERIOD), start=NOTHING)
 
 
@@ -469,9 +459,6 @@ def any_role(candidate: Candidate, roles: Iterable[str]) -> Text | None:
 
 
 def import_is_metered(candidate: Candidate) -> Text | None:
-    """
-    Return a finding if import is not metered where net electricity is claimed; None if it
-    is. [M]
-    """
+    """Return a finding if net electricity is claimed without metered import; else None. [M]"""
     blind = tuple(d.id for d in candidate.devices if not d.nets)
     return text("condition.no_import", device=blind) if blind else None

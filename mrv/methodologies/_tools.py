@@ -1,5 +1,5 @@
 """
-The tools: published procedures whose result is a factor.
+Tools of the CDM: published procedures whose result is a factor.
 
 A calculated factor names its tool and inputs, so that it can be recalculated.
 """
@@ -40,7 +40,7 @@ _STEPS_04 = steps(decay("waste_t_by_year", ""), lists={"waste_t_by_year": "years
 
 
 def _disposal_site(inputs: Inputs, factors: Factors) -> Mapping[str, list[Fraction]]:
-    """Return the emissions of each year at the site. [tCO2e]"""
+    """Return the emissions of each year at a disposal site. [tCO2e]"""
     waste = [*inputs["waste_t_by_year"], *[_NO_WASTE] * inputs["years"]]
     result = _STEPS_04.values({**inputs, "waste_t_by_year": waste}, factors)
     return {"baseline_t_by_year": result["given_off_t"]}
@@ -141,9 +141,9 @@ _STEPS_07 = steps(
 
 def _margins(inputs: Inputs, factors: Factors) -> Mapping[str, Fraction]:
     """
-    Return operating and combined margin of a grid. [tCO2/MWh]
+    Return the operating and the combined margin of a grid. [tCO2/MWh]
 
-    The build margin is calculated from the newest plants, entered, or taken from the national
+    The build margin is calculated from the newest plants, entered manually, or that of the national
     authority.
     """
     values = [key for key in ("newest_units", "ef_bm_t_per_mwh") if key in inputs]
@@ -275,7 +275,6 @@ def calculated(calculation: Calculation, factors: Factors, where: str) -> Fracti
 
 
 def _numbers(content: Any) -> Any:
-    """Return the inputs with texts of numbers converted to fractions."""
     if isinstance(content, Mapping):
         return {key: _numbers(item) for key, item in content.items()}
     if isinstance(content, list | tuple):

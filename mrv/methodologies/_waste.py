@@ -96,7 +96,7 @@ def decay(waste: str, per_step: str) -> tuple[Part, ...]:
     """
     Return the steps of methane emissions of a disposal site by year or month. [tCO2e]
 
-    `given_off_t` contains the emissions of all waste up to a row.
+    `given_off_t` contains the emissions, in each year or month, of all waste deposited by then.
 
     `per_step`: LaTeX suffix that converts a yearly rate: empty, or a division by twelve.
     """
@@ -145,10 +145,7 @@ def decay(waste: str, per_step: str) -> tuple[Part, ...]:
 
 
 def given_off(waste: str, name: str, symbol: str, quantity: str, equation: str) -> Step:
-    """
-    Return the step of emissions at the site, by row, from a quantity of each waste type.
-    [tCO2e]
-    """
+    """Return the step of a site's emissions by year or month, from each waste type. [tCO2e]"""
     kinds = " + ".join(_decaying(quantity, kind) for kind in DEGRADABLE)
     what = (
         "from all waste deposited so far" if "stock" in quantity else "from the waste of this step"
@@ -211,12 +208,12 @@ CAPACITIES = (
 
 
 def treatment(least: str, source: str) -> Consumption:
-    """Return the plausible electricity of a cubic metre: from `least` to 3 kWh."""
+    """Return the plausible electricity per cubic metre of wastewater: from `least` to 3 kWh."""
     return Consumption(
         uses=("power",),
         serves=("inflow",),
         unit="kWh/m3",
-        # 1 Wh for each millilitre
+        # 1 Wh per millilitre
         per_base=Fraction(1000),
         keys=("power_mwh", "flow_m3"),
         per_input=1000,
@@ -231,7 +228,7 @@ def treatment(least: str, source: str) -> Consumption:
 
 
 def live(fixed: Mapping[str, ParameterSpec], other: ParameterSpec) -> dict[str, ParameterSpec]:
-    """Return parameters of a project: fixed ex ante, and yearly additions."""
+    """Return the parameters of a project: those fixed ex ante, and yearly additions."""
     return {
         **fixed,
         "design_flow_m3_per_d": DESIGN_FLOW,

@@ -39,14 +39,14 @@ from mrv.methodologies._shared import (
 from mrv.model import Activity, Candidate, Check, Factors, Methodology, RoleNeeds
 from mrv.parameters import ChoiceSpec, Inputs, ParameterSpec, Plausible
 from mrv.service_bounds import Capacity, Related
-from mrv.steps import Published, Step, steps
+from mrv.steps import Published, Step, baseline_emissions, project_emissions, steps
 from mrv.texts import Text, text
 
 SOURCE = "IAPWS-IF97 [M]"
-# enthalpy of low-pressure steam by temperature [Cel, kJ/kg]
+# enthalpy of low-pressure steam by temperature [degrees Celsius, kJ/kg]
 _LOW_PRESSURE = ((50, 2593), (100, 2688), (150, 2784), (200, 2880), (250, 2978), (300, 3077),
                  (400, 3280), (500, 3490), (600, 3707), (700, 3930), (1000, 4645))  # fmt: skip
-# highest enthalpy of saturated steam, at 235 Cel [kJ/kg]
+# highest enthalpy of saturated steam, at 235 degrees Celsius [kJ/kg]
 _SATURATED = 2804
 _TEMPERATURE = "steam_cel"
 TEMPERATURE = {
@@ -64,7 +64,7 @@ TEMPERATURE = {
 
 
 def most_enthalpy(celsius: Fraction) -> Fraction:
-    """Return the enthalpy of low-pressure steam at a temperature of at least 50 Cel. [kJ/kg]"""
+    """Return the enthalpy of low-pressure steam at a temperature of at least 50 Celsius. [kJ/kg]"""
     at = max(celsius, Fraction(_LOW_PRESSURE[0][0]))
     for (low, less), (high, more) in pairwise(_LOW_PRESSURE):
         if at <= high:
@@ -75,10 +75,7 @@ def most_enthalpy(celsius: Fraction) -> Fraction:
 def _by_temperature(
     parameters: Inputs, measured: Mapping[str, Fraction]
 ) -> tuple[Fraction, Fraction]:
-    """
-    Return the range of steam enthalpy by its temperature; without a meter that of saturated
-    steam. [kJ/kg]
-    """
+    """Return the range of steam enthalpy up to that of its temperature, else of saturated steam."""
     del parameters
     maximum = Fraction(_SATURATED)
     if _TEMPERATURE in measured:
@@ -158,24 +155,10 @@ STEPS = steps(
         "ACM0012 v6, baseline emissions from electricity",
         "emissions of the grid electricity displaced",
     ),
-    Step(
-        "baseline_t",
-        "BE",
-        "tCO2",
-        "f_cap * f_wcm * (displaced_t + boiler_t)",
-        "ACM0012 v6, baseline emissions",
-        "baseline emissions",
-    ),
+    baseline_emissions("f_cap * f_wcm * (displaced_t + boiler_t)", "ACM0012 v6"),
     drawn("ef_consumed_t_per_mwh"),
     diesel(),
-    Step(
-        "project_t",
-        "PE",
-        "tCO2",
-        "fuel_t + power_t",
-        "ACM0012 v6, project emissions",
-        "project emissions",
-    ),
+    project_emissions("fuel_t + power_t", "ACM0012 v6"),
 )
 
 
@@ -345,7 +328,7 @@ METHODOLOGY = Methodology(
     applicability=(
         Check("ACM0012 monitoring: power or steam is metered", something_is_recovered, True),
         Check("ACM0012 heat: enthalpy of the feedwater", feedwater_is_known, True),
-        # quiet, so that statements from before this check are unchanged
+        # quiet, so that earlier statements, without this check, remain unchanged
         Check("ACM0012 monitoring: import of the generator", import_is_metered, quiet=True),
     ),
     apart=(("turbine", "steam"),),

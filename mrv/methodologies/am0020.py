@@ -33,7 +33,7 @@ from mrv.methodologies._shared import (
 from mrv.model import Activity, Factors, Methodology, RoleNeeds
 from mrv.parameters import Inputs, ParameterSpec
 from mrv.service_bounds import Consumption, Related
-from mrv.steps import Step, steps
+from mrv.steps import Step, baseline_emissions, project_emissions, steps
 
 ID = "am0020"
 VERSION = "2.0"
@@ -65,22 +65,8 @@ STEPS = steps(
         "AM0020 v2, baseline emissions",
         "electricity that the old pumps would have used for the same volume of water",
     ),
-    Step(
-        "baseline_t",
-        "BE",
-        "tCO2",
-        "before_mwh * ef_grid_t_per_mwh",
-        "AM0020 v2, baseline emissions",
-        "baseline emissions",
-    ),
-    Step(
-        "project_t",
-        "PE",
-        "tCO2",
-        "energy_mwh * ef_grid_t_per_mwh",
-        "AM0020 v2, project emissions",
-        "project emissions",
-    ),
+    baseline_emissions("before_mwh * ef_grid_t_per_mwh", "AM0020 v2"),
+    project_emissions("energy_mwh * ef_grid_t_per_mwh", "AM0020 v2"),
 )
 
 
@@ -109,24 +95,22 @@ def odd(inputs: Inputs) -> None:
 
 
 def _specific(inputs: Inputs) -> tuple[Fraction, Fraction]:
-    """Return the minimum for lifting, and the specific consumption before the project. [kWh/m3]"""
+    """Return the range of specific consumption: for lifting, and before the project. [kWh/m3]"""
     least = hydraulic_minimum(inputs["head_m"])
     return least, max(inputs["kwh_per_m3_baseline"], least)
 
 
 # minimum wire-to-water efficiency; below it a pump is out of service, or its head is wrong
 _WORST = Fraction(3, 10)
-# maximum former consumption, relative to the new pumps: savings of 40 %; more than 25 % is rare
+# maximum consumption before the project, relative to the new pumps: savings of 40 %; more than 25 %
+# is rare
 _MOST_BEFORE = Fraction(5, 3)
 
 
 def _by_head(
     parameters: Inputs, measured: Mapping[str, Fraction]
 ) -> tuple[Fraction, Fraction] | None:
-    """
-    Return the range of specific consumption, from the head and the least efficient pump in
-    operation; None without a head. [kWh/m3]
-    """
+    """Return the range of specific consumption by head and least efficient pump, if known."""
     del measured
     least = hydraulic_minimum(parameters["head_m"])
     return (Fraction(0), least / _WORST) if least else None
@@ -135,7 +119,7 @@ def _by_head(
 def _by_design(
     parameters: Inputs, measured: Mapping[str, Fraction]
 ) -> tuple[Fraction, Fraction] | None:
-    """Return the range of the former consumption by design; None without a design. [kWh/m3]"""
+    """Return the range of the consumption before the project, if a design is entered. [kWh/m3]"""
     del measured
     if "design_kwh_per_m3" not in parameters:
         return None
@@ -230,7 +214,7 @@ METHODOLOGY = Methodology(
             uses=("power",),
             serves=("volume",),
             unit="kWh/m3",
-            # 1 Wh for each millilitre
+            # 1 Wh per millilitre
             per_base=Fraction(_KWH_PER_MWH),
             keys=("energy_mwh", "volume_m3"),
             per_input=_KWH_PER_MWH,
@@ -238,10 +222,10 @@ METHODOLOGY = Methodology(
             source="physics of lifting; at most what was used before the project",
             by_history=True,
             by_design="design_kwh_per_m3",
-            # the same pumps at the same head; 20 % for the variation of the head
+            # minimum for the same pumps at the same head: 20 % less, for the variation of the head
             lowest=Fraction(4, 5),
             closer=SURE,
-            # 5 % more water gives 25 % more savings
+            # a narrow margin, as 5 % more water gives 25 % more savings
             sure=Fraction(99, 100),
             before="kwh_per_m3_baseline",
         ),

@@ -124,7 +124,7 @@ def within_capacity(candidate: Candidate) -> Text | None:
 
 
 def _sparse(values: Inputs, density: int) -> bool:
-    """Return whether a new or enlarged reservoir has at most a power density. [W/m2]"""
+    """Return whether the power density of a new or enlarged reservoir is at most this. [W/m2]"""
     before = values.get("reservoir_before_m2", NOTHING)
     flooded = values.get("reservoir_m2", NOTHING) - before
     added = values.get("capacity_mw", NOTHING) - values.get("capacity_before_mw", NOTHING)
@@ -154,7 +154,7 @@ def plausible(inputs: Inputs) -> None:
 
 
 def within_generation(inputs: Inputs, result: Reductions) -> Text | None:
-    """Return a finding if generation exceeds what 15 MW can generate in a year; else None. [M]"""
+    """Return a finding if the generation exceeds that of 15 MW in a year; else None. [M]"""
     del result
     if inputs["eg_mwh"] <= _LIMIT_MWH:
         return None

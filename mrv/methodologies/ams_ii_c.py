@@ -25,7 +25,7 @@ from mrv.methodologies._shared import (
 from mrv.model import Activity, Factors, Methodology, RoleNeeds
 from mrv.parameters import Inputs, ListSpec, ParameterSpec
 from mrv.service_bounds import Capacity, Related
-from mrv.steps import Step, steps
+from mrv.steps import Step, baseline_emissions, project_emissions, steps
 
 ID = "ams-ii-c"
 VERSION = "15.0"
@@ -35,7 +35,7 @@ ADDITIVE = False
 def inputs_of(
     activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
 ) -> Inputs:
-    """Return hours [s] as [h] of each group, with the power of a piece before and now."""
+    """Return hours [s] as [h] of each group, with the power of one piece before and after."""
     groups = [a for a in activities if a.role == "equipment"]
 
     def side(power: str) -> list[dict[str, Fraction]]:
@@ -78,21 +78,9 @@ STEPS = steps(
         "AMS-II.C v15, physical leakage of refrigerants",
         "refrigerant that the project's equipment lost",
     ),
-    Step(
-        "baseline_t",
-        "BE",
-        "tCO2",
-        "sum(baseline_kwh) / KWH_PER_MWH * ef_grid_t_per_mwh",
-        "AMS-II.C v15, baseline emissions",
-        "baseline emissions",
-    ),
-    Step(
-        "project_t",
-        "PE",
-        "tCO2",
-        "sum(project_kwh) / KWH_PER_MWH * ef_grid_t_per_mwh + refrigerant_t",
-        "AMS-II.C v15, project emissions",
-        "project emissions",
+    baseline_emissions("sum(baseline_kwh) / KWH_PER_MWH * ef_grid_t_per_mwh", "AMS-II.C v15"),
+    project_emissions(
+        "sum(project_kwh) / KWH_PER_MWH * ef_grid_t_per_mwh + refrigerant_t", "AMS-II.C v15"
     ),
     lists={"baseline": "", "project": ""},
 )
@@ -114,7 +102,7 @@ _MOST_BETTER = 5
 def _by_project(
     parameters: Inputs, measured: Mapping[str, Fraction]
 ) -> tuple[Fraction, Fraction] | None:
-    """Return the range of a lamp's former power, by its light now. [kW]"""
+    """Return the range of a lamp's power before the project, by that of the new lamp. [kW]"""
     del measured
     if not parameters.get("kw_project"):
         return None

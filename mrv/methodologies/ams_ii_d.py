@@ -35,7 +35,7 @@ from mrv.methodologies._shared import (
 from mrv.model import Activity, Factors, Methodology, RoleNeeds
 from mrv.parameters import Inputs, ParameterSpec
 from mrv.service_bounds import Capacity, Consumption
-from mrv.steps import Step, steps
+from mrv.steps import Step, baseline_emissions, project_emissions, steps
 
 METERED = "energy_mwh"
 PRODUCTION_ROLE = RoleNeeds(
@@ -81,7 +81,7 @@ def consumption(span: Callable[[Inputs], tuple[Fraction, Fraction]], source: str
         uses=("power",),
         serves=("production",),
         unit="MWh/t",
-        # 1 Wh for each gram
+        # 1 Wh per gram
         per_base=Fraction(1),
         keys=(METERED, "production_t"),
         span=span,
@@ -122,7 +122,7 @@ def inputs_of(
     """
     Return output [g] as [t], furnace electricity [Wh] as [MWh], and leakage pro rata.
 
-    Output above the historical output is deducted before (the cap of the role); all electricity is
+    Output above the historical output is deducted first (the cap of the role); all electricity is
     charged to the counted output.
     """
     del factors, year
@@ -139,22 +139,8 @@ def inputs_of(
 
 STEPS = steps(
     used(_SPECIFIC_KEY, "AMS-II.D v13"),
-    Step(
-        "baseline_t",
-        "BE",
-        "tCO2",
-        "output_t * sec_baseline_mwh_per_t * ef_grid_t_per_mwh",
-        "AMS-II.D v13, baseline emissions",
-        "baseline emissions",
-    ),
-    Step(
-        "project_t",
-        "PE",
-        "tCO2",
-        "used_mwh * ef_grid_t_per_mwh",
-        "AMS-II.D v13, project emissions",
-        "project emissions",
-    ),
+    baseline_emissions("output_t * sec_baseline_mwh_per_t * ef_grid_t_per_mwh", "AMS-II.D v13"),
+    project_emissions("used_mwh * ef_grid_t_per_mwh", "AMS-II.D v13"),
 )
 
 

@@ -42,7 +42,7 @@ from mrv.methodologies.ams_ii_d import (
 from mrv.model import Activity, Condition, Factors, Methodology, Reductions
 from mrv.parameters import Inputs, ParameterSpec
 from mrv.rounding import significant
-from mrv.steps import Published, Step, steps
+from mrv.steps import Published, Step, baseline_emissions, project_emissions, steps
 from mrv.texts import Text, text
 
 ID = "ams-ii-d-cupola"
@@ -64,7 +64,7 @@ def inputs_of(
     """
     Return castings [g] as [t], furnace electricity [Wh] as [MWh], and leakage pro rata.
 
-    Output above the historical output is deducted before (the cap of the role); all electricity is
+    Output above the historical output is deducted first (the cap of the role); all electricity is
     charged to the counted output.
     """
     output = total(activities, "production") / G_PER_T
@@ -102,22 +102,8 @@ STEPS = steps(
         "AMS-II.D v13; IPCC 2006 Guidelines, volume 3",
         "CO2 that the cupola's limestone would have released",
     ),
-    Step(
-        "baseline_t",
-        "BE",
-        "tCO2",
-        "coke_emitted_t + calcined_t",
-        "AMS-II.D v13, baseline emissions",
-        "baseline emissions",
-    ),
-    Step(
-        "project_t",
-        "PE",
-        "tCO2",
-        "used_mwh * ef_grid_t_per_mwh / (1 - tdl)",
-        "AMS-II.D v13, project emissions",
-        "project emissions",
-    ),
+    baseline_emissions("coke_emitted_t + calcined_t", "AMS-II.D v13"),
+    project_emissions("used_mwh * ef_grid_t_per_mwh / (1 - tdl)", "AMS-II.D v13"),
 )
 
 

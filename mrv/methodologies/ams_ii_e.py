@@ -31,7 +31,7 @@ from mrv.model import Activity, Condition, Factors, Methodology, Reductions, Rol
 from mrv.parameters import Inputs, ListSpec, ParameterSpec
 from mrv.rounding import significant
 from mrv.service_bounds import Consumption, Range
-from mrv.steps import Step, steps
+from mrv.steps import Step, baseline_emissions, project_emissions, steps
 from mrv.texts import Text, text
 
 ID = "ams-ii-e"
@@ -40,7 +40,7 @@ ADDITIVE = False
 
 _LINE = ("intercept_mwh", "slope_mwh_per_cdd")
 _YEAR = 12
-# IPMVP: a variable whose t value is below 2 is left out of the model. [M]
+# IPMVP: a variable with a t value below 2 is not used in the model. [M]
 _LEAST_T = 2
 _DAYS = ParameterSpec(
     unit="K d",
@@ -116,22 +116,8 @@ STEPS = steps(
         "AMS-II.E v11, baseline adjusted for weather (IPMVP option C)",
         "baseline adjusted to the weather of the period",
     ),
-    Step(
-        "baseline_t",
-        "BE",
-        "tCO2",
-        "adjusted_baseline_mwh * ef_grid_t_per_mwh",
-        "AMS-II.E v11, baseline emissions",
-        "baseline emissions",
-    ),
-    Step(
-        "project_t",
-        "PE",
-        "tCO2",
-        "energy_mwh * ef_grid_t_per_mwh",
-        "AMS-II.E v11, project emissions",
-        "project emissions",
-    ),
+    baseline_emissions("adjusted_baseline_mwh * ef_grid_t_per_mwh", "AMS-II.E v11"),
+    project_emissions("energy_mwh * ef_grid_t_per_mwh", "AMS-II.E v11"),
     functions={
         "fit": _line,
         "fitted": lambda line, name: Fraction(getattr(line, name)),

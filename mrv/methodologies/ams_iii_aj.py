@@ -37,7 +37,7 @@ from mrv.methodologies._shared import (
 )
 from mrv.model import Activity, Candidate, Check, Factors, Methodology
 from mrv.parameters import Inputs, ParameterSpec, RecordSpec
-from mrv.steps import Step, steps
+from mrv.steps import baseline_emissions, steps
 from mrv.texts import Text
 
 ID = "ams-iii-aj"
@@ -68,14 +68,7 @@ def inputs_of(
 STEPS = steps(
     PLASTIC,
     *(virgin(polymer, f"polymer_t.{polymer}") for polymer in _POLYMERS),
-    Step(
-        "baseline_t",
-        "BE",
-        "tCO2",
-        " + ".join(f"{polymer}_t" for polymer in _POLYMERS),
-        "AMS-III.AJ, baseline emissions",
-        "baseline emissions",
-    ),
+    baseline_emissions(" + ".join(f"{polymer}_t" for polymer in _POLYMERS), "AMS-III.AJ"),
     *recycled("AMS-III.AJ"),
 )
 

@@ -25,6 +25,7 @@ from mrv.methodologies._shared import (
     PLASTIC,
     POWER,
     POWER_ROLE,
+    SAVED_PER_T,
     TYPE_III,
     built_for_mass,
     diesel_l,
@@ -37,7 +38,7 @@ from mrv.methodologies._shared import (
 )
 from mrv.model import Activity, Factors, Methodology
 from mrv.parameters import Inputs, MapSpec, ParameterSpec
-from mrv.steps import Step, steps
+from mrv.steps import baseline_emissions, steps
 
 ID = "ams-iii-ba"
 VERSION = "3.0"
@@ -66,28 +67,11 @@ STEPS = steps(
     PLASTIC,
     virgin("ABS", "abs_t"),
     primary("metals", "mass_t", "AMS-III.BA"),
-    Step(
-        "baseline_t",
-        "BE",
-        "tCO2",
-        "sum(primary_t) + ABS_t",
-        "AMS-III.BA, baseline emissions",
-        "baseline emissions",
-    ),
+    baseline_emissions("sum(primary_t) + ABS_t", "AMS-III.BA"),
     *recycled("AMS-III.BA"),
     lists={"metals": ""},
 )
 
-
-_SE = ParameterSpec(
-    unit="tCO2/t",
-    meaning="emissions of primary production minus those of recovery",
-    maximum="100",
-    source="project design document; the published values are examples, not defaults",
-    symbol="SE_i",
-    side="baseline",
-    published="material",
-)
 
 METHODOLOGY = Methodology(
     id=ID,
@@ -98,7 +82,7 @@ METHODOLOGY = Methodology(
     notes=__doc__.strip(),
     additive=ADDITIVE,
     roles={
-        "metal": replace(OUTPUT_ROLE, required=True, params={"ef_t_per_t": _SE}),
+        "metal": replace(OUTPUT_ROLE, required=True, params={"ef_t_per_t": SAVED_PER_T}),
         "abs": OUTPUT_ROLE,
         "power": POWER_ROLE,
         "fuel": FUEL_ROLE,
@@ -124,7 +108,7 @@ METHODOLOGY = Methodology(
                     frequency="every sale",
                     side="baseline",
                 ),
-                "ef_t_per_t": _SE,
+                "ef_t_per_t": SAVED_PER_T,
             },
         ),
         "abs_t": ParameterSpec(

@@ -20,22 +20,22 @@ from datetime import date
 from fractions import Fraction
 
 from mrv.errors import MethodologyError
-from mrv.methodologies._shared import DIESEL, LEAKAGE, diesel
+from mrv.methodologies._shared import DIESEL, LEAKAGE, LOSSES, YEARS_SINCE, diesel
 from mrv.model import Activity, Candidate, Check, ClassLimit, Factors, Methodology, RoleNeeds
 from mrv.parameters import Inputs, ParameterSpec
 from mrv.rounding import significant
 from mrv.service_bounds import Consumption
-from mrv.steps import Published, Step, steps
+from mrv.steps import Published, Step, baseline_emissions, project_emissions, steps
 from mrv.texts import Text, joint, text
 
 
 @dataclass(frozen=True, slots=True)
 class VehicleClass:
     """
-    A class of vehicles: its diesel consumption, and limits of an electric one of its size.
+    A class of vehicles by the baseline's diesel consumption, and limits of its electric vehicles.
 
-    `below`: upper limit of the baseline's fuel [L/100 km]; `kwh_per_km`: lowest and highest value
-    over days; `km_per_mean_day`: the highest mean over a period.
+    `below`: upper limit of the baseline's fuel [L/100 km]; `kwh_per_km`: lowest and highest
+    specific consumption over days; `km_per_mean_day`: the highest mean over a period.
     """
 
     name: str
@@ -98,11 +98,11 @@ CONSUMPTION = Consumption(
     source=SOURCE,
     by_history=True,
     by_model="kwh_per_km",
-    # the same buses took 15 % less on a suburban line than in the city: measured over two years
-    # (Vepsalainen et al., Energies 11 (2018) 3267, abstract [r]); some more is left for drivers
+    # the same buses consumed 15 % less on a suburban line than in the city, measured over two years
+    # (Vepsalainen et al., Energies 11 (2018) 3267, abstract [r]); the margin includes drivers
     driven=Fraction(4, 5),
-    # the approval excludes air conditioning and charging losses: a consumption below it by a
-    # material share (Circular 38/2023/TT-BCT) is questioned
+    # the approval excludes air conditioning and charging losses, so a consumption below it by the
+    # materiality threshold (Circular 38/2023/TT-BCT) is implausible
     sure=Fraction(19, 20),
 )
 # minimum consumption in service at the charger's input: charging losses and air conditioning are in
@@ -167,10 +167,7 @@ def consumption_is_metered(candidate: Candidate) -> Text | None:
 
 
 def baseline_precedes_project(candidate: Candidate) -> Text | None:
-    """
-    Return a finding if baseline data are later than the start of the first vehicle; else
-    None. [M]
-    """
+    """Return a finding if baseline data are later than the first vehicle's start; else None. [M]"""
     year = candidate.parameters["baseline_year"]
     if year <= candidate.first_year:
         return None
@@ -178,10 +175,7 @@ def baseline_precedes_project(candidate: Candidate) -> Text | None:
 
 
 def within_small_scale(candidate: Candidate) -> Text | None:
-    """
-    Return a finding if the reduction exceeds the type III limit of 60 kt CO2e a year; else
-    None. [M]
-    """
+    """Return a finding if the reduction exceeds the type III limit of 60 kt CO2e a year. [M]"""
     expected = candidate.reduction_t_per_year
     if expected is None or expected <= _TYPE_III_LIMIT_T:
         return None
@@ -232,14 +226,7 @@ STEPS = steps(
         "AMS-III.C, baseline emissions per kilometre; biofuel in the baseline counts 0",
         "emissions per kilometre of the vehicle replaced",
     ),
-    Step(
-        "baseline_t",
-        "BE",
-        "tCO2",
-        "distance_km * ef_bl_g_per_km / G_PER_T",
-        "AMS-III.C, baseline emissions",
-        "baseline emissions",
-    ),
+    baseline_emissions("distance_km * ef_bl_g_per_km / G_PER_T", "AMS-III.C"),
     Step(
         "power_t",
         "PE_EC",
@@ -249,14 +236,7 @@ STEPS = steps(
         "emissions of the electricity at the chargers, including grid losses",
     ),
     diesel("project_diesel_l"),
-    Step(
-        "project_t",
-        "PE",
-        "tCO2",
-        "power_t + fuel_t",
-        "AMS-III.C, project emissions",
-        "project emissions",
-    ),
+    project_emissions("power_t + fuel_t", "AMS-III.C"),
     defaults={"biofuel_share": _NOTHING},
     extra=("ef_bl_g_per_km",),
 )
@@ -319,15 +299,10 @@ METHODOLOGY = Methodology(
             source="baseline survey",
             side="baseline",
         ),
-        "tdl": ParameterSpec(
-            unit="1",
+        "tdl": replace(
+            LOSSES,
             meaning=f"{_LOSSES.meaning}; the default of TOOL05 where absent",
-            required=False,
-            below="1",
             source=_LOSSES.source,
-            symbol="TDL",
-            side="project",
-            factor=("grid.losses", "consumed"),
         ),
         "biofuel_share": _BIOFUEL,
         "service_km_per_year": ParameterSpec(
@@ -343,15 +318,7 @@ METHODOLOGY = Methodology(
     },
     inputs={
         "sfc_l_per_100km": _FUEL,
-        "years_since_baseline": ParameterSpec(
-            unit="year",
-            meaning="whole calendar years since the baseline's data",
-            maximum="100",
-            integer=True,
-            source="calendar",
-            symbol="t",
-            side="baseline",
-        ),
+        "years_since_baseline": YEARS_SINCE,
         "distance_km": ParameterSpec(
             unit="km",
             meaning="distance of all project vehicles",

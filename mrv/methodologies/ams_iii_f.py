@@ -32,8 +32,8 @@ def inputs_of(
     """
     Return waste by composition [g as t] of this and earlier years, electricity and diesel.
 
-    Emissions in the year from waste of earlier years are multiplied by the share of the year in
-    the period. Waste delivered in the period counts with the decay of a full first year.
+    Emissions in the year from waste of earlier years are multiplied by the share of the year in the
+    period.  Waste delivered in the period is counted with the decay of a full first year.
     """
     waste = total(activities, "waste") / G_PER_T
     number = max(1, year - parameters["first_year"] + 1)

@@ -32,8 +32,8 @@ def inputs_of(
     """
     Return waste [g] as [t] by month of delivery and by composition.
 
-    Waste of earlier years is taken as deposited in January, which is conservative.  A single
-    interval has no month and counts as December.
+    Waste of earlier years is assumed to be deposited in January, which is conservative.  A single
+    interval has no month and is assigned to December.
     """
     number = max(1, year - parameters["first_year"] + 1)
     tonnes = [NOTHING] * (number * _MONTHS)

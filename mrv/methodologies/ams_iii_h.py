@@ -30,7 +30,7 @@ from mrv.methodologies._shared import (
 from mrv.model import Activity, Agreement, Factors, Methodology, RoleNeeds
 from mrv.parameters import Inputs, ParameterSpec
 from mrv.rounding import decimal_text
-from mrv.steps import CONSTANTS, Published, Step, steps
+from mrv.steps import CONSTANTS, Published, Step, baseline_emissions, project_emissions, steps
 from mrv.texts import Text, text
 
 ID = "ams-iii-h"
@@ -73,14 +73,7 @@ STEPS = steps(
         f"{_H}, baseline emissions",
         "baseline emissions per tonne of COD: of the removed and the discharged part",
     ),
-    Step(
-        "baseline_t",
-        "BE",
-        "tCO2e",
-        "load_t * formed_t_per_t",
-        f"{_H}, baseline emissions",
-        "baseline emissions",
-    ),
+    baseline_emissions("load_t * formed_t_per_t", _H, unit="tCO2e"),
     Step(
         "gas_t",
         "CH4_gas",
@@ -156,14 +149,7 @@ STEPS = steps(
         f"{_H}, project emissions; without COD a rule of tonne's own",
         "emissions of the treatment; without measured COD, only those above the baseline emissions",
     ),
-    Step(
-        "project_t",
-        "PE",
-        "tCO2e",
-        "power_t + treatment_t + other_project_t",
-        f"{_H}, project emissions",
-        "project emissions",
-    ),
+    project_emissions("power_t + treatment_t + other_project_t", _H, unit="tCO2e"),
     Step(
         "reduction_t",
         "ER",
@@ -189,9 +175,9 @@ def odd(inputs: Inputs) -> None:
 
 def _digested(inputs: Inputs, factors: Factors) -> Fraction:
     """
-    Return the least share of the inflow's COD that the biogas must have come from. [1]
+    Return the lowest share of the inflow's COD from which the biogas can have formed. [1]
 
-    The removal efficiency cannot be lower than this.  A tolerance covers the errors of both meters.
+    The removal efficiency cannot be lower.  A tolerance covers the errors of both meters.
     """
     result = STEPS.values(inputs, factors)
     least = _share(result["least_load_t"], result["load_t"]) / _MOST_FORMED
@@ -206,8 +192,8 @@ def _gas_of_cod(inputs: Inputs, factors: Factors) -> tuple[Text, dict[str, Fract
     """
     Return a finding and corrected inputs where methane and COD contradict each other; else None.
 
-    At most B_o of methane can form per COD.  Where methane is too little for the COD removed, the
-    COD is lowered to the value that the gas supports.
+    At most B_o of methane can form per COD.  If methane is too low for the COD removed, the COD is
+    reduced to the value that the gas supports.
     """
     flow, out = inputs["flow_m3"], inputs["cod_out_kg_per_m3"]
     formed = STEPS.values(inputs, factors)["least_load_t"]
@@ -295,7 +281,7 @@ _FIXED = {
         symbol="FE, eta_flare",
         side="both",
         published="flare.efficiency",
-        # value of an open flare, for which TOOL06 requires a flame, but no temperature
+        # value of an open flare, for which TOOL06 requires flame detection, but no temperature
         unmeasured="0.5",
         lit=("biogas", (("flare_temperature_c", "500", _HOTTEST), ("flare_flame", "1", ""))),
     ),

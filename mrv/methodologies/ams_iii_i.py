@@ -16,7 +16,7 @@ from mrv.methodologies import _waste as water
 from mrv.methodologies._shared import LEAKAGE, OUTPUT_EVIDENCE, POWER, POWER_ROLE, TYPE_III, drawn
 from mrv.model import Activity, Factors, Methodology
 from mrv.parameters import Inputs, ParameterSpec
-from mrv.steps import Step, steps
+from mrv.steps import Step, baseline_emissions, project_emissions, steps
 
 ID = "ams-iii-i"
 VERSION = "8.0"
@@ -44,13 +44,8 @@ STEPS = steps(
         f"{_I}, baseline emissions",
         "COD removed",
     ),
-    Step(
-        "baseline_t",
-        "BE",
-        "tCO2e",
-        "removed_t * mcf_baseline * bo_baseline * uf_baseline * gwp_ch4",
-        f"{_I}, baseline emissions",
-        "baseline emissions",
+    baseline_emissions(
+        "removed_t * mcf_baseline * bo_baseline * uf_baseline * gwp_ch4", _I, unit="tCO2e"
     ),
     drawn(),
     Step(
@@ -61,14 +56,7 @@ STEPS = steps(
         f"{_I}, project emissions",
         "methane that the aerobic plant forms",
     ),
-    Step(
-        "project_t",
-        "PE",
-        "tCO2e",
-        "power_t + formed_t + other_project_t",
-        f"{_I}, project emissions",
-        "project emissions",
-    ),
+    project_emissions("power_t + formed_t + other_project_t", _I, unit="tCO2e"),
 )
 
 

@@ -46,7 +46,7 @@ from mrv.model import Activity, Candidate, Check, Factors, Methodology, RoleNeed
 from mrv.parameters import Inputs, MapSpec, ParameterSpec
 from mrv.rounding import significant
 from mrv.service_bounds import Capacity, Consumption
-from mrv.steps import Step, steps
+from mrv.steps import Step, baseline_emissions, project_emissions, steps
 from mrv.texts import Text, text
 
 ID = "ams-iii-u"
@@ -112,14 +112,7 @@ STEPS = steps(
         "emissions of passengers who would have used a mode",
         over="modes",
     ),
-    Step(
-        "baseline_t",
-        "BE",
-        "tCO2",
-        "sum(mode_t)",
-        "AMS-III.U, baseline emissions",
-        "baseline emissions",
-    ),
+    baseline_emissions("sum(mode_t)", "AMS-III.U"),
     Step(
         "power_t",
         "PE_EC",
@@ -129,14 +122,7 @@ STEPS = steps(
         "emissions of the electricity, including grid losses",
     ),
     diesel(),
-    Step(
-        "project_t",
-        "PE",
-        "tCO2",
-        "power_t + fuel_t + other_project_t",
-        "AMS-III.U, project emissions",
-        "project emissions",
-    ),
+    project_emissions("power_t + fuel_t + other_project_t", "AMS-III.U"),
     lists={"modes": ""},
 )
 
@@ -314,7 +300,7 @@ METHODOLOGY = Methodology(
             source="0.005 to 0.5 kWh a passenger's kilometre, metro to bus [M]",
             by_history=True,
             by_design="design_kwh_per_passenger",
-            # 0, as the same trains may carry more passengers than a year before
+            # 0, as the same trains may carry more passengers than in the year before
             lowest=Fraction(0),
             highest=Fraction(5),
             closer=CLOSER,

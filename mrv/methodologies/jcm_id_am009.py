@@ -55,7 +55,7 @@ METERED = ("diesel", "fuel_oil", "gasoline", "lpg", "natural_gas")
 _ML_PER_M3 = 10**6
 _KG_PER_T = 1000
 _KWH_PER_MWH = 1000
-# minimum electricity of the burners' fans; those of regenerative burners use one or two
+# minimum electricity of the burners' fans; those of regenerative burners use one or two kWh/GJ
 _LEAST_KWH_PER_GJ = Fraction(1, 5)
 _LIQUID = Plausible((("800", "900"),), "EN 590: 820 to 845 at 15 Cel [M]")
 # range of densities by fuel; another density indicates a gas meter without correction
@@ -78,8 +78,8 @@ _GAS_BELOW = 100
 _LIQUID_ML_PER_H = 5 * _ML_PER_M3
 _LIQUID_ML_PER_D = 20 * _LIQUID_ML_PER_H
 _EFFICIENCIES = "BREF Non-Ferrous Metals 2017; US DOE, Process Heating Sourcebook [M]"
-# maximum ratio of efficiencies, by available heat with air of 20 Cel and 900 Cel: savings of 40 %;
-# more than a third is rare
+# maximum ratio of efficiencies, by available heat with air of 20 and 900 degrees Celsius: savings
+# of 40 %; more than a third is rare
 _MOST_BETTER = Fraction(5, 3)
 _AVAILABLE = (
     "regenerative burners save at most 40 %: available heat with exhaust of 1,100 Cel and air of"
@@ -122,10 +122,7 @@ def _mass(activity: Activity) -> Fraction:
 
 
 def _liquid_limit(parameters: Inputs) -> ClassLimit | None:
-    """
-    Return the maximum volume of a liquid fuel per meter in an hour and a day; None for gas.
-    [mL]
-    """
+    """Return the maximum volume of a liquid fuel per meter, hour and day; None for gas. [mL]"""
     if exact(parameters["density_kg_per_m3"], "density_kg_per_m3") < _GAS_BELOW:
         return None
     # burners of 50 MW; a larger flow is that of a gas meter, with another fuel and density
@@ -135,7 +132,7 @@ def _liquid_limit(parameters: Inputs) -> ClassLimit | None:
 def _by_reference(
     parameters: Inputs, measured: Mapping[str, Fraction]
 ) -> tuple[Fraction, Fraction]:
-    """Return the plausible range of the burners' efficiency, relative to the reference. [1]"""
+    """Return the plausible range of the burners' efficiency, by that of the reference. [1]"""
     del measured
     return Fraction(0), _MOST_BETTER * parameters["eta_reference"]
 
@@ -249,7 +246,7 @@ METHODOLOGY = Methodology(
                         plausible=replace(_DENSITIES[fuel], either=True),
                     )
                 },
-                # the burners' fuel counts on both sides, and more on the baseline side
+                # the burners' fuel is on both sides of the account, with more on the baseline side
                 costs=0,
                 class_limit=_liquid_limit,
                 symbol="FC_PJ,p",
@@ -296,7 +293,7 @@ METHODOLOGY = Methodology(
         Check("ID_AM009 monitoring: one fuel, metered", one_fuel),
         Check("ID_AM009 eligibility: above the reference", better_than_reference, True),
     ),
-    # for today's projects the check above has the same effect
+    # for projects of this version the check above has the same effect
     conditions=(
         Condition("ID_AM009 eligibility, efficiency above the reference", _better, first=True),
     ),

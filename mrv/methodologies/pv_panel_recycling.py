@@ -23,6 +23,7 @@ from mrv.methodologies._shared import (
     OUTPUT_EVIDENCE,
     POWER,
     POWER_ROLE,
+    SAVED_PER_T,
     SURE,
     TYPE_III,
     diesel_l,
@@ -110,15 +111,7 @@ _OF_MATERIAL = {
         frequency="monthly",
         side="baseline",
     ),
-    "ef_t_per_t": ParameterSpec(
-        unit="tCO2/t",
-        meaning="emissions of primary production minus those of recovery",
-        maximum="100",
-        source="project design document; the published values are examples, not defaults",
-        symbol="SE_i",
-        side="baseline",
-        published="material",
-    ),
+    "ef_t_per_t": SAVED_PER_T,
 }
 
 METHODOLOGY = Methodology(
@@ -181,7 +174,7 @@ METHODOLOGY = Methodology(
             ("power",),
             ("panels",),
             "kWh",
-            # 1 Wh for each panel
+            # 1 Wh per panel
             Fraction(1, 1000),
             by_history=True,
             by_design="design_kwh_per_panel",

@@ -27,7 +27,7 @@ from mrv.methodologies._shared import (
 )
 from mrv.model import Activity, Factors, Methodology, RoleNeeds
 from mrv.parameters import Inputs, ListSpec, ParameterSpec
-from mrv.steps import Published, Step, steps
+from mrv.steps import Published, Step, project_emissions, steps
 
 ID = "rice-awd"
 VERSION = "1.0"
@@ -40,7 +40,7 @@ def inputs_of(
     activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
 ) -> Inputs:
     """
-    Return days [s] of each field under water, with its area.
+    Return the days [s] for which each field was flooded, with its area.
 
     The area of a field is multiplied by its share of a whole season, so that methane is per hectare
     and day, and nitrogen per hectare and season.
@@ -142,14 +142,7 @@ STEPS = steps(
         f"{_IPCC}, chapter 11; CDM TOOL03",
         "project emissions without a deduction",
     ),
-    Step(
-        "project_t",
-        "PE",
-        "tCO2e",
-        "methane_t + other_t",
-        "Gold Standard rice methodology, project emissions",
-        "project emissions",
-    ),
+    project_emissions("methane_t + other_t", "Gold Standard rice methodology", unit="tCO2e"),
     Step(
         "reduction_t",
         "ER",

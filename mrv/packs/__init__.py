@@ -6,8 +6,8 @@ or a zip file, `tables` reads and writes the Parquet files with the columns of `
 
 A forged pack can have a valid manifest of another key, so hashes and signatures do not limit its
 size.  Bytes, values and digits of documents, and rows and pages of tables, are counted before
-reading.  Tables are read in batches; `docs/verify.md` has the same figures.  As every command loads
-this file, it does not load numpy.
+reading.  Tables are read in batches; `docs/verify.md` has the same figures.  All commands load this
+file, so it does not load numpy.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from dataclasses import astuple, dataclass
 from ingest.errors import InputError
 from mrv.errors import PackTooLargeError
 
-MOST_FILES = 20_000  # daily archive files of a year, for several classes and sites
-# bytes of memory of a value in addition to its text, by the character that precedes it
+MOST_FILES = 20_000  # a year of daily archive files, for several classes and sites
+# bytes of memory of a JSON value in addition to its text, by the character before it
 _MARKS = {b"{": 160, b"[": 88, b",": 32, b'"': 24, b":": 96}
 _MOST_DIGITS = 128
 _LONG = re.compile(rb"(?<![0-9])[0-9]{%d,}" % (_MOST_DIGITS + 1))
@@ -38,9 +38,9 @@ class Budget:
     `devices`: devices of the plan.
     `keys`: number of keys in the pack.
     `device_values`: number of values of one device's readings, in all columns.
-    `held_values`: number of values of several files held in memory.
+    `held_values`: number of values of several files in memory together.
     `interval_rows`: rows of intervals.
-    `letter_rows`: refused messages.
+    `letter_rows`: rejected messages.
     `download`: bytes of a zip file that is downloaded.
     `times_packed`: maximum ratio of unpacked to packed size of a zip file.
     """
@@ -57,7 +57,7 @@ class Budget:
 
 
 USUAL = Budget()
-# limits for a pack whose author the reader knows, on a machine with sufficient memory
+# limits for a pack from a known author, on a machine with sufficient memory
 LARGE = Budget(*(20 * maximum for maximum in astuple(USUAL)))
 LARGER = (
     "if you know who made it, read it with `tonne verify --large` (in other "
@@ -72,7 +72,11 @@ def weight(data: bytes) -> int:
 
 
 def check_numbers(data: bytes) -> None:
-    """Refuse a document with a number longer than the maximum; InputError."""
+    """
+    Check that no number of a document is longer than the maximum.
+
+    Raises InputError that states the length.
+    """
     # a fast check first, as a document of digests consists mostly of digits
     if _ALL_DIGITS in data.translate(_AS_ZERO) and (match := _LONG.search(data)):
         raise InputError(
@@ -81,6 +85,6 @@ def check_numbers(data: bytes) -> None:
 
 
 def too_much(what: str, there: int, limit: int) -> PackTooLargeError:
-    """Return the error for exceeding the maximum size."""
+    """Return the error for a pack above the maximum size."""
     sentence = f"{what}: {there:,} are more than the maximum of {limit:,}"
     return PackTooLargeError(f"{sentence}; {LARGER}")

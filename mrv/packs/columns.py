@@ -2,11 +2,11 @@
 Parquet columns of a class's readings, in evidence packs and in the archive alike, and a check of
 page headers before reading.
 
-pyarrow is imported where it is used: it takes longer to load than most commands take to run, and
+pyarrow is imported where it is used: loading it takes longer than most commands take to run, and
 `tonne run` rarely needs it.
 
 Page headers are read before any page is unpacked, as sizes in the footer cannot be trusted.  A page
-is refused if it would unpack to more than tonne writes, or has an encoding in which a few bytes
+is rejected if it would unpack to more than tonne writes, or has an encoding in which a few bytes
 expand to many.  Headers are Thrift structs in the compact protocol (Apache Parquet format 2.x,
 parquet.thrift).
 """
@@ -22,15 +22,15 @@ from ingest import classes
 from ingest.errors import InputError
 from ingest.model import NULL
 
-# tonne writes pages of 1 MB and a few pages per column chunk; the largest chunk has 131,072 refused
-# messages of a thousand characters
+# tonne writes pages of 1 MB and a few pages per column chunk; the largest chunk has 131,072
+# rejected messages of a thousand characters
 MOST_PAGE_BYTES, MOST_CHUNK_BYTES, MOST_PAGES = 16_777_216, 134_217_728, 1_024
-_HEAD = 65_536  # includes the minimum and maximum of a page
+_HEAD = 65_536  # maximum bytes of a page header, which has the minimum and maximum of the page
 _DEEPEST, _MOST_BITS = 8, 64
 # plain, dictionary, RLE, DELTA_BINARY_PACKED, BYTE_STREAM_SPLIT; without the encodings of a text by
 # its difference from the previous text
 _ENCODINGS = {0, 2, 3, 5, 8, 9}
-# fields of PageHeader, and of the struct of each kind of page: values and their encoding
+# field numbers of PageHeader, and of the struct of each kind of page (values and their encoding)
 _UNPACKED, _PACKED = 2, 3
 _KINDS = {5: (1, 2), 7: (1, 2), 8: (1, 4)}
 _DICTIONARY, _VALUES, _BY_DICTIONARY = 7, ((5, 2), (8, 4)), {2, 8}
@@ -93,7 +93,7 @@ def numbers(column: Any) -> Any:
 
 
 def nothing(kind: Any, length: int) -> Any:
-    """Return a channel without values; it takes the memory of one value."""
+    """Return a channel without values, stored as one repeated value."""
     return np.broadcast_to(_none(kind), length)
 
 
@@ -115,7 +115,7 @@ def check_pages(source: BinaryIO, chunk: Any, most_rows: int) -> bool:
     """
     name = chunk.path_in_schema
     if not chunk.num_values:
-        return False  # none of its pages is read
+        return False  # no page of this chunk is read
     at = chunk.data_page_offset
     if chunk.has_dictionary_page and 0 < (first := chunk.dictionary_page_offset) < at:
         at = first

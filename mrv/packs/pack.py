@@ -56,7 +56,7 @@ FORMAT = 2
 _MOST_US = MOST_YEARS * 366 * 86_400_000_000
 README = "README.txt"  # only in packs of tonne 0.1.0
 READINGS, INTERVALS, DEAD_LETTERS = "readings", "intervals", "dead_letters"
-# files not listed in a manifest: itself, and later files
+# files not listed in the manifest: the manifest itself, and files written after it
 UNLISTED = (MANIFEST, MANIFEST_RECEIPT, RECEIPT, TIMESTAMPS)
 
 
@@ -92,9 +92,9 @@ class Pack:
 
     `files`: documents by name; a statement alone has only `statement.json`.
     `readings`: by device class; read during iteration, all rows of a device in one table.
-    `intervals`: or a reader of it, on demand.
+    `intervals`: the table, or a function that reads it.
     `budget`: size limits.
-    `letters`: checks the rejected messages; InputError if invalid.
+    `letters`: function that checks the rejected messages; InputError if invalid.
     `damaged`: files that could not be read, and why.
     `hashes`: SHA-256 of every file, in hex, by its name in the pack.
     """
@@ -119,8 +119,8 @@ class PackReadings:
 
     Each iteration reads the files again.
 
-    Raises CanonicalError while iterating: for an unknown device, or rows that are not by device and
-    time, each once, or too far from the period.
+    Raises CanonicalError while iterating: for an unknown device, for rows that do not ascend
+    strictly by device and time, or that are too far from the period.
     """
 
     def __init__(self, pack: Pack, fleet: Fleet, period_us: tuple[int, int]) -> None:
@@ -128,7 +128,6 @@ class PackReadings:
         self._first_us, self._last_us = period_us[0] - _MOST_US, period_us[1] + _MOST_US
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield the readings of some devices at a time."""
         for class_id, tables in sorted(self._pack.readings.items()):
             where = f"readings/{class_id}"
             last = (-1, 0)
@@ -191,7 +190,11 @@ def issued_at(manifest: bytes | None) -> str | None:
 
 
 def check_order(rows: IntervalRows, fleet: Fleet) -> None:
-    """Refuse interval rows not in strictly ascending order of device, quantity and start."""
+    """
+    Check that interval rows ascend strictly by device, quantity and start.
+
+    Raises CanonicalError otherwise.
+    """
     place = rows.device.astype(np.int64) * len(QUANTITY_INDEX) + rows.quantity
     later = (place[1:] > place[:-1]) | (
         (place[1:] == place[:-1]) & (rows.start_us[1:] > rows.start_us[:-1])
@@ -208,7 +211,11 @@ def check_order(rows: IntervalRows, fleet: Fleet) -> None:
 def _in_order(
     where: str, fleet: Fleet, rows: tuple[Int32, Int64], last: tuple[int, int]
 ) -> tuple[int, int]:
-    """Return the last row; raises CanonicalError unless rows ascend strictly by device and time."""
+    """
+    Return the last row, after a check that rows ascend strictly by device and time.
+
+    Raises CanonicalError otherwise.  `last`: last row of the part before.
+    """
     device, time_us = rows
     if not len(device):
         return last

@@ -1,8 +1,8 @@
 """
 A pack, or a statement alone, read from a folder, a file or a downloaded zip file.
 
-Documents are read at once, within the size budget; tables are hashed at once and read on demand.  A
-zip file is unpacked temporarily while it is read.
+Documents are read first, within the size budget; tables are hashed first and read on demand.  A zip
+file is unpacked temporarily while it is read.
 """
 
 from __future__ import annotations
@@ -68,11 +68,11 @@ class Readings:
     """
     Readings of a class, in a pack's files.
 
-    Iteration yields tables with all rows of a device in one; duplicate rows are kept for the
-    verifier to report.
+    Iteration yields tables with all rows of a device in one; duplicate rows are kept, for a finding
+    of the verification.
 
     Raises InputError while iterating: as the files raise, or if more rows than the budget allows
-    would be held in memory.
+    would be in memory.
     """
 
     budget: Budget = USUAL
@@ -108,7 +108,7 @@ class Readings:
     def _merged(self) -> Iterator[_Own]:
         """Yield the rows of each device in ascending order of devices, file by file."""
         due = sorted(self.files, key=lambda file: file.first, reverse=True)
-        values_of: dict[int, int] = {}  # values of each open file
+        values_of: dict[int, int] = {}  # number of values of each open file
         opened: list[tuple[str, int, _Own, Iterator[_Own]]] = []
         count = itertools.count()
 
@@ -152,7 +152,6 @@ def _by_time(subset: Sequence[_Own]) -> _Own:
 
 
 def _together(subset: Sequence[_Own]) -> Table:
-    """Return tables concatenated."""
     if len(subset) == 1:
         return subset[0].table
     tables = [own.table for own in subset]
@@ -215,7 +214,7 @@ class _FolderContents:
 
     def take(self, name: str, file: Path) -> None:
         """Add the table of a file; InputError if it is not of the expected form."""
-        self.hashes[name] = ""  # differs from the hash of any file
+        self.hashes[name] = ""  # no file has this hash
         budget = self.budget
         folder, _, stem = name.removesuffix(".parquet").rpartition("/")
         if name in _READ:
@@ -242,17 +241,13 @@ class _FolderContents:
 
 
 def _class_of(folder: str, stem: str) -> str | None:
-    """
-    Return the device class of a file of readings: `readings/CLASS`, or archived
-    `readings/CLASS/`.
-    """
+    """Return the device class of a file: `readings/CLASS`, or archived `readings/CLASS/`."""
     name = stem if folder == READINGS else folder.removeprefix(f"{READINGS}/")
     inside = folder in {READINGS, f"{READINGS}/{name}"}
     return name if inside and name in classes.load() else None
 
 
 def _files(path: Path) -> list[Path]:
-    """Return all files below a folder; InputError for a link that leads outside."""
     paths = []
     for file in path.rglob("*"):
         if file.is_symlink() or not (file.is_file() or file.is_dir()):
@@ -277,12 +272,13 @@ def read_file(file: Path | str, budget: Budget = USUAL, taken: int = 0) -> bytes
     """
     Return the bytes of a document.
 
-    `taken`: part of the memory budget used by documents read before.
-    Raises InputError if it would exceed the memory left, or has a number longer than the maximum.
+    `taken`: part of the memory budget that earlier documents used.
+    Raises InputError if it would exceed the remaining memory, or has a number longer than the
+    maximum.
     """
     file = Path(file)
     size = file.stat().st_size
-    # a pipe has no size, and a device no end
+    # for a pipe, whose size is unknown, and a device file, which has no end
     limit = (size if file.is_file() else budget.documents) + 1
     data = b""
     if size <= budget.documents:
@@ -300,7 +296,7 @@ _CHUNK = 1024 * 1024
 # sizes of parts of a zip file (APPNOTE 6.3): local header, directory entry, end, end with ZIP64
 _LOCAL, _CENTRAL, _END, _MOST_END = 30, 46, 22, 98
 _END_MARK, _DESCRIPTOR, _DESCRIBED_BEHIND = b"PK\x05\x06", b"PK\x07\x08", 8
-# exceptions of a damaged zip file, depending on the place of the damage
+# exceptions that a damaged zip file causes, depending on the position of the damage
 _SPOILED = (
     zipfile.BadZipFile, zlib.error, LZMAError, NotImplementedError, RuntimeError, OSError,
     EOFError, ValueError, IndexError, struct.error,
@@ -310,7 +306,7 @@ _SPOILED = (
 @contextmanager
 def opened_pack(path: Path | str, budget: Budget = USUAL) -> Iterator[Pack]:
     """
-    Open an evidence pack from its folder or zip file, or a statement alone.
+    Yield an evidence pack from its folder or zip file, or a statement alone.
 
     `budget`: size limits.
     Raises InputError if it is neither, the zip file has entries not of a pack, or it exceeds the
@@ -325,7 +321,7 @@ def opened_pack(path: Path | str, budget: Budget = USUAL) -> Iterator[Pack]:
 
 
 def _unpack(path: Path, folder: Path, budget: Budget) -> Path:
-    """Unpack a zip into an empty folder; return the folder with the statement."""
+    """Unpack a zip into an empty folder, and return the folder that contains the statement."""
     try:
         with zipfile.ZipFile(path) as source:
             _check_whole(path, source)
@@ -368,7 +364,7 @@ def _check_whole(path: Path, source: zipfile.ZipFile) -> None:
 
 
 def _end_of(file: BinaryIO, entry: zipfile.ZipInfo) -> int:
-    """Return the end of an entry: its header, content and descriptor."""
+    """Return the position after an entry: its header, content and descriptor."""
     file.seek(entry.header_offset)
     head = file.read(_LOCAL)
     name, extra = struct.unpack("<HH", head[-4:])
@@ -392,10 +388,7 @@ def _has_wide_sizes(extra: bytes) -> bool:
 
 
 def _ends_with_directory(file: BinaryIO, at: int, count: int) -> bool:
-    """
-    Return whether only the central directory of `count` entries and its end follow a
-    position.
-    """
+    """Return whether only the central directory of `count` entries and its end record follow."""
     for _ in range(count):
         file.seek(at)
         head = file.read(_CENTRAL)
@@ -408,7 +401,7 @@ def _ends_with_directory(file: BinaryIO, at: int, count: int) -> bool:
 
 
 def _room(path: Path, entries: list[zipfile.ZipInfo], folder: Path, budget: Budget) -> int:
-    """Return the size allowed for unpacking; InputError if the stated sizes exceed it. [bytes]"""
+    """Return the number of bytes that may be unpacked; InputError if the stated sizes exceed it."""
     limit = max(_ALWAYS_BYTES, budget.times_packed * path.stat().st_size)
     unpacked = sum(entry.file_size for entry in entries)
     if unpacked > limit:

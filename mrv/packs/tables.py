@@ -1,8 +1,8 @@
 """
 Tables of an evidence pack as Parquet, byte-identical for the same data.
 
-pyarrow is imported where it is used: it takes longer to load than most
-commands take to run, and `tonne run` never needs it.
+pyarrow is imported where it is used: loading it takes longer than most commands take to run, and
+`tonne run` never needs it.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from mrv.packs.columns import (
 from mrv.packs.pack import Table
 from mrv.statement.device_days import FIELDS
 
-# number of rows in a row group, which is read at once
+# number of rows in a row group; a group is read in one step
 ROW_GROUP = 131_072
-LETTER_GROUP = 8_192  # smaller, as messages are long
+LETTER_GROUP = 8_192  # rows in a group of rejected messages; fewer, as messages are long
 MOST_AT_ONCE = 1_048_576
 _FOOTER_BYTES, _FOOTER_PARTS, _TAIL = 16_777_216, 100_000, 8
 _BUFFER_BYTES = 1_048_576
@@ -88,13 +88,17 @@ def letter_schema() -> Any:
 
 
 class LettersFile(NamedTuple):
-    """Rejected messages of a pack, read at once."""
+    """File of the rejected messages of a pack."""
 
     path: Path
     most_rows: int = USUAL.letter_rows
 
     def check(self) -> None:
-        """Check the columns; InputError if they differ."""
+        """
+        Check the columns.
+
+        Raises InputError if they differ.
+        """
         with _opened(self.path, letter_schema()):
             pass
 
@@ -102,8 +106,8 @@ class LettersFile(NamedTuple):
         """
         Check all rows of rejected messages, by reading them once.
 
-        Raises InputError if not a Parquet file of these columns, a row lacks id, time or reason, or
-        there are too many rows.
+        Raises InputError if it is not a Parquet file of these columns, a row lacks id, time or
+        reason, or there are too many rows.
         """
         schema = letter_schema()
         with _opened(self.path, schema) as file:
@@ -146,7 +150,7 @@ class ReadingsFile:
         self._path, self._schema = path, reading_schema(class_id)
         flags = pa.field("flags", pa.string())
         self._whole = self._schema.append(flags) if archived else self._schema
-        # smaller for the archive, of which many files are read together
+        # smaller for files of the archive, many of which are read together
         self._group_rows = 2 * ROW_GROUP if archived else MOST_AT_ONCE
         with _opened(path, self._whole, self._group_rows) as file:
             names = set(file.schema_arrow.names)
@@ -163,7 +167,7 @@ class ReadingsFile:
 
         kept, about, names = None, None, self._names
         for group in range(self._groups):
-            # a year may have a file per day: no file stays open while others are read
+            # a year may have a file per day, so no file stays open while others are read
             with _opened(self._path, self._whole, self._group_rows, about) as file:
                 if about is None:
                     about, names = file.metadata, _filled(self._path, file, self._names)
@@ -190,12 +194,20 @@ class IntervalsFile(NamedTuple):
     most_rows: int = USUAL.interval_rows
 
     def check(self) -> None:
-        """Check the columns; InputError if they differ."""
+        """
+        Check the columns.
+
+        Raises InputError if they differ.
+        """
         with _opened(self.source, interval_schema()):
             pass
 
     def read(self) -> Table:
-        """Return the rows; InputError as for readings."""
+        """
+        Return the rows.
+
+        Raises InputError as for readings.
+        """
         schema = interval_schema()
         with _opened(self.source, schema) as file:
             rows = file.metadata.num_rows
@@ -236,7 +248,7 @@ def _write(out: BinaryIO, columns: Iterable[Any], schema: Any, rows: int = ROW_G
 
     table = pa.Table.from_arrays(list(columns), schema=schema)
     whole = {f.name for f in schema if pa.types.is_timestamp(f.type) or f.type == pa.int64()}
-    # differences of times and registers take a tenth of the bytes and half of the time to read; a
+    # as differences, times and registers take a tenth of the bytes and half of the time to read; a
     # column without values has an empty dictionary, which readers recognise from its pages
     delta = [name for name in schema.names if name in whole and table[name].null_count < len(table)]
     parquet.write_table(
@@ -254,9 +266,9 @@ def _opened(
     source: Path | BinaryIO, schema: Any, most_rows: int = MOST_AT_ONCE, checked: Any = None
 ) -> Iterator[Any]:
     """
-    Open a file whose columns, row groups and pages have the expected form.
+    Yield a Parquet file whose columns, row groups and pages have the expected form.
 
-    `checked`: its schema, where it was opened before.
+    `checked`: schema from an earlier opening of the same file.
     """
     import pyarrow as pa  # noqa: PLC0415
     from pyarrow import parquet  # noqa: PLC0415
@@ -315,7 +327,7 @@ def _bytes_of(source: Path | BinaryIO) -> Iterator[BinaryIO]:
 
 
 def _filled(source: Path | BinaryIO, file: Any, names: list[str]) -> list[str]:
-    """Return the columns that can have values, from the headers of all pages."""
+    """Return the columns that can contain values, according to the headers of all pages."""
     filled = {field.name for field in file.schema_arrow if not field.nullable}
     with _bytes_of(source) as data:
         for group in map(file.metadata.row_group, range(file.num_row_groups)):
@@ -327,7 +339,6 @@ def _filled(source: Path | BinaryIO, file: Any, names: list[str]) -> list[str]:
 
 
 def _parts(file: Any, names: list[str], group: int) -> Iterator[Any]:
-    """Yield the columns of a row group in parts."""
     import pyarrow as pa  # noqa: PLC0415
 
     with _legible():
@@ -367,7 +378,7 @@ def _first_device(about: Any) -> str:
 
 
 def _last_device(column: Any) -> int:
-    """Return the first row of the last device; rows are in order of device."""
+    """Return the first row of the last device; rows are sorted by device."""
     coded = numbers(column.combine_chunks().indices)
     other = np.flatnonzero(coded[1:] != coded[:-1])
     return int(other[-1]) + 1 if len(other) else 0
@@ -392,7 +403,6 @@ def _table(table: Any, schema: Any, time: str) -> Table:
 
 
 def _joined(parts: Iterable[Table], rows: int) -> Table:
-    """Return parts concatenated into newly allocated arrays."""
     names: dict[str, int] = {}
     quantities: dict[str, int] = {}
     device, time_us = np.empty(rows, np.int32), np.empty(rows, np.int64)
@@ -415,7 +425,7 @@ def _joined(parts: Iterable[Table], rows: int) -> Table:
 
 
 def _places(known: dict[str, int], words: Sequence[str], coded: Any) -> Any:
-    """Return the indices of words, adding unknown ones to the mapping."""
+    """Return the index of each row's word; words that `known` lacks are added to it."""
     place = np.array([known.setdefault(word, len(known)) for word in words], dtype=np.int64)
     return place[coded] if len(place) else coded
 

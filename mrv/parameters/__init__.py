@@ -2,9 +2,9 @@
 Parameters of methodologies and indicators: named numbers with unit and bounds, read exactly.
 
 Numbers of JSON or YAML become `Fraction`; bounds detect unit errors (losses of 6.15 where 0.0615 is
-meant). `evidence.toml` declares the grades of evidence of monitored quantities and entered values;
-undeclared values have grade D (the project participant's own statement).  A programme requires
-grades in its trust root.
+meant).  `evidence.toml` declares which evidence gives monitored quantities and entered values which
+grade; undeclared values have grade D (the project participant's own statement).  A programme
+requires grades in its trust root.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import msgspec
 
 from mrv.errors import MethodologyError
 
-# prefixes of published values that another value replaces only if it gives the lower reduction
+# prefixes of published values; another value replaces them only if it gives the lower reduction
 _OFFICIAL = ("grid", "gwp")
 # prefix of published lists that a documented national or measured value may replace
 _OPEN = "rice."
@@ -36,9 +36,9 @@ class Plausible:
     """
     Plausible ranges of a value: ascending, inclusive, decimal text in its unit.
 
-    `source` is the reference.  A value outside is replaced by the nearest limit, or with `either`
-    by the limit that gives the lower reduction.  A value below `rare` is used, with a finding that
-    states the reason `why`.
+    `source`: the reference.  A value outside is replaced by the nearest limit, or, if `either` is
+    set, by the limit that gives the lower reduction.  A value below `rare` is used, with a finding
+    that states the reason `why`.
     """
 
     ranges: tuple[tuple[str, str], ...]
@@ -53,14 +53,14 @@ class ParameterSpec:
     """
     Specification of one number of a methodology.
 
-    `minimum`, `maximum`, `below`: limits as decimal text in `unit`, inclusive but for `below`.
+    `minimum`, `maximum`, `below`: limits as decimal text in `unit`, inclusive except `below`.
     `places`: allowed decimals.
     `factor`: kind and direction of the published number that is the default.
     `published`: prefix of the kinds of published numbers to choose from.
     `option`: JCM monitoring option (A public data, B transactions, C own meters); empty: fixed ex
     ante.
     `frequency`, `side`: monitoring frequency, and side of the account.
-    `certainty`: of the reference: [R] primary text, [T] transcription, [r] second-hand, [B]
+    `certainty`: of the reference: [R] primary text, [T] transcription, [r] secondary source, [B]
     back-solved, [M] unverified.
     `channels`, `per`: role and channels that measure it, by the mean over `per`; for two channels,
     the share of the first that is removed before the second.
@@ -68,7 +68,7 @@ class ParameterSpec:
     `lower_of`: whether the entered value applies if it is below the measured one.
     `plausible`: range of plausible values; outside it, the limit with the lower reduction applies.
     `undocumented`: value that applies without a dated document.
-    `lit`: role and channels that show a flame, each with its lowest reading and the parameter of
+    `lit`: role and channels that detect a flame, each with its lowest reading and the parameter of
     its highest: the value applies to the flow with a flame, 0 to the rest.
     """
 
@@ -100,7 +100,7 @@ class ParameterSpec:
 
     @property
     def by_publication(self) -> bool:
-        """Return whether a published value applies unless a third party states another."""
+        """Return whether a published value applies unless a third party's document states one."""
         default = self.factor is not None and not self.published.startswith(_OFFICIAL)
         return default or self.published.startswith(_OPEN)
 
@@ -145,7 +145,7 @@ class MapSpec:
 
 @dataclass(frozen=True, slots=True)
 class ChoiceSpec:
-    """One of a few words."""
+    """One of a few given words."""
 
     meaning: str
     choices: tuple[str, ...]
@@ -171,7 +171,7 @@ AnySpec = ParameterSpec | ListSpec | NumbersSpec | RecordSpec | MapSpec | Choice
 Spec = Mapping[str, AnySpec]
 
 
-# maximum digits, beyond any quantity of this field, to limit memory
+# maximum digits, more than any quantity of this domain has, to limit memory
 _DIGITS = 30
 # decimal places of a rounded mean
 _SCALE = 10**9
@@ -324,8 +324,8 @@ def exact(value: object, name: str) -> Fraction:
     """
     Return a number of JSON, YAML or a factor file as a fraction.
 
-    Raises MethodologyError if it is not a number (a string, a boolean, null), not finite, or out of
-    any plausible magnitude.
+    Raises MethodologyError if it is not a number (a string, a boolean, null), not finite, or of an
+    implausible magnitude.
     """
     if isinstance(value, bool) or not isinstance(value, int | Decimal | float | Fraction):
         raise MethodologyError(
@@ -346,11 +346,7 @@ def exact(value: object, name: str) -> Fraction:
 
 
 def rounded(value: Fraction, spec: ParameterSpec) -> Fraction:
-    """
-    Return a mean as decimal text of nine places, rounded conservatively.
-
-    A value with fewer places is unchanged.
-    """
+    """Return a mean rounded conservatively to nine decimal places; one with fewer is unchanged."""
     scaled = value * _SCALE
     up = spec.side == "project" and not spec.lower_of
     return Fraction(ceil(scaled) if up else floor(scaled), _SCALE)
@@ -390,11 +386,11 @@ class RequiredGrades(NamedTuple):
 
     @property
     def share(self) -> Fraction:
-        """Return the share of the reduction that may depend on a parameter of any grade. [1]"""
+        """Return the share of the reduction for which a parameter may have any grade. [1]"""
         return Fraction(self.above_percent) / 100
 
     def at_least(self, other: RequiredGrades) -> bool:
-        """Return whether the requirements are at least those of another."""
+        """Return whether the requirements are at least as strict as others."""
         return (
             self.quantities <= other.quantities
             and self.parameters <= other.parameters
@@ -412,7 +408,7 @@ class RequiredGrades(NamedTuple):
 
 def required_of(record: Any) -> RequiredGrades:
     """
-    Return the requirements of a programme.
+    Return the grades that a programme requires, from its trust root.
 
     Raises ValueError if it has another form, grade or share.
     """
@@ -468,7 +464,7 @@ USUAL = RequiredGrades()
 
 
 def of_parameter(name: str) -> Declared:
-    """Return possible evidence of a parameter of a project or device; empty if undeclared."""
+    """Return the possible evidence of a parameter of a project or device; empty if undeclared."""
     return parameters().get(name, _NOTHING)
 
 

@@ -1,8 +1,8 @@
 """
 Registry data for an account: projects, calibrations, plans, systems, and a project's declarations.
 
-An operator's declarations are surveys, events, design and phases.  The same types serve registry
-file, database, plan and statement.  Days are local; spans are half-open.  The precision of a sample
+The operator declares surveys, events, design and phases.  Registry file, database, plan and
+statement use the same types.  Days are local; spans are half-open.  The precision of a sample
 follows CDM "Standard: Sampling and surveys for CDM project activities and programmes of
 activities"; where it is not sufficient, the conservative bound is used.
 
@@ -63,7 +63,7 @@ class Stratum:
     """
     A part of a population that is sampled separately, such as an age group or a country.
 
-    `mean` and `sd` are of its own sample; without an `sd` the mean is a share of answers.
+    `mean`, `sd`: of its own sample; without `sd` the mean is a share of answers.
     """
 
     name: str
@@ -116,9 +116,10 @@ class Event:
     """
     An event at a plant, with its first day and the first day after it (None if it continues).
 
-    Kinds: `increase` explains a reduction above the design estimate, `moved` meters at another
-    point,
-    `anomaly` unusual readings.  `by`: investigator.  `resolved`: day on which it was resolved.
+    `what`: `increase` explains a reduction above the design estimate, `moved` means that meters
+    were moved to another monitoring point, `anomaly` explains unusual readings.
+    `by`: investigator.
+    `resolved`: day on which it was resolved.
     """
 
     begins: Annotated[date, Key("from", "the first local day")]
@@ -136,7 +137,7 @@ class Event:
         return mine and self.begins <= last and (self.ends is None or first < self.ends)
 
     def settles(self, device: str, day: date) -> bool:
-        """Return whether it covers a day, names its investigator and was resolved then or later."""
+        """Return whether it explains a day: with an investigator, and resolved then or later."""
         done = self.resolved is not None and day <= self.resolved
         return bool(self.by) and done and self.covers(device, day, day)
 
@@ -157,7 +158,7 @@ class DesignedPopulation:
     """
     Number of units in the registered design for the parameter of a survey.
 
-    `participants` is the number of households or sites that they are in.
+    `participants`: number of households or sites that have these units.
     """
 
     parameter: str
@@ -170,7 +171,7 @@ class EmissionSource:
     """
     A source of emissions in the registered design, such as an additional fuel.
 
-    `counted_by`: the role or parameter of the methodology that counts it; for an excluded source
+    `counted_by`: role or parameter of the methodology that includes it; for an excluded source
     `reason` states why, with its `document`.
     """
 
@@ -198,9 +199,9 @@ class Design:
     """
     The registered design document, with its equipment and phases.
 
-    `latitude` and `longitude` are those of the plant by the document. [deg]  `replaced_until` is
-    the first day on which equipment that the project replaces would have been replaced anyway (CDM
-    TOOL10 [M]); no crediting period goes beyond it.
+    `latitude` and `longitude`: location of the plant by the document. [deg]  `replaced_until`:
+    first day on which replaced equipment would have been replaced without the project as well (CDM
+    TOOL10 [M]); no crediting period extends beyond it.
     """
 
     document: str
@@ -221,7 +222,7 @@ class JointReading:
     """
     Joint reading of a common meter for local days, the last day excluded.
 
-    `value` is in base units of the quantity; `by` issued the record, whose file has `sha256`.
+    `value`: in base units of the quantity; `by`: issuer of the record, whose file has `sha256`.
     """
 
     begins: Annotated[date, Key("from", "the first local day that was read")]
@@ -239,7 +240,7 @@ class SharedMeter:
     A meter shared by several users, and the meters of each user.
 
     `lost`: tolerance for losses and storage between the meters [%].  `readings`: joint readings;
-    the lower of these and the meter's own readings is used.
+    the lower quantity of these and of the meter's own readings is used.
     """
 
     main: Id
@@ -251,10 +252,10 @@ class SharedMeter:
 @dataclass(frozen=True, slots=True)
 class Default:
     """
-    Reason for a published default in place of a supplier's, measured or national value.
+    Reason for using a published default and no supplier's, measured or national value.
 
-    `factor` is its kind, such as `diesel.ncv`; `reason` states why no better value is available
-    (CDM TOOL03: options a to d, in this order).
+    `factor`: its kind, such as `diesel.ncv`; `reason`: why no better value is available (CDM
+    TOOL03: options a to d, in this order).
     """
 
     factor: str
@@ -273,11 +274,10 @@ class Declared:
     defaults: tuple[Default, ...] = ()
 
     def __bool__(self) -> bool:
-        """Return whether there is any declaration."""
         return self != Declared()
 
     def until(self, last: date) -> Declared:
-        """Return the declarations for days up to the last of a period."""
+        """Return the declarations for days up to the last day of a period."""
         return Declared(
             tuple(survey for survey in self.surveys if survey.taken <= last),
             tuple(event for event in self.events if event.begins <= last),
@@ -358,7 +358,7 @@ _SCALE = 10**9
 
 
 class Precision(NamedTuple):
-    """Half-width of a confidence interval in the unit of the mean, and as required. [%]"""
+    """Half-width of a confidence interval in the unit of the mean, and precision. [%]"""
 
     half: Fraction
     percent: Fraction | None
@@ -367,7 +367,7 @@ class Precision(NamedTuple):
 
     @property
     def holds(self) -> bool:
-        """Return whether the precision is as required."""
+        """Return whether the precision meets the requirement."""
         return self.percent is not None and self.percent <= self.required
 
 
@@ -381,13 +381,13 @@ def of_survey(survey: Survey, least: tuple[int, int]) -> Precision:
     """
     Return the precision of a survey; a stricter requirement of the plan applies.
 
-    In a cluster sample each cluster counts as one unit, as its units may be correlated.
+    In a cluster sample each cluster is one unit, as the units of a cluster may be correlated.
     """
     mean, parts = Fraction(survey.mean), survey.strata or (survey,)
     square = sum((_square(part) * part.population**2 for part in parts), start=Fraction(0))
     size = survey.n if survey.clusters is None else min(survey.n, survey.clusters)
     square = square * survey.n / size
-    # each stratum has a mean of its own
+    # each stratum has its own mean, so its number of degrees of freedom is reduced by one
     n = max(2, size - len(parts) + 1)
     confidence = max(least[0], *(int(c) for c in (survey.confidence,) if c is not None), 0)
     required = min(Fraction(survey.precision or least[1]), Fraction(least[1]))

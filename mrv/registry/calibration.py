@@ -29,8 +29,8 @@ from mrv.registry.monitoring_plan import Version, at
 from mrv.rounding import plain_text
 from mrv.texts import Text, text
 
-# Maximum permissible error by accuracy class, [%]: IEC 62053 and EN 50470 (MID)
-# at reference conditions, the worse value of the working range.
+# Maximum permissible error by accuracy class [%]: IEC 62053 and EN 50470 (MID) at reference
+# conditions, the larger value within the working range.
 _WHOLE_PERCENT = 100
 _CLASS_PERCENT = {
     "0.2S": "0.2",
@@ -45,7 +45,7 @@ _CLASS_PERCENT = {
     "B": "1",
     "A": "2",
 }
-# Maximum permissible error without certificate and class, [%].  Certainty [M]: class 2 for
+# Maximum permissible error without certificate and class [%].  Certainty [M]: class 2 for
 # electricity, the usual tolerance of an odometer and of a flow meter; class 3 for heat; a multiple
 # of the error of a verified scale, counter, clock or thermometer.
 _DEFAULT_PERCENT = {
@@ -76,7 +76,7 @@ _PERCENT = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Uncovered:
-    """Grid intervals [first, last) without a valid certificate, and the error applied."""
+    """Intervals [first, last) without a valid certificate, and the meter error applied."""
 
     first: int
     last: int
@@ -99,7 +99,7 @@ def uncovered(
     calibrations: Iterable[Calibration], quantity: str, timezone: str, first: int, last: int
 ) -> list[Uncovered]:
     """
-    Return the parts of grid intervals [first, last) without a valid calibration.
+    Return the parts of intervals [first, last) without a valid calibration.
 
     `calibrations`: certificates of one device, in any order.
     `quantity`: metered quantity; determines the default error.
@@ -123,7 +123,7 @@ def uncovered(
 def by_plan(
     versions: Sequence[Version], role: str, device: str, timezone: str, first: int, last: int
 ) -> list[Uncovered]:
-    """Return the parts of grid intervals that a plan corrects, with the error applied."""
+    """Return the parts of intervals [first, last) that a plan corrects, with the error applied."""
     edges = {
         midnight_us(day, timezone) // INTERVAL_US
         for version in versions
@@ -142,7 +142,7 @@ def by_plan(
 
 
 def larger(item: Sequence[Uncovered], other: Sequence[Uncovered]) -> list[Uncovered]:
-    """Return the larger of two errors at each time; each list has one error per time."""
+    """Return the larger error of two lists at each time; within a list, spans do not overlap."""
     if not other:
         return [*item]
     edges = sorted({edge for span in (*item, *other) for edge in (span.first, span.last)})
@@ -161,7 +161,7 @@ def larger(item: Sequence[Uncovered], other: Sequence[Uncovered]) -> list[Uncove
 def of_channels(
     calibrations: Iterable[Calibration], channels: Collection[str]
 ) -> tuple[Calibration, ...]:
-    """Return the certificates of some channels of a device; one without a channel is for all."""
+    """Return the certificates of some channels of a device; one without a channel covers all."""
     return tuple(c for c in calibrations if c.channel is None or c.channel in channels)
 
 
@@ -173,8 +173,9 @@ def registers_of(class_id: str, quantity: str) -> frozenset[str]:
 
 def _refuted(spans: Iterable[_Span]) -> list[_Span]:
     """
-    Return spans in order; certificates of a meter found outside its permissible error cover
-    no time.
+    Return spans in order.
+
+    A certificate whose meter was later found outside its permissible error covers no time.
     """
     ordered = sorted(spans, key=lambda s: (s.first, s.last))
     for place, span in enumerate(ordered):
@@ -203,18 +204,18 @@ def of_meter(
     timezone: str,
 ) -> tuple[Calibration, ...]:
     """
-    Return the certificates, limited to the service of the meter that they are for.
+    Return the certificates, each limited to the time in which its meter was installed.
 
-    A certificate ends on the local day of its meter's replacement.  One with another serial covers
-    no time, unless the meter was replaced since.  One with this serial that is older than the
-    meter's mounting is valid from the mounting, where another one names the replaced meter.
+    A certificate ends on the local day of its meter's replacement.  One with another serial number
+    covers no time, unless the meter was replaced later.  One with this serial number that is older
+    than the meter's installation is valid from the installation, if another one names the replaced
+    meter.
 
     `serial`: serial number of the current meter.
     """
     days = sorted(local_date(us, timezone) for us in replaced_us)
     certificates = tuple(calibrations)
-    # the registry may still have the serial number of a removed meter; a later certificate corrects
-    # it
+    # the registry may still have a removed meter's serial number; a later certificate corrects it
     changed = any(
         calibration.serial not in (None, serial)
         and (calibration.last_test or calibration.performed < day)
@@ -233,7 +234,7 @@ def of_meter(
         if changed and serial is not None and certificate.serial == serial:
             begin = max(certificate.performed, days[-1])
             if begin < certificate.valid_until:
-                # an error found before the meter was mounted concerns no reading of this device
+                # an error found before the meter was installed affects no reading of this device
                 measured = (
                     certificate.found_error_percent if begin == certificate.performed else None
                 )
@@ -311,16 +312,13 @@ def class_percent(accuracy_class: str | None) -> Fraction | None:
     if named is not None:
         return Fraction(named)
     written = _PERCENT.fullmatch((accuracy_class or "").strip())
-    # the higher end of a range
+    # the upper end of a range
     result = [Fraction(number) for number in written.groups() if number] if written else []
     return max((number for number in result if number <= _WHOLE_PERCENT), default=None)
 
 
 def by_first_rules(calibrations: Iterable[Calibration]) -> tuple[Calibration, ...]:
-    """
-    Return certificates as read by release 0.1.0, which did not read accuracy classes in per
-    cent.
-    """
+    """Return certificates as release 0.1.0 read them, without accuracy classes in per cent."""
     return tuple(
         calibration
         if calibration.accuracy_class in _CLASS_PERCENT

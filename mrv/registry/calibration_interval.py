@@ -2,8 +2,8 @@
 Calibration interval: maximum validity of a calibration, even if its certificate states a later end.
 
 The registry states a meter's interval (`attributes.calibration_every`).  A methodology's programme
-or a country states a longest interval (`calibration_intervals.toml`); the same file has one for all
-meters.  The shortest applies.
+or a country states a longest interval (`calibration_intervals.toml`); the same file states one for
+all meters.  The shortest of them applies.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from mrv.model import RoleNeeds
 from mrv.registry import Calibration
 from mrv.registry.project import Project
 
-# longest interval accepted by the registry, and last year of a date
+# longest interval that the registry accepts, and last year of a date
 MAX_MONTHS = 240
 _LAST_YEAR = 9999
 
 
 class Interval(NamedTuple):
-    """Months from a calibration to the next; `source` None: set in the registry."""
+    """Months from a calibration to the next; `source` is None for the registry's own interval."""
 
     months: int
     source: str | None
@@ -55,7 +55,7 @@ class Bound:
     quantities: tuple[str, ...] = ()
 
     def holds(self, methodology: str, country: str | None, quantity: str) -> bool:
-        """Return whether the bound applies to meters of a quantity, by methodology and country."""
+        """Return whether the bound applies to a meter of a quantity, by methodology and country."""
         return (
             methodology.startswith(self.methodology)
             and self.country in (None, country)
@@ -126,7 +126,7 @@ _NONE = Interval(MAX_MONTHS, None)
 @dataclass(frozen=True, slots=True)
 class Overdue(Calibration):
     """
-    A certificate that ends before its stated end because the calibration interval is over.
+    A certificate that ends before its stated end because the calibration interval has ended.
 
     `calibrated`: day of the calibration, which may precede the installation of the meter.
     """
@@ -143,7 +143,7 @@ def values_of(calibration: Calibration) -> dict[str, Any]:
 def limited(
     certificates: Iterable[Calibration], interval: Interval | None
 ) -> tuple[Calibration, ...]:
-    """Return certificates of a meter, each ending at the latest when its interval is over."""
+    """Return a meter's certificates, each ending with its calibration interval at the latest."""
     return tuple(
         certificate if interval is None else _limited(certificate, interval)
         for certificate in certificates
@@ -159,7 +159,7 @@ def _limited(calibration: Calibration, interval: Interval) -> Calibration:
 
 
 def after(day: date, months: int) -> date:
-    """Return the day some months later; the last of a month without that day."""
+    """Return the same day some months later, or the last day of a month without that day."""
     years, month = divmod(day.month - 1 + months, 12)
     year = day.year + years
     if year > _LAST_YEAR:
@@ -173,7 +173,7 @@ def lengthened(values: Iterable[tuple[int, int | None]], begin_us: int) -> Lengt
     Return how an interval was lengthened since the period began; None if it was not.
 
     It is compared with the value in force when the period began, or with the first value of a meter
-    registered later; a first interval can only shorten.
+    registered later; entering a first interval can only shorten it.
 
     `values`: time of each registry entry [us UTC], and its interval [months], in order.
     """
@@ -185,6 +185,6 @@ def lengthened(values: Iterable[tuple[int, int | None]], begin_us: int) -> Lengt
     now = every[-1][1]
     if first is None or (now is not None and now <= first):
         return None
-    # the import since which the value is the present one
+    # the registry entries since which the current value has applied
     same = takewhile(lambda entry: entry[1] == now, reversed(every))
     return Lengthened(first, now, min(us for us, _ in same))

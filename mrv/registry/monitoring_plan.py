@@ -12,16 +12,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import date
 from decimal import Decimal
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal, get_args
 
-from mrv.calendar import instant_us, utc_text
 from mrv.registry import Id, Key, Sha256
 from mrv.texts import Text, text
 
 Kind = Literal["registered", "correction", "permanent_change", "temporary_deviation"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 REGISTERED, CORRECTION, PERMANENT, DEVIATION = KINDS
-# procedures described by a plan in addition to its lines (CDM monitoring report form, section C;
+# procedures that a plan describes in addition to its lines (CDM monitoring report form, section C;
 # JCM PMS)
 PROCEDURES = ("organisation", "data flow", "emergency", "missing data", "retention")
 SAMPLING = "sampling"
@@ -34,11 +33,12 @@ class Line:
 
     `parameter`: a role of the methodology, or a parameter of the project.
     `device`: the meter; None for all devices of the role.
-    `channel`: the register that is read, as registry files name it (`energy_export_kwh`).
+    `channel`: the register that is read, as named in registry files (`energy_export_kwh`).
     `accuracy_class`: lowest permitted accuracy class of the meter.
     `qa_qc`: quality checks of the figures.
-    `responsible`: responsible role, not a person.
-    `error_percent`: correction of the reading by the plan, always against the claimant. [%]
+    `responsible`: responsible function, not a person.
+    `error_percent`: correction of the reading by the plan, always in the conservative direction.
+    [%]
     """
 
     parameter: str
@@ -71,7 +71,7 @@ class Version:
     """
     A version of a monitoring plan, in force from a local day until the next one begins.
 
-    `procedures` are texts by subject: organisation, data flow, emergencies, missing data, data
+    `procedures`: texts by subject: organisation, data flow, emergencies, missing data, data
     storage.
 
     `kind`: the plan as registered, its correction, its permanent change, or a temporary deviation.
@@ -92,7 +92,7 @@ class Version:
     entered: Annotated[int | None, Key(form="derived")] = None
 
     def line(self, role: str, device: str) -> Line | None:
-        """Return the line for a device in a role, its own before that of the role."""
+        """Return the line for a device in a role: the device's own, else that of the role."""
         lines = [line for line in self.lines if line.parameter == role]
         own = [line for line in lines if line.device == device]
         return next(iter([*own, *(line for line in lines if line.device is None)]), None)
@@ -100,7 +100,7 @@ class Version:
 
 def at(versions: Sequence[Version], day: date) -> Version | None:
     """
-    Return the version in force on a local day; a deviation precedes its base version.
+    Return the version in force on a local day; a temporary deviation takes precedence.
 
     If two begin on one day, the later one in the list applies.
     """
@@ -110,7 +110,7 @@ def at(versions: Sequence[Version], day: date) -> Version | None:
 
 
 def in_force(versions: Sequence[Version], first: date, end: date) -> tuple[Version, ...]:
-    """Return the versions in force in half-open local days, that of the last day last."""
+    """Return the versions in force on local days [first, end), that of the last day last."""
     edges = {version.begins for version in versions} | {v.ends for v in versions if v.ends}
     days = sorted({first} | {day for day in edges if first < day < end})
     result = [version for day in days if (version := at(versions, day)) is not None]
@@ -118,7 +118,7 @@ def in_force(versions: Sequence[Version], first: date, end: date) -> tuple[Versi
 
 
 def replaced(versions: Sequence[Version], version: Version) -> Version | None:
-    """Return the version that another one corrects, changes or deviates from."""
+    """Return the version that another version corrects, changes or deviates from."""
     ordered = _ordered(versions)
     before = [v for v in ordered[: ordered.index(version)] if v.ends is None]
     return next(reversed(before), None)
@@ -145,13 +145,13 @@ def as_first(version: Version) -> Version:
 
 
 def blank(version: Version, *, surveyed: bool) -> tuple[str, ...]:
-    """Return the procedures that a version does not describe, including sampling of surveys."""
+    """Return the procedures that a version lacks; `surveyed`: sampling is also required."""
     required = (*PROCEDURES, SAMPLING) if surveyed else PROCEDURES
     return tuple(name for name in required if not version.procedures.get(name, "").strip())
 
 
 def differences(before: Version, now: Version) -> Iterator[Text]:
-    """Return the differences between a version and the one that it replaces."""
+    """Yield the differences between a version and the one that it replaces."""
     was, are = _stated(before), _stated(now)
     for what in sorted(was.keys() | are.keys()):
         if what not in was:
@@ -163,7 +163,6 @@ def differences(before: Version, now: Version) -> Iterator[Text]:
 
 
 def _stated(version: Version) -> dict[str, str]:
-    """Return the entries of a version by subject."""
     result = {"responsible": version.responsible}
     result |= {f"procedures {name}": message for name, message in version.procedures.items()}
     for line in version.lines:
@@ -173,86 +172,3 @@ def _stated(version: Version) -> dict[str, str]:
             if each.name not in ("parameter", "device") and value is not None:
                 result[f"{of} {each.name}"] = str(value)
     return result
-
-
-def version_out(version: Version) -> dict[str, Any]:
-    """Return a version as canonical JSON; in the form of 0.1.0, without a kind."""
-    of_kind: dict[str, Any] = {} if version.kind == REGISTERED else {"kind": version.kind}
-    if version.ends is not None:
-        of_kind["to"] = version.ends.isoformat()
-    return {
-        **of_kind,
-        "version": version.name,
-        "from": version.begins.isoformat(),
-        "responsible": version.responsible,
-        "reason": version.reason,
-        "procedures": dict(version.procedures),
-        "lines": [
-            {
-                "parameter": line.parameter,
-                "device": line.device,
-                "channel": line.channel,
-                "option": line.option,
-                "frequency": line.frequency,
-                "accuracyClass": line.accuracy_class,
-                "qaQc": line.qa_qc,
-                "responsible": line.responsible,
-                **(
-                    {} if line.error_percent is None else {"error_percent": str(line.error_percent)}
-                ),
-            }
-            for line in version.lines
-        ],
-    }
-
-
-def approval_out(approval: Approval) -> dict[str, Any]:
-    """Return an approval as canonical JSON."""
-    record = {"by": approval.by, "date": approval.day.isoformat(), "reference": approval.reference}
-    return record if approval.sha256 is None else {**record, "sha256": approval.sha256}
-
-
-def approval_in(record: Mapping[str, Any]) -> Approval:
-    """Return an approval from `approval_out`; KeyError or ValueError for other values."""
-    day = date.fromisoformat(record["date"])
-    return Approval(record["by"], day, record["reference"], record.get("sha256"))
-
-
-def extract_out(version: Version) -> dict[str, Any]:
-    """Return a version with its approval and the time of its entry."""
-    result = version_out(version)
-    if version.approval is not None:
-        result["approval"] = approval_out(version.approval)
-    if version.entered is not None:
-        result["entered"] = utc_text(version.entered)
-    return result
-
-
-def version_in(record: Mapping[str, Any]) -> Version:
-    """Return a version from `version_out` or `extract_out`; KeyError or ValueError otherwise."""
-    ends, approval, entered = (record.get(key) for key in ("to", "approval", "entered"))
-    return Version(
-        kind=record.get("kind", REGISTERED),
-        ends=None if ends is None else date.fromisoformat(ends),
-        approval=None if approval is None else approval_in(approval),
-        entered=None if entered is None else instant_us(entered, "UTC"),
-        name=record["version"],
-        begins=date.fromisoformat(record["from"]),
-        responsible=record["responsible"],
-        reason=record["reason"],
-        procedures=dict(record["procedures"]),
-        lines=tuple(
-            Line(
-                item["parameter"],
-                item["device"],
-                item["channel"],
-                item["option"],
-                item["frequency"],
-                item["accuracyClass"],
-                item["qaQc"],
-                item["responsible"],
-                Decimal(item["error_percent"]) if "error_percent" in item else None,
-            )
-            for item in record["lines"]
-        ),
-    )

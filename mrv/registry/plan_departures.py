@@ -1,8 +1,8 @@
 """
 Deviations of a monitoring plan from its methodology's requirements.
 
-The import and the statement share this check.  Monitoring options are those of the JCM: A publicly
-available data, B invoiced quantities, C measurement by own equipment.
+The registry import and the statement use this check.  Monitoring options are those of the JCM: A
+publicly available data, B invoiced quantities, C measurement by own equipment.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from mrv.registry.monitoring_plan import Line, Version
 from mrv.texts import Text, text
 
 OPTIONS = ("A", "B", "C")
-# From the finest; a plan may be finer than its methodology requires, never coarser.
+# From the highest frequency; a plan may have a higher one than its methodology, never a lower one.
 FREQUENCIES = ("continuous", "hourly", "daily", "weekly", "monthly", "quarterly", "yearly", "once")
 _MONTHS = {"weekly": 0, "monthly": 1, "quarterly": 3, "yearly": 12}
-# default maximum time between surveys: AMS-III.U requires one every second year
+# default maximum time between surveys, as AMS-III.U requires one every second year
 SURVEY_MONTHS = 24
 _WORD = re.compile("|".join(FREQUENCIES))
 Bound = tuple[str, str]  # device and role
@@ -56,7 +56,7 @@ def departures(
     try:
         method = find(*methodology)
     except MethodologyError:
-        return  # reported elsewhere
+        return  # another check reports an unknown methodology
     for index, line in enumerate(version.lines):
         for wrong in _line(line, method, bound, meters):
             yield text("PLN-01.line", index=index, parameter=line.parameter, wrong=wrong)
@@ -94,10 +94,9 @@ def again(
     version: Version | None, parameter: str, method: Methodology, last: date, months: int | None
 ) -> date | None:
     """
-    Return the day on which a parameter is due again, by the plan or the methodology; None if not
-    due.
+    Return the day on which a parameter has to be determined again; None if it has not.
 
-    `months`: interval where neither states one.
+    `months`: interval if neither plan nor methodology states one.
     """
     line = None if version is None else version.line(parameter, "")
     often = frequency_of(parameter, method) if line is None else line.frequency
@@ -108,10 +107,7 @@ def again(
 
 
 def required_frequency(method: Methodology, symbol: str | None) -> str:
-    """
-    Return the monitoring frequency that a methodology requires
-    for a symbol; empty if not stated.
-    """
+    """Return the monitoring frequency that a methodology requires for a symbol; else empty."""
     fields = [
         s for spec in method.inputs.values() for s in (spec, *getattr(spec, "fields", {}).values())
     ]
@@ -125,7 +121,7 @@ def imprecise(
     meters: Mapping[str, Meter],
     bound: Sequence[Bound],
 ) -> list[Text]:
-    """Return instruments certified with a larger error than the plan's class allows."""
+    """Return instruments with a larger certified error than the plan's accuracy class permits."""
     specs = find(*methodology).parameters
     lines = [(device, "", version.line(role, device)) for device, role in bound]
     # a parameter measured by a gauge has a line without a device
@@ -151,7 +147,7 @@ def imprecise(
             )
             for calibration in meters[device].calibrations
             if (not channel or calibration.channel == channel)
-            and not calibration.last_test  # states a found error, not a class
+            and not calibration.last_test  # it states an error, not a class
             and error_percent(calibration, channel or "energy_export") > maximum
         ]
     return texts

@@ -32,7 +32,7 @@ class System:
     """
     A pilot or project of the programme.
 
-    `reason`: why there is no methodology; `annex`: the measure in Annex I of Decree 112/2026, if
+    `reason`: why there is no methodology; `annex`: its measure in Annex I of Decree 112/2026, if
     listed.
     """
 
@@ -56,7 +56,7 @@ def load() -> Mapping[str, System]:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Numbers of a decree; shares by list number."""
+    """Provisions of a decree; `with_adjustment`: share by list number."""
 
     id: str
     in_force: date
@@ -70,9 +70,9 @@ class Rules:
 @dataclass(frozen=True, slots=True)
 class TransferClass:
     """
-    Class of a project in Annex I: list 1 or 2, measure such as `I.6`.
+    Class of a project in Annex I of the decree: list 1 or 2, measure such as `I.6`.
 
-    `adjusted`: whether the host makes a corresponding adjustment; None: not set.
+    `adjusted`: whether the host makes a corresponding adjustment; None: not stated.
     """
 
     number: Annotated[int | None, Key("list", low=1, high=2)] = None
@@ -83,7 +83,7 @@ class TransferClass:
 @dataclass(frozen=True, slots=True)
 class Transferable:
     """
-    The maximum that may be transferred; None where the class is not set.
+    Maximum of credits that may be transferred; None if the project's class is not stated.
 
     `basis`: the rule, or what is missing; `condition`: further requirements of the measure.
     """
@@ -96,7 +96,7 @@ class Transferable:
 
 @cache
 def rules(country: str | None) -> Rules | None:
-    """Return the numbers of a country's decree; None where none are known."""
+    """Return the provisions of a country's decree; None if none are known."""
     decree = countries.ruling("transfer").get(country or "")
     if decree is None:
         return None

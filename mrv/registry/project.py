@@ -1,8 +1,8 @@
 """
-A project as in the registry: devices, calibrations, grid.
+A project as registered: devices, calibrations, grid; and the supporting data of its periods.
 
-Quantities are counted in whole 15-minute intervals.  An interval in which a device is bound or
-released is not counted for the baseline, and counted completely for the project.
+Quantities are counted in whole 15-minute intervals.  An interval in which a device is assigned to
+the project or released is excluded from the baseline, and counted completely for project emissions.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 
 # Versions of the accounting rules, one per release that changed them: 1 of 0.1.0, 2 of 0.2.0.  A
-# plan names the version of its period; without one it is the first.  Every version stays
-# calculable.
+# plan names the version of its period; without one it is the first.  Every version can still be
+# calculated.
 FIRST, ACCOUNTING = VERSIONS = (1, 2)
 
 
@@ -46,8 +46,8 @@ class Project:
     """
     A project: methodology, crediting period (half-open, UTC), parameters, devices.
 
-    `timezone`, `country` and `grid` are those of its first site; calendar years and vintages follow
-    from the time zone, and electricity is of that grid (`mrv.countries.grid_of`). `expected`:
+    `timezone`, `country` and `grid`: those of its first site.  The time zone determines calendar
+    years and vintages; electricity is of that grid (`mrv.countries.grid_of`).  `expected`:
     `energy_kwh_per_year` and `reduction_t_per_year` of the project design, if stated.
     """
 
@@ -70,10 +70,10 @@ def service_intervals(
     project: Project, bound: ProjectDevice, device: Device, side: Side
 ) -> tuple[int, int]:
     """
-    Return the half-open range of grid intervals in which a device serves a project.
+    Return the intervals in which a device serves a project, as a half-open range of numbers.
 
-    The device must be bound and installed, and the project in its crediting
-    period; numbers count intervals since the epoch, and the range may be empty.
+    The device must be assigned and installed, and the project in its crediting period.  Numbers
+    count intervals since the epoch; the range may be empty.
     """
     begin = max(project.from_us, bound.from_us, device.installed_us)
     ends = [project.to_us, bound.to_us, device.removed_us]
@@ -95,7 +95,7 @@ class Document:
     `sha256`: SHA-256 of its file, which is stored elsewhere.
     `value`: stated value, in the unit of the parameter.
     `by_device`: stated values of devices, where they differ.
-    `signed`: signature of the issuer under the row; adding one does not change the document.
+    `signed`: signature of the issuer over the row; adding one does not change the document.
     `valid_until`: the first day on which the value no longer applies, by the document.
     """
 
@@ -110,7 +110,7 @@ class Document:
     valid_until: date | None = None
 
     def stated(self, device: str | None = None) -> Fraction | None:
-        """Return the stated value, of the project or of a device; None where unknown."""
+        """Return the stated value of the project or of a device; None where unknown."""
         return self.value if device is None else self.by_device.get(device, self.value)
 
 
@@ -165,9 +165,9 @@ class ChangedLate:
 
     `device`: None: a value of the whole project.
     `before`: value in force when the period began, or the first one; None where there was none.
-    `changed_us`: import of the present value. [us UTC]
+    `changed_us`: import of the current value. [us UTC]
     `by`: person who imported it.
-    `was`, `document`: documents of the earlier and of the present value.
+    `was`, `document`: documents of the earlier and of the current value.
     `paper_only`: whether only the document was changed; `before` is then None.
     """
 
@@ -190,25 +190,25 @@ class SupportingData:
     `earlier`, `history`: earlier statements of the project, and their energy use for its service.
     `energy`: roles whose energy is compared with other periods; empty: all.
     `ratings`: rated powers by device, each from a time on. [us UTC, W]
-    `excluded`: devices of the baseline that do not count until the registry is corrected.
+    `excluded`: baseline devices that are not credited until the registry is corrected.
     `channels`: values of parameters by the plant's own analysers.
     `fixed`, `late`: ex-ante parameters that differ from the last statement, or were changed ex
     post.
     `uncorroborated`, `alone`, `left_out`: quantities that other channels contradict, that only the
     register measures, and the part of these during missing power; by device and quantity.
-    `unrecorded`, `gauged`: quantities of the project's side by power or flow above the register;
-    those that agree.
+    `unrecorded`, `gauged`: on the project side, quantities by power or flow above the register;
+    registers that power or flow corroborates.
     `certified`: certificates of energy of other schemes, by device and quantity.
     `documents`, `accepted`: design and dated documents of the plant; acceptances of factors of
     registry files.
-    `clocks`, `drawn`: devices whose clock ran ahead of the arrival of their readings; electricity
+    `clocks`, `drawn`: devices whose clock is ahead of the arrival of their readings; electricity
     use by device.
     `replaced`, `fallen`, `swapped`: corrected invoices with correction and reason; breaks of a
     register's sequence; steps across entered replacements. [us UTC]
     `outside`: metered quantities of invoiced time outside the period.
     `required`: grades of evidence that the programme requires; None without a statement.
     `at_published`, `uncorroborated_values`: parameters at the conservative end of their published
-    range; decisive ones without a range.
+    range; parameters with a large effect but without a range.
     `lit`: flow to flares, and with a flame, by parameter.
     `common`, `versions`: meters shared with others, versions of the monitoring plan.
     """
@@ -261,7 +261,7 @@ class Excluded(NamedTuple):
 
 
 class Clocked(NamedTuple):
-    """Hours reported by a device's readings, and hours elapsed while they arrived."""
+    """Hours according to a device's readings, and hours elapsed while they arrived."""
 
     reported_h: int
     passed_h: int
@@ -269,7 +269,7 @@ class Clocked(NamedTuple):
 
 class Uncorroborated(NamedTuple):
     """
-    Intervals of a device, and the part not corroborated by another of its channels.
+    Intervals of a device, and the quantity that another of its channels does not corroborate.
 
     `number`: interval numbers, ascending; `value`: quantity. [base units]
     """
@@ -284,10 +284,10 @@ class Fallen(NamedTuple):
     A fall of a cumulative register: readings before and after. [us UTC, base units]
 
     `brief`: whether it returned to the earlier value within a few readings; `taken_off`: within
-    half a day.  `crossed`: register of the same device with which it exchanged values; `entered`:
-    whether only an entered exchange of the two, which begins or ends there, has this effect.
-    `stood_us`: time for which the register had not advanced before the fall, as far as readings
-    show.
+    half a day.  `crossed`: register of the same device with which it was interchanged; `entered`:
+    whether this is the start or end of an interchange entered in the registry.
+    `stood_us`: time for which the register had not advanced before the fall, according to its
+    readings.
     """
 
     channel: str
@@ -303,7 +303,10 @@ class Fallen(NamedTuple):
 
 
 class MeteredOutside(NamedTuple):
-    """Quantity of a device outside the period [base units], and the time of complete intervals."""
+    """
+    Quantity of a device outside the period [base units], and the time of its complete
+    intervals.
+    """
 
     device: str
     quantity: str
@@ -314,20 +317,14 @@ class MeteredOutside(NamedTuple):
 
 
 class Drawn(NamedTuple):
-    """
-    Energy of a device in its complete intervals, with interval numbers ascending; each at least 0.
-    [Wh]
-    """
+    """Energy of a device in its complete intervals [Wh]; interval numbers ascend."""
 
     number: Int64
     value: Int64
 
 
 class Certified(NamedTuple):
-    """
-    Energy of a device in an energy certificate, with interval numbers ascending; each above 0.
-    [Wh]
-    """
+    """Energy of a device in a certificate of energy [Wh]; interval numbers ascend."""
 
     certificate: str
     scheme: str
@@ -345,8 +342,8 @@ class Measured:
     `read`: mean of the days with readings.  `most`: value if the missing days equalled the best
     day.
     `days`: flow and load of each day.
-    `off`: values at the permissible errors of uncertified channels, in either direction.
-    `uncovered`: the uncertified times.
+    `off`: values with the permissible errors of uncertified channels, in both directions.
+    `uncovered`: texts on the uncertified times.
     """
 
     value: Fraction
@@ -363,7 +360,7 @@ class Measured:
 
 class Common(NamedTuple):
     """
-    Quantities of a common meter and all its users in intervals known for all. [base units]
+    Quantities of a common meter and all its users, in intervals with data of all. [base units]
 
     `share`: share of these intervals in the period.  `lost`: tolerance [%].  `days_above`: days on
     which the users exceed the common meter by more than that.  `joint`: whether from joint
@@ -421,14 +418,15 @@ class Silent(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CheckMeter:
-    """A meter of the same energy as a main meter; they may differ by `percent`."""
+    """A second meter of a main meter's energy; `percent`: permitted difference."""
 
     main: str
     check: str
     percent: Decimal | int
 
 
-# an invoice by the operator, whose file another document names, or that corrects another issuer's
+# why an invoice is no evidence: issued by the operator, file of another document, correction of
+# another issuer's invoice
 Doubt = Literal["operator", "one_file", "other_issuer"]
 
 
@@ -440,12 +438,12 @@ class Invoice:
     `id`: id in the registry.
     `issuer`, `number`: issuer and number of the document.
     `devices`: main meters whose sum is invoiced.
-    `quantity`: `energy_export`, `energy_import` or another that registers count.
+    `quantity`: `energy_export`, `energy_import` or another quantity of registers.
     `value`: quantity in whole base units of the quantity.
     `percent`: permitted difference of the meters.
     `sha256`: SHA-256 of the document, which is stored elsewhere.
-    `doubt`: why it is not accepted as evidence; it may still show a meter error.
-    `signed`: the issuer's own signature under the row.
+    `doubt`: why it is not accepted as evidence; it may still reveal a meter error.
+    `signed`: the issuer's own signature over the row.
     """
 
     id: str

@@ -1,8 +1,8 @@
 """
 Reports: a statement and its verification as workbook and PDF, and a programme report.
 
-A report contains nothing beyond the signed documents and their evidence, and is byte-identical for
-the same documents.
+A report contains only contents of the signed documents and their evidence, and is byte-identical
+for the same documents.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def make_programme(document: Mapping[str, Any], wanted: Format, language: str) -
 def _written(module: str, name: str, of: object, language: str) -> bytes:
     words = Words(language)
     try:
-        # the typesetter and the spreadsheet's writer are loaded only where a report is made
+        # the libraries for PDF and workbook are loaded only when a report is written
         maker = getattr(import_module(module), name)
         result: bytes = maker(of, words)
     except ModuleNotFoundError as error:

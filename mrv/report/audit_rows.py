@@ -36,7 +36,7 @@ from mrv.statement.opinion import requirements
 from mrv.statement.plan_extract import NOWHERE
 from mrv.texts import render
 
-_UG = 10**6  # a millionth of a tonne
+_UG = 10**6  # micrograms of the unit text: millionths of a tonne
 
 
 class Uncertainty(NamedTuple):
@@ -59,7 +59,7 @@ def percent_of(parameter: MonitoredParameter) -> Fraction | None:
 
 
 def combined(parameters: Sequence[MonitoredParameter]) -> Uncertainty:
-    """Return the combined uncertainty of all meters; not determined where one is unknown."""
+    """Return the combined uncertainty of all meters; not determined if that of one is unknown."""
     total, squares = Fraction(0), Fraction(0)
     for parameter in parameters:
         percent = percent_of(parameter)
@@ -112,7 +112,7 @@ def meter_rows(facts: Facts, words: Words) -> Iterator[Row]:
 
 
 def point_rows(facts: Facts) -> list[Row]:
-    """Return each meter with its monitoring point and load, and the common meters."""
+    """Return each meter with its monitoring point and loads, and the common meters."""
     common = dict.fromkeys(c.main for c in facts.plan.common)
     placed = [(p.device, p.meter.point or None, p.meter.feeds or ()) for p in facts.parameters]
     placed += [(main, *facts.plan.points.get(main, NOWHERE)) for main in common]
@@ -135,7 +135,7 @@ def _ratings(parameter: MonitoredParameter, facts: Facts, words: Words) -> str |
 
 
 def uncertainty_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]:
-    """Yield the uncertainty of the sum, and the rule of combination."""
+    """Yield the uncertainty of the sum, and how it is combined."""
     uncertainty = combined(facts.parameters)
     if uncertainty.tonnes is None:
         yield words["uncertainty_sum"], words["uncertainty_unknown"]
@@ -161,7 +161,7 @@ def quality_rows(facts: Facts, words: Words) -> Iterator[Row]:
 
 
 def _delivered(facts: Facts, line: Line) -> str | None:
-    """Return the longest reading interval of the devices of a monitoring-plan line. [min]"""
+    """Return the longest mean reading interval of the devices of a monitoring-plan line. [min]"""
     mine = (parameter for parameter in facts.parameters if parameter.role == line.parameter)
     every = [
         s
@@ -183,7 +183,7 @@ def procedure_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None
 
 
 def deviation_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]:
-    """Yield deviations from the plan: as computed, and as stated by the operator."""
+    """Yield deviations from the plan: as found by tonne, and as stated by the operator."""
     conditions = [
         condition
         for condition in facts.subject.applicability
@@ -287,10 +287,10 @@ def status_url(facts: Facts) -> str | None:
 
 def cadence_s(parameter: MonitoredParameter) -> Fraction | None:
     """
-    Return the mean interval of a device's readings; None without readings.
+    Return the mean interval of a device's readings; None without readings. [s]
 
-    From the time measured, so that an inverter may switch off at night; without measured intervals
-    from all time that is not missing.
+    It is calculated from the measured time, as an inverter may switch off at night; without
+    measured time from all time that is not missing.
     """
     count = parameter.readings.count - parameter.readings.outside_period
     measured = Fraction(parameter.coverage.measured_s)
@@ -340,7 +340,7 @@ def opinion_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]
 
 
 def signer_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]:
-    """Yield who prepared and who verified, when, and with which key."""
+    """Yield preparer and verifier, each with time and key of the signature."""
     statement, opinion = facts.stated, facts.opinion
     proof = first_proof(statement.proof)
     yield words["preparer"], _signer(facts, statement.issuer)
@@ -354,7 +354,6 @@ def signer_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]:
 
 
 def _signer(facts: Facts, issuer: Issuer | UnsetType) -> str | None:
-    """Return a signer's organisation and the name of its key."""
     if issuer is UNSET:
         return None
     organisation = facts.organisation(issuer)
@@ -378,7 +377,7 @@ def conclusion_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | Non
         yield words["misstatement_net"], _error(*net, words)
         yield words["misstatement_absolute"], _error(*absolute, words)
         yield words["material"], words["yes" if errors.material else "no"]
-    # not the procedure that tonne 0.1.0 generated itself
+    # the verifier's own text; that of tonne 0.1.0 was generated
     if conclusion.procedure and conclusion.unmet is not UNSET:
         yield words["procedure"], conclusion.procedure
 
@@ -434,7 +433,7 @@ def parameter_rows(facts: Facts, words: Words) -> list[list[str | None]]:
 
 
 def requirement_rows(facts: Facts, words: Words) -> list[list[str | None]]:
-    """Return the verification of each requirement, including blank ones."""
+    """Return the verification of each requirement, including those without a text."""
     conclusion = None if facts.opinion is None else facts.opinion.credential_subject
     result = {r.requirement: r for r in (conclusion and conclusion.requirements) or ()}
     rows: list[list[str | None]] = []

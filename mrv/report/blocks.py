@@ -1,5 +1,5 @@
 """
-Contents of a page as data, rendered by `page.typ` in the PDF and by the console; its text.
+Contents of a page as data, rendered by `page.typ` in the PDF and by the console; and their texts.
 
 Includes the device-days examined by the verifier (`mrv.statement.sampling`).
 """
@@ -24,7 +24,7 @@ MOST = 10_000
 
 def legible(text: str, maximum: int = MOST) -> str:
     """
-    Return a text with control and direction marks written out, cut to the maximum length.
+    Return a text with control and direction marks as code numbers, cut to the maximum length.
 
     A mark that changes the writing direction could reverse a figure next to it; U+202E becomes its
     number in brackets.
@@ -55,7 +55,7 @@ def _covered() -> frozenset[int]:
 
 
 _STEPS = 4
-# by base unit: display units, small to large, with their size in base units
+# display units by base unit, from small to large, with their size in base units
 SCALES: dict[str, tuple[tuple[str, int], ...]] = {
     "Wh": (("Wh", 1), ("kWh", 10**3), ("MWh", 10**6), ("GWh", 10**9)),
     "m": (("m", 1), ("km", 10**3), ("1000 km", 10**6)),
@@ -82,9 +82,8 @@ def unit_for(base: str, maximum: Fraction, number: Callable[[str], str]) -> tupl
 
 def steps(low: Fraction, high: Fraction) -> list[Fraction]:
     """
-    Return round axis values that include [low, high] and zero, four to eight on the longer side.
-
-    `low`, `high`: smallest and largest value; the axis is extended to zero.
+    Return round axis values that include [low, high] and zero: four to eight on the long
+    side.
     """
     low, high = min(low, Fraction(0)), max(high, Fraction(0))
     maximum = max(high, -low) or Fraction(1)
@@ -104,7 +103,7 @@ _TOGETHER = 12
 
 
 def together(rows: Iterable[Sequence[str]]) -> list[list[str]]:
-    """Return rows, with up to twelve successive ones joined if only their first cells differ."""
+    """Return rows; up to twelve successive ones become one if only their first cells differ."""
     result: list[list[str]] = []
     for rest, same in groupby(rows, key=lambda row: list(row[1:])):
         names = [row[0] for row in same]
@@ -150,7 +149,7 @@ def table(
     note: str = "page.more_rows",
 ) -> Block:
     """
-    Return a table; for rows beyond the page limit the number is stated.
+    Return a table; the number of rows beyond the page limit is stated.
 
     `columns`: heading, alignment (l, r, c), and share of the width; 0: the width of the text.
     `note`: key of the text on the number of further rows.

@@ -1,4 +1,4 @@
-"""Blocks and rows on the comparison of figures, and on values with a date in a statement."""
+"""Blocks and rows on the comparison of figures, and on dated values of a statement."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _SHARES = (("l", 1.2), ("l", 1.6), ("l", 1.2), ("r", 0), ("l", 0), ("l", 1.8))
 
 
 def dated(subject: Claims, words: Words) -> Iterator[Block]:
-    """Return the dated values as a table with heading; empty without any."""
+    """Yield the dated values as a table with heading; nothing if there are none."""
     rows = list(dated_rows(subject, words))
     if rows:
         yield chapter(words["dated"])
@@ -118,7 +118,7 @@ def least_of(subject: Claims) -> tuple[int, int]:
 
 
 def _of_stratum(survey: Survey, part: Stratum, subject: Claims, words: Words) -> str:
-    """Return the precision of one stratum alone. [%]"""
+    """Return the text on the precision of one stratum. [%]"""
     alone = replace(
         survey, strata=(), clusters=None, population=part.population, n=part.n, mean=part.mean,
         sd=part.sd,
@@ -158,7 +158,7 @@ def _of_design(design: Design, words: Words) -> Iterator[Row]:
 
 
 def _unusual(event: Event, subject: Claims) -> int:
-    """Return the number of runs of unusual readings that an event touches."""
+    """Return the number of runs of unusual readings that an event covers in part."""
     runs = (run for test in subject.unusual_readings or () for run in test.days or ())
     return sum(
         event.covers(
@@ -178,7 +178,7 @@ def _meets(event: Event, gap: Gap, subject: Claims) -> bool:
 
 
 def _designed(subject: Claims, words: Words) -> Iterator[tuple[str, str, str, str, str, str]]:
-    """Yield the values of documents by parameter; a dash for what the registry does not state."""
+    """Yield the values of documents by parameter; a dash if the registry does not state one."""
     for paper in subject.design_documents or ():
         for fixed in subject.fixed_parameters or ():
             if fixed.parameter == paper.parameter:
@@ -235,7 +235,7 @@ def dated_rows(subject: Claims, words: Words) -> Iterator[tuple[str, str, str, s
 
 
 def designed(subject: Claims, words: Words) -> Iterator[Block]:
-    """Return the comparison of results with the project design, pro rata."""
+    """Yield the comparison of results with the project design, pro rata."""
     yield chapter(words["page.comparisons"])
     comparisons = subject.comparisons
     if not comparisons:
@@ -251,7 +251,7 @@ def compared(subject: Claims, opinion: Conclusion | None, words: Words) -> Itera
     """
     Yield the comparison with other periods, the cross-checks, and materiality.
 
-    Statements of versions without these comparisons yield nothing.
+    Nothing is yielded for statements of versions without these comparisons.
 
     `subject`: claims of the statement.
     `opinion`: conclusion of the verification, if there is one.
@@ -320,10 +320,7 @@ def _check(check: CrossCheck, words: Words) -> list[str | None]:
 def _unusual_comparisons(
     subject: Claims, unusuals: Sequence[UnusualReadings], words: Words
 ) -> Iterator[Block]:
-    """
-    Yield the findings of each quality test, with the quantities of the
-    flagged 15-minute intervals.
-    """
+    """Yield the flags of each quality test, with the quantities of the flagged intervals."""
     if not unusuals:
         yield paragraph(words["page.no_unusual"], small=True)
         return
@@ -372,10 +369,7 @@ def _explained(run: UnusualDays, events: Sequence[Event], words: Words) -> str:
 
 
 def _materiality(subject: Claims, opinion: Conclusion | None, words: Words) -> Iterator[Block]:
-    """
-    Yield misstatements by checks and by the verifier's findings, next to the materiality
-    threshold.
-    """
+    """Yield misstatements by checks and by the verifier's findings, and the threshold."""
     yield note(words["materiality.note"])
     heads = [
         (words["materiality.by"], "l", 1.6), (words["materiality.net"], "r", 1.0),

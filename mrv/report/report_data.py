@@ -1,4 +1,4 @@
-"""Input of a report: the documents, and daily sums of the intervals within a device's service."""
+"""Input of a report: the documents, and daily sums of intervals with the device installed."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class Day(NamedTuple):
     """
     A local day of a monitored parameter.
 
-    `value` None: nothing was measured or estimated, which is not zero.  Times are of the device's
-    service on that day. [us]
+    `value`: None if nothing was measured or estimated, which is not zero.  Times are of the
+    device's service on that day. [us]
     """
 
     parameter: int
@@ -102,7 +102,7 @@ def _of_one(
         yield Day(place, day, begin, end, value if known else None, *times)
 
 
-# a deduction over all of a device's service states its year; in tonne 0.1.0 in words
+# the year of a deduction over all of a device's service, as tonne 0.1.0 stated it in words
 _NAMED = re.compile(r"above the design of ([0-9]{4}):|of the same meter in ([0-9]{4}),")
 
 
@@ -123,8 +123,8 @@ _Key = tuple[int, int, int]
 @dataclass(frozen=True)
 class Line:
     """
-    A row of the calculation: a device in its role in one local calendar year, or month if the
-    methodology uses months.
+    A row of the calculation: a device in its role in a local calendar year, or in a month if the
+    methodology accounts by months.
 
     `parameter`: index in the statement's `monitoredParameters`.
     `first`, `last`: range of its days in `Facts.days`, half-open.
@@ -152,7 +152,7 @@ class Facts:
     `factors`: all factors of the kinds that were used.
     `state`: state, as in `mrv.statement.states`.
     `raised`: findings so far, from `Record.credential_form`.
-    `log_index`: log entry.
+    `log_index`: index of the log entry.
     `stamps`: authorities and times of its time stamps, as in the tokens.
     `sampling`: the verifier's signed list of device-days, if one was drawn.
     `organisations`: organisation of an enrolled key, by did:key.
@@ -180,10 +180,7 @@ class Facts:
 
     @property
     def hidden(self) -> tuple[int, str] | None:
-        """
-        Return the number of hidden texts and the SHA-256 of the original; None for the
-        original.
-        """
+        """Return the number of hidden texts, and the original's SHA-256; None for an original."""
         if self.twin is None:
             return None
         content = self.twin["credentialSubject"]
@@ -195,23 +192,23 @@ class Facts:
         return signed if self.twin is not None else self.names.get(language, signed)
 
     def organisation(self, issuer: Issuer) -> str:
-        """Return the signer's organisation; the key's name where unknown."""
+        """Return the signer's organisation; the name of the key if unknown."""
         return self.organisations.get(issuer.id) or issuer.name
 
     @cached_property
     def stated(self) -> Statement:
-        """Return the typed statement; the attached file is the document itself."""
+        """Return the statement as a type; the attached file is the document itself."""
         return read(Statement, self.statement, "the statement")
 
     @cached_property
     def opinion(self) -> Verification | None:
-        """Return the verifier's credential, typed."""
+        """Return the verifier's credential as a type; None without a verification."""
         document = self.verification
         return None if document is None else read(Verification, document, "the verification")
 
     @cached_property
     def sample(self) -> SamplingList | None:
-        """Return the verifier's sampling list, typed."""
+        """Return the verifier's sampling list as a type; None without one."""
         document = self.sampling
         return None if document is None else read(SamplingList, document, "the sampling list")
 
@@ -223,9 +220,9 @@ class Facts:
     @cached_property
     def book(self) -> FactorBook:
         """
-        Return factors for calculation, under the rules of the statement.
+        Return the factors for the calculation, by the rule set of the statement.
 
-        Factors of a registry file only where they counted; rule set 1 uses no bounds.
+        Factors of a registry file are included only if they were used; rule set 1 uses no bounds.
         """
         used = {factor.id for factor in self.subject.factors}
         counted = FactorBook(
@@ -246,14 +243,14 @@ class Facts:
 
     @property
     def by_months(self) -> bool:
-        """Return whether the design's year is distributed by months, not evenly over 365 days."""
+        """Return whether the design's year is distributed by months, not evenly over its days."""
         expected = self.plan.project.expected
         used = in_force(expected, (*self.span_us, self.timezone))
         return any(version.get("by_month", expected.get("by_month")) for version, _, _ in used)
 
     @property
     def span_us(self) -> tuple[int, int]:
-        """Return the edges of the monitoring period, half-open. [us UTC]"""
+        """Return start and end of the monitoring period, half-open. [us UTC]"""
         period = self.subject.monitoring_period
         begin, end = (instant_us(edge, "UTC") for edge in (period.from_, period.to))
         return begin, end
@@ -265,20 +262,20 @@ class Facts:
 
     @property
     def compared(self) -> list[MonitoredParameter]:
-        """Return monitored parameters compared with design and other periods."""
+        """Return the monitored parameters that are compared with the design and other periods."""
         roles = self.plan.energy
         return [p for p in self.parameters if p.unit == "Wh" and (not roles or p.role in roles)]
 
     @property
     def findings(self) -> tuple[FindingShown, ...]:
-        """Return findings and remarks: signed by the verifier; before that, raised so far."""
+        """Return findings and remarks: as signed by the verifier, or those raised so far."""
         if self.opinion is None:
             return self.raised
         return self.opinion.credential_subject.shown
 
     @cached_property
     def methodology(self) -> Methodology:
-        """Return the methodology of the statement's version."""
+        """Return the methodology, in the version that the statement names."""
         methodology = self.subject.methodology
         return find(methodology.id, methodology.version)
 
@@ -293,7 +290,7 @@ class Facts:
         result: dict[_Key, list[int]] = {}
         for place, day in enumerate(self.days):
             result.setdefault((*self._when(day.day), day.parameter), []).append(place)
-        # ordered by role, so that the sum of a role is one range of cells
+        # sorted by role, so that the sum of a role is one range of cells
         order = sorted(result, key=lambda key: (*key[:2], self.parameters[key[2]].role, key[2]))
         deductions = self._by_line(self.subject.deductions)
         gaps = self._by_line(self.subject.gaps)

@@ -1,7 +1,7 @@
 """
 Completeness check, and information and reporting check, of a request for issuance.
 
-Each check is a line with its result, the missing items, and the page of the report.
+Each check is a row with its result, the missing items, and the page of the report.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ Part = Literal["completeness", "information"]
 _WHOLE = "1.000000"
 # rule on a value fixed ex ante without the dated document of a third party
 DOCUMENTED = "PAR-07"
-# text on an analyser or gauge without a valid certificate on some days
+# id of the text on an analyser or gauge without a valid certificate on some days
 GAUGE = "PAR-06.gauge"
 _ASKED = ("CAR", "CL")
 # subject that the verifier describes if the methodology replaces equipment
 REPLACES = "replaced"
-# suffixes of factors for which a supplier's or a measured value has precedence (TOOL03)
+# suffixes of factors to which a supplier's or a measured value is preferred (TOOL03)
 _OF_FUEL = (".ncv", ".co2")
 _WEIGHTS = {1: "solar", "pv_inverter": "solar", 4: "wind", "wind_turbine": "wind"}
 _HOUR_S, _DAY_S = 3600, 86_400
@@ -74,7 +74,7 @@ Asks = Callable[[Facts, Words], Iterator[str]]
 
 def lines(facts: Facts, words: Words, reasons: Mapping[str, Sequence[str]]) -> tuple[Line, ...]:
     """
-    Return the checks of a statement before submission.
+    Return the checks of a statement before its submission.
 
     `reasons`: missing items of checks on the registration, in sentences.
     """
@@ -82,7 +82,7 @@ def lines(facts: Facts, words: Words, reasons: Mapping[str, Sequence[str]]) -> t
     result = []
     for part, check, chapter, asks in CHECKS:
         lacking = tuple(reasons[check] if asks is None else asks(facts, words))
-        # before the verification, its chapters do not exist
+        # before the verification, the report lacks its chapters
         heading = words[chapter] if words[chapter] in pages else words["page.conclusion"]
         result.append(Line(part, check, lacking, heading, pages.get(heading)))
     return tuple(result)
@@ -168,7 +168,7 @@ def _accurate(facts: Facts, words: Words) -> Iterator[str]:
 
 
 def _calibrated(facts: Facts, words: Words) -> Iterator[str]:
-    """Yield meters calibrated for a part only, and delayed calibrations without their result."""
+    """Yield meters calibrated for part of the time, and delayed calibrations without a result."""
     first = facts.subject.monitoring_period.local_from[:10]
     for parameter in facts.parameters:
         if parameter.coverage.calibrated_share != _WHOLE:
@@ -234,7 +234,7 @@ def _factors(facts: Facts, words: Words) -> Iterator[str]:
     del words
     by_programme = {acceptance.factor for acceptance in facts.subject.accepted_factors or ()}
     for factor in facts.subject.factors:
-        # a factor that the project accepts by name is no finding (FAC-02)
+        # a factor that the project accepts by name causes no finding (FAC-02)
         if factor.certainty == "M" and not factor.accepted and factor.id not in by_programme:
             yield factor.id
 
@@ -245,7 +245,10 @@ def _compared(facts: Facts, words: Words) -> Iterator[str]:
 
 
 def _explained(facts: Facts, words: Words) -> Iterator[str]:
-    """Yield what is missing to explain a reduction above the estimate: by operator and verifier."""
+    """
+    Yield the missing explanations of a reduction above the estimate, by operator and
+    verifier.
+    """
     above = next(
         (c for c in facts.subject.comparisons if exceeds(c.what, c.difference_percent or None)),
         None,
@@ -276,22 +279,25 @@ def _last_day(facts: Facts) -> date:
 
 
 def _defaults(facts: Facts, words: Words) -> Iterator[str]:
-    """Yield published fuel properties used without a reason for no supplier's or measured value."""
+    """Yield fuel properties with published values, without a reason for having no better value."""
     del words
     known = {default.factor for default in _declared(facts).defaults}
     brought = {factor.id for factor in facts.factors if factor.brought}
     used = (factor.kind for factor in facts.subject.factors if factor.id not in brought)
-    # each kind once, as the two bounds of a property have one kind
+    # each kind once, as the two bounds of a property have the same kind
     yield from dict.fromkeys(k for k in used if k.endswith(_OF_FUEL) and k not in known)
 
 
 def _calculated(facts: Facts, words: Words) -> Iterator[str]:
-    """Yield factors supplied by the project without calculation, or with others' weights."""
+    """
+    Yield factors supplied by the project without calculation, or with weights of other
+    plants.
+    """
     used = {factor.id for factor in facts.subject.factors}
     method, devices = facts.subject.methodology, {d.id: d.class_id for d in facts.plan.devices}
     roles = find(method.id, method.version).roles
     entered = {Fraction(fixed.value) for fixed in facts.subject.fixed_parameters or ()}
-    # weights of TOOL07: wind and sun have their own
+    # TOOL07 has separate weights for wind and sun
     sources = {
         _WEIGHTS.get(bound.params.get(TECHNOLOGY, devices.get(bound.device)))
         for bound in facts.plan.project.devices
@@ -310,10 +316,7 @@ def _calculated(facts: Facts, words: Words) -> Iterator[str]:
 
 
 def _sources(facts: Facts, words: Words) -> Iterator[str]:
-    """
-    Yield the design's emission sources, and the document of each one excluded from the
-    project side.
-    """
+    """Yield missing emission sources of the design, and missing documents of excluded ones."""
     design = _declared(facts).design
     if design is None or not design.sources:
         yield f"projects[{facts.plan.project.id}].design.sources"
@@ -328,7 +331,7 @@ def _sources(facts: Facts, words: Words) -> Iterator[str]:
 
 
 def _surveyed(facts: Facts, words: Words) -> Iterator[str]:
-    """Yield surveys without the way in which their units were examined, or without their data."""
+    """Yield surveys without examination method, or without their data."""
     for survey in _declared(facts).surveys:
         if survey.method is None:
             yield f"{survey.parameter} ({survey.taken})"
@@ -337,7 +340,7 @@ def _surveyed(facts: Facts, words: Words) -> Iterator[str]:
 
 
 def _lifetime(facts: Facts, words: Words) -> Iterator[str]:
-    """Yield the end of the lifetime of replaced equipment, if the methodology replaces any."""
+    """Yield a missing end of the lifetime of replaced equipment."""
     del words
     method, design = facts.subject.methodology, _declared(facts).design
     if REPLACES in find(method.id, method.version).asks and (
@@ -365,7 +368,7 @@ def _investigated(facts: Facts, words: Words) -> Iterator[str]:
 
 
 def _cadence(facts: Facts, words: Words) -> Iterator[str]:
-    """Yield meters and samples with results less frequent than in the plan."""
+    """Yield meters and samples with a lower frequency than in the plan."""
     for parameter in facts.parameters:
         often, every_s = parameter.plan.frequency if parameter.plan else "", cadence_s(parameter)
         maximum = _LONGEST_S.get(often)
@@ -384,7 +387,7 @@ def _cadence(facts: Facts, words: Words) -> Iterator[str]:
 
 
 def signed_share(facts: Facts, words: Words, required: str | None) -> Iterator[str]:
-    """Yield the share of signed energy, if below the programme's requirement. [%]"""
+    """Yield the share of signed energy, if it is below the programme's requirement. [%]"""
     if required is None:
         return
     shares = facts.subject.signed_energy.shares if facts.subject.signed_energy else ()
@@ -436,7 +439,8 @@ def _sampled(facts: Facts, words: Words) -> Iterator[str]:
         yield words["page.no_sample"]
 
 
-# part, code, heading of the chapter, and function of the missing items; None: from the registration
+# part, code, heading of the chapter, and function that returns the missing items; None if these are
+# from the registration
 CHECKS: tuple[tuple[Part, str, str, Asks | None], ...] = (
     ("completeness", "signed", "page.general", _signed),
     ("completeness", "verified", "page.conclusion", _verified),

@@ -1,5 +1,5 @@
 """
-Catalogue of rules applied when a period is closed, besides the methodologies' equations.
+Catalogue of rules applied when a period is closed, in addition to the methodologies' equations.
 
 `rules.toml` has one row per rule, in the order of display; `words/` has a file per language with
 title, check, tolerance and remedy, by the rule's id.
@@ -16,6 +16,7 @@ from typing import Literal, get_args
 import msgspec
 
 from mrv import texts
+from mrv.documents.period_account import Remedy
 from mrv.errors import RuleError
 from mrv.texts import filled
 
@@ -24,18 +25,8 @@ Stage = Literal["registry", "issued", "range", "relation", "documented", "meter"
 Severity = Literal["observation", "CL", "CAR"]
 Effect = Literal["cap_baseline", "raise_project", "exclude", "set_aside", "no_reduction",
                  "choose_value", "remove_evidence", "report"]  # fmt: skip
-Remedy = Literal["meter_correction", "value_correction", "restored_value", "year_value",
-                 "official_value", "clock_correction", "separate_meter", "output_meter",
-                 "single_id", "hash_correction", "boundary_entry", "readings", "power_15min",
-                 "power_measurement", "performance_test",
-                 "check_meter", "invoice", "weather_data", "dated_document", "design_document",
-                 "data_sheet", "nameplate", "type_approval", "licence", "maintenance_record",
-                 "end_of_service", "replacement_record", "calibration_certificate",
-                 "laboratory_report", "regression_data", "line_diagram", "logger_files",
-                 "site_visit", "issuer_confirmation", "approval", "publication", "withdrawal",
-                 "earlier_statement", "plan_version", "registration"]  # fmt: skip
 STAGES: tuple[Stage, ...] = get_args(Stage)
-# groups of codes that each language's words name
+# groups of codes for which each language has texts
 CODES = ("label", "group", "stage", "severity", "effects", "asks", "needs")
 
 
@@ -44,11 +35,12 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     Rule of the catalogue: its stage, its effects, and how its finding is resolved.
 
     `severity`: severity if its tonnes are at least 0.5 % of the reduction.
-    `asks`: codes of the conditions for the rule to apply.
+    `asks`: codes of the conditions under which the rule applies.
     `needs`: codes of the evidence or entries that resolve a finding.
     `source`: source of the rule; [M] marks a source that was not read.
     `since`: first rule set that contains it; rule set 1 is that of release 0.1.0.
-    `programme`: a requirement of the programme, whose severity does not depend on the tonnes.
+    `programme`: whether it is a requirement of the programme, whose severity does not depend on the
+    tonnes.
     """
 
     id: str
@@ -86,7 +78,11 @@ def rules() -> Mapping[str, Rule]:
 
 
 def rule(name: str) -> Rule:
-    """Return the rule of an id; RuleError if the catalogue has none."""
+    """
+    Return the rule of an id.
+
+    Raises RuleError if the catalogue has none.
+    """
     result = rules().get(name)
     if result is None:
         raise RuleError(f"rule {name!r} is not known; `tonne rules list` shows all")
@@ -94,7 +90,7 @@ def rule(name: str) -> Rule:
 
 
 def words(name: str, language: str = "en") -> RuleWords:
-    """Return the texts of a rule; the English ones if the language has none."""
+    """Return the texts of a rule; in English if the language has none."""
     rule(name)
     return msgspec.convert(_language(language)[name], RuleWords)
 
@@ -103,7 +99,7 @@ def titled(name: str, language: str = "en") -> str:
     """
     Return the id and title of a rule, or the title of a methodology's clause.
 
-    A text of tonne 0.1.0 is returned unchanged.
+    A title that tonne 0.1.0 wrote in words is returned unchanged.
     """
     if name in rules():
         return f"{name} {words(name, language).title}"

@@ -1,14 +1,14 @@
 """
 Emission account of a period: counted parameters, factors and quantities, and their tonnes.
 
-Parameters start as measured (`plausible_values`).  Then effects of rules apply: fixed values,
+Measured parameters come first (`plausible_values`).  Then the effects of rules apply: fixed values,
 bounds (each if more conservative), minima from quantities, rejected factors.
 
 For a quantity on both sides, such as composted waste, a gap may raise or lower the reduction.  Each
-part with missing data is calculated with the lost quantity as zero and as the maximum.  Each year
-takes the lowest reduction of three cases: zero for all parts, the maximum for the parts where it is
-conservative, the maximum for all.  While a role with project emissions has no device, nothing
-counts on either side.
+part with missing data is calculated with the missing quantity as zero and as the maximum.  Each
+year has the lowest reduction of three cases: zero for all parts, the maximum for the parts where it
+is conservative, the maximum for all.  While a role with project emissions has no device, neither
+side is counted.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def check_costed(
     project: Project, fleet: Fleet, period_us: tuple[int, int], factors: Factors
 ) -> None:
     """
-    Refuse a period in which a role with project emissions has no meter.
+    Check that every role with project emissions has a meter during the period.
 
     Raises PeriodError with the device, the time, and the roles without a device.
     """
@@ -81,11 +81,7 @@ def check_costed(
 
 
 def _first_free(span: Span, taken: Sequence[Span]) -> int | None:
-    """
-    Return the first interval of a span that no other span covers. [interval number]
-
-    `taken` are spans within it, ascending.
-    """
+    """Return the first interval of a span outside the spans `taken`, which are ascending."""
     at = span[0]
     for begin, end in taken:
         if begin > at:
@@ -110,7 +106,7 @@ def worst(
     account: Callable[[Sequence[Monitored]], Mapping[int, Reductions]],
 ) -> list[Monitored]:
     """
-    Return the devices with lost quantities at the upper bound where that is more conservative.
+    Return the devices with missing quantities at the upper bound where that is conservative.
 
     `account`: returns the account of given devices, by local calendar year.
     """
@@ -140,7 +136,7 @@ def worst(
 
 
 def _at_most(monitored: Sequence[Monitored], places: Collection[Place]) -> list[Monitored]:
-    """Return the devices with the upper bound of lost quantities in the parts at `places`."""
+    """Return the devices with the upper bound of missing quantities in the parts at `places`."""
     wanted: defaultdict[int, set[int]] = defaultdict(set)
     for k, j in places:
         wanted[k].add(j)
@@ -158,11 +154,10 @@ ZERO = Fraction(0)
 @dataclass(frozen=True)
 class Terms:
     """
-    Inputs shared by all accounts of a period.
+    Inputs common to all accounts of a period.
 
     `parameters`: parameters as entered, with the means of samples.  `parts`: activities that depend
-    on time alone, by calendar year.  `stretches`: edges of the weeks. [interval
-    numbers]
+    on time only, by calendar year.  `stretches`: edges of the weeks. [interval numbers]
     """
 
     methodology: Methodology
@@ -181,7 +176,7 @@ class Account:
     `entered`: counted quantities by device, with measured power in place of the entered one.
     `measured`: measured or entered parameters, bounded by earlier stages.
     `stated`: counted parameters, as listed in the statement.
-    `how`: origin of each parameter not counted as entered; texts of `mrv.rules.effects`.
+    `how`: why a parameter differs from the entered one; texts of `mrv.rules.effects`.
     `book`: factors, without those not accepted.
     `applied`: rules of the stage `values` whose effects changed a parameter or a factor.
     """
@@ -216,8 +211,8 @@ class Account:
         """
         Return the account with the effects of the stage `values`, by rule.
 
-        Each bound of a parameter applies where the reduction is lower; parameters are taken in the
-        order of the methodology, so that the order of rules does not matter.
+        A bound of a parameter applies if it gives a lower reduction.  Parameters are processed in
+        the order of the methodology, so that the order of the rules does not matter.
         """
         used, how, applied = dict(self.stated), dict(self.how), set[str]()
 
@@ -259,7 +254,7 @@ class Account:
 
     @cached_property
     def performed(self) -> Performance:
-        """Return measured performances of devices below the entered ones."""
+        """Return the measured performance of devices, where it is below the entered one."""
         return performing(self.entered, self.stated, self.terms.supporting.drawn)
 
     @cached_property
@@ -313,7 +308,7 @@ class Account:
 
     @cached_property
     def claimed(self) -> Mapping[int, Reductions]:
-        """Return the reductions by calendar year, if no rule set the reduction itself to 0."""
+        """Return the reductions by calendar year, as if no rule set the reduction itself to 0."""
         return self._reductions(self.inputs, self._own)
 
     @cached_property
@@ -342,12 +337,16 @@ class Account:
 
     @property
     def claimed_t(self) -> Fraction:
-        """Return the reduction of the period, if no rule set it to 0. [tCO2e]"""
+        """Return the reduction of the period, as if no rule set it to 0. [tCO2e]"""
         return added(self.claimed).reduction_t
 
     @property
     def is_difference(self) -> bool:
-        """Return whether the project emits more than the reduction, so that 1 % of it is more."""
+        """
+        Return whether project emissions exceed the reduction.
+
+        Then a small relative error of these emissions has a larger effect on the reduction.
+        """
         return 0 < self.total.reduction_t < self.total.project_t
 
     @cached_property
@@ -357,7 +356,7 @@ class Account:
 
     @property
     def net_gross_ug(self) -> tuple[int, int]:
-        """Return the reductions after and before deductions, to compare accounts. [ug CO2e]"""
+        """Return the reductions after and before deductions, for comparing accounts. [ug CO2e]"""
         gross = added(self.gross).reduction_t
         return (
             to_integer(self.reduction_t * UG_PER_T, "down"),
@@ -399,7 +398,7 @@ def added(by_year: Mapping[int, Reductions]) -> Reductions:
     """
     Return the sum of calendar years.
 
-    A cap or deduction of the methodology is included in the reduction, not in the sides.
+    A cap or deduction of the methodology is part of the reduction, not of the sides.
     """
     years = by_year.values()
     return Reductions(
@@ -414,9 +413,9 @@ def parts_of_years(
     project: Project, methodology: Methodology, fleet: Fleet, period_us: tuple[int, int]
 ) -> dict[int, list[Activity]]:
     """
-    Return activities that depend on time alone, by calendar year.
+    Return activities that depend on time only, by calendar year.
 
-    The parameter `GAINING` is the share of the year in which time-dependent baseline emissions
+    The parameter `GAINING` is the share of the year for which time-dependent baseline emissions
     count.
     """
     if not methodology.timed:

@@ -1,12 +1,12 @@
 """
 Rule MTR-07: design capacity of a plant, its design load, and its electricity.
 
-A flow, mass or load reported only by the plant's own meters is limited by the documented ex-ante
+A flow, mass or load that only the plant's own meters report is limited by the documented ex-ante
 design capacity.  In each stretch of about a week, at most the capacity of its days is credited; a
 single day may exceed it, as after rain.  Water above the limit is credited in a week whose load
-does not exceed the load at capacity, as rain diluted it.  If less than a fifth of the capacity was
-delivered over the period, the document may describe another plant; then the service is limited by
-its electricity according to the design.  These are tonne's own rules.
+does not exceed the load at capacity, since rain diluted it.  If less than a fifth of the capacity
+was delivered over the period, the document may describe another plant; then the service is limited
+by its electricity according to the design.  These are tonne's own rules.
 """
 
 from __future__ import annotations
@@ -30,12 +30,13 @@ from mrv.service_bounds import Capacity, Consumption
 from mrv.texts import Text, text
 
 _LEAST_LOAD = Fraction(1, 5)
-# shares of the load for which the electricity suffices by design: below the first the load is
-# limited, below the second it is a finding (a plant for storm water has stronger water when dry)
+# shares of the load for which the electricity is sufficient by design: below the first the load is
+# limited, below the second there is a finding (with storm water, concentrations are higher in dry
+# weather)
 _CARRIED, _SURE = Fraction(2, 3), Fraction(19, 20)
 _DAY_US = 24 * HOUR_US
 _LONGEST_YEAR = 366
-# charges above a register: by a week's service (MTR-05), by the period's own power (MTR-04)
+# consumption added to a register: by a week's service (MTR-05), by the meter's own power (MTR-04)
 CHARGES = (Kind.CONSUMPTION, Kind.SERVICE)
 
 
@@ -43,7 +44,7 @@ CHARGES = (Kind.CONSUMPTION, Kind.SERVICE)
 
 
 def serving(monitored: Iterable[Monitored], item: Capacity | Consumption) -> list[Monitored]:
-    """Return the meters of the service of a capacity or consumption."""
+    """Return the meters of the service to which a capacity or consumption applies."""
     return [m for m in monitored if m.bound.role in item.serves]
 
 
@@ -61,7 +62,7 @@ def consumption_of(methodology: Methodology, capacity: Capacity) -> Consumption 
 
 
 def _time_us(there: Sequence[Monitored]) -> int:
-    """Return the time in which at least one of a plant's meters served. [us]"""
+    """Return the time in which at least one of a plant's meters was installed. [us]"""
     first = min((m.service.first for m in there), default=0)
     last = max((m.service.last for m in there), default=0)
     return together_us(there, first, last)
@@ -100,10 +101,11 @@ def used_of(
     charges: Collection[Kind] = CHARGES,
 ) -> Fraction:  # fmt: skip
     """
-    Return a meter's use in a run of weeks, with charges for lost time and by service. [base units]
+    Return a meter's consumption in a run of weeks, with additions for gaps and by service. [base
+    units]
 
     If a plant's meter lacks data for less than half of the time, its mean rate applies to that
-    time: its highest rate would allow any service.
+    time: its highest rate would permit any service.
     """
     stretches, rate = meter.stretches[first:last], meter.rate or Fraction(0)
     time, lost, value = (sum(s.time_us for s in stretches), sum(s.lost_us for s in stretches),
@@ -120,7 +122,7 @@ def used_of(
 
 
 def electricity(monitored: Sequence[Monitored], consumption: Consumption) -> Fraction:
-    """Return the energy use of a service in the whole period, charges included. [base units]"""
+    """Return the energy use of a service in the whole period, with additions. [base units]"""
     users = using(monitored, consumption)
     begin = min((m.service.first for m in users), default=0) * INTERVAL_US
     end = max((m.service.last for m in users), default=0) * INTERVAL_US
@@ -142,7 +144,6 @@ class _Week(NamedTuple):
 
 
 def _weeks(facts: Facts, item: Capacity) -> Iterator[_Week]:
-    """Yield each week's service with its capacity."""
     every, capacity = facts.of_role(*item.serves), Fraction(facts.parameters[item.parameter])
     for of in ((i,) for i in every) if item.each else (every,):
         there = [facts.views[i] for i in of]
@@ -155,7 +156,6 @@ def _weeks(facts: Facts, item: Capacity) -> Iterator[_Week]:
 
 
 def _capacities(facts: Facts) -> Iterator[Capacity]:
-    """Yield the capacities that limit a service itself, where it was delivered."""
     for capacity in facts.methodology.capacities:
         moved = any(any(facts.solved.weeks[i]) for i in facts.of_role(*capacity.serves))
         if not capacity.of and moved and capacity.parameter in facts.parameters:
@@ -177,8 +177,7 @@ def design_capacity(facts: Facts) -> Iterator[Judged]:
     """
     MTR-07: yield limits on a week's service above the documented design capacity.
 
-    A service above it that invoices corroborate is an observation: the design document is out of
-    date.
+    If invoices corroborate the service, it is an observation, as the design document is outdated.
     """
     for item in _capacities(facts):
         weeks = [*_weeks(facts, item)]
@@ -226,10 +225,10 @@ def _thinned(
         return False
     laboratory = means(facts.supporting.samples, facts.methodology)
     if laboratory.get(strong, channel.value) < channel.value:
-        # its weak water would be credited with the strength of other samples
+        # diluted water would be credited with the concentration of other samples
         return False
     begin, end = facts.span_us(week, week + 1)
-    # a day belongs to the stretch that contains its middle
+    # a day is assigned to the stretch that contains its middle
     within = [begin <= (d.from_us + d.to_us) // 2 < end for d in channel.days]
     inside = _strength(d for d, there in zip(channel.days, within, strict=True) if there)
     outside = _strength(d for d, there in zip(channel.days, within, strict=True) if not there)
@@ -237,7 +236,7 @@ def _thinned(
 
 
 def _strength(days: Iterable[Loaded]) -> Fraction | None:
-    """Return the mean load by flow; None without flow. [thousandths of the channel's unit]"""
+    """Return the mean concentration by flow; None without flow. [1/1000 of the channel's unit]"""
     known = list(days)
     flow = sum(d.flow for d in known)
     return sum((d.load for d in known), start=Fraction(0)) / flow if flow else None
@@ -250,7 +249,7 @@ def design_load(facts: Facts) -> Iterator[Judged]:
     """
     MTR-07: yield limits on a load, or an earlier year's service, above the design capacity.
 
-    The strength of the inflow is limited by the design load, and by the electricity for it.
+    The concentration of the inflow is limited by the design load, and by the electricity for it.
     """
     price, method = facts.price, facts.methodology
     used, carried, reports = price.stated, set[str](), list[RuleReport]()
@@ -297,7 +296,7 @@ def design_load(facts: Facts) -> Iterator[Judged]:
 
 
 def _beyond_severity(facts: Facts, capacity: Capacity, texts: list[Text]) -> Severity | None:
-    """Return the severity if a plant operates far below capacity, or below its design use."""
+    """Return the severity if a plant operates far below its capacity or its design consumption."""
     taken, codes = consumption_of(facts.methodology, capacity), {each.code for each in texts}
     if codes == {"MTR-07.below_fifth"}:
         return "CL"
@@ -313,8 +312,8 @@ def _powered(
     """
     Return inputs with a load limited by the electricity for it, and texts.
 
-    Rain dilutes the inflow without increasing load or electricity.  A higher load by a laboratory's
-    results counts if the electricity suffices to pump the water.
+    Rain dilutes the inflow without increasing load or electricity.  A higher load by laboratory
+    results is accepted if the electricity is sufficient to pump the water.
     """
     method = facts.methodology
     taken = consumption_of(method, capacity)
@@ -345,7 +344,7 @@ def _powered(
 
 
 def reported_samples(facts: Facts) -> frozenset[str]:
-    """Return the parameters of laboratories' results, each with the hash of its report."""
+    """Return the parameters of which every laboratory result has the hash of its report."""
     samples = facts.supporting.samples
     unkept = {s.parameter for s in samples if not s.sha256}
     return frozenset(s.parameter for s in samples) - unkept
@@ -354,7 +353,7 @@ def reported_samples(facts: Facts) -> frozenset[str]:
 def _years_within(
     facts: Facts, capacity: Capacity, used: Inputs
 ) -> tuple[Inputs, tuple[Text, ...]]:
-    """Return inputs with earlier years limited to their days at capacity, and a text of each."""
+    """Return inputs with earlier years limited to the design capacity, and a text on each year."""
     above = []
     for name in capacity.years:
         if name not in used or capacity.parameter not in used:

@@ -18,7 +18,7 @@ from mrv.accounting.device_period import Monitored
 from mrv.accounting.device_results import deductions, device_outcome, gap_outcomes, silent_days
 from mrv.accounting.entered_values import accepted
 from mrv.accounting.evidenced_time import with_lines_added
-from mrv.accounting.period_result import Finding, ParameterUse, PeriodResult, RuleEffect
+from mrv.accounting.period_result import Finding, ParameterUse, PeriodResult
 from mrv.accounting.rounded_figures import (
     check_energy,
     comparisons,
@@ -31,6 +31,7 @@ from mrv.accounting.rounded_figures import (
 )
 from mrv.calendar import local_date, local_text, narrowed, utc_text
 from mrv.countries import country_of, grid_of
+from mrv.documents.period_account import RuleEffect
 from mrv.errors import PeriodError
 from mrv.factors import within
 from mrv.factors.ledger import Ledger
@@ -62,7 +63,7 @@ from mrv.rules.published import compared_kinds, stating
 from mrv.rules.values import apply_required_grades
 from mrv.texts import text
 
-# rule of a specific consumption outside the plausible range
+# rule on a specific consumption outside the plausible range
 PLAUSIBLE = "MTR-05"
 
 
@@ -94,7 +95,7 @@ def close(
     """
     check_edges(project, from_us, to_us)
     _check_rows(rows, from_us, to_us)
-    # also factors of tried values: a recalculation needs every factor that was compared
+    # records also factors used for comparison only, as a recalculation needs them
     looked = Ledger(within(factors, grid_of(project)))
     engine = Engine(project, fleet, calibrations, rows, (from_us, to_us), looked)
     closing = _Closing(engine, carried_ug)
@@ -118,7 +119,7 @@ def close(
 
 
 class _Closing:
-    """Closing of one period: its counted values, and its result."""
+    """Closing of one period: selection of its values, and its result."""
 
     def __init__(self, engine: Engine, carried_ug: int) -> None:
         self._engine, self._carried_ug = engine, carried_ug
@@ -143,7 +144,7 @@ class _Closing:
         """Return the evaluation with the most conservative values: registered, issued, entered."""
         period_us, result = self._engine.period_us, list[Finding]()
         if supporting.fixed and supporting.accounting > FIRST:
-            # an issued bound of a value that is still out of range is no change of the value
+            # a value to which an issued statement applied the bound of its range has not changed
             bounded, _, _ = keep_plausible(project, supporting, period_us, self._net_gross_ug)
             supporting = replace(supporting, fixed=differing(supporting.fixed, bounded))
         if supporting.fixed or supporting.late:
@@ -168,7 +169,6 @@ class _Closing:
         return self._passed(project, supporting), result
 
     def result(self, passed: Passed, chosen: Sequence[Finding]) -> PeriodResult:
-        """Return the result of the period for the statement."""
         account, supporting = passed.account, passed.facts.supporting
         project, method = passed.facts.project, self._engine.methodology
         from_us, to_us = self._engine.period_us
@@ -212,7 +212,7 @@ class _Closing:
                 *silent_days(supporting, stated, account.as_read(stated), read, account.reduced),
             ),
             deductions=tuple(d for m in views for d in deductions(m, pricing, first=first)),
-            # last, as the effects of the meters also use factors
+            # evaluated last, as the effects on the meters also use factors
             factors=tuple(factor_use(f, names) for f in _by_id(*account.ledger.used(), *named)),
             parameters=(
                 *parameter_uses(method, account.stated, views, first=first),
@@ -243,7 +243,7 @@ def conditions_hold(
     net: Mapping[int, Reductions],
     accounting: int,
 ) -> Iterator[Finding]:
-    """Yield findings of each year's figures by the conditions of `tonne evaluate`."""
+    """Yield the findings of the methodology's conditions on each year's figures."""
     first = accounting == FIRST
     look = implausible_first if first else implausible
     for condition in methodology.conditions:
@@ -258,24 +258,28 @@ def conditions_hold(
 
 
 def _effects(passed: Passed) -> Iterator[RuleEffect]:
-    """Return the deduction of each rule; those without effect last."""
+    """Return the deduction of each rule; rules without effect come last."""
     for name, cost in passed.costs.items():
         alone, beside = (six_places(max(value, Fraction(0))) for value in cost)
-        yield RuleEffect(name, alone, beside, applied=True)
+        yield RuleEffect(
+            rule=name, deducted_alone_t=alone, returns_if_resolved_t=beside, applied=True
+        )
     zero = six_places(Fraction(0))
     for name in sorted(passed.dropped.difference(passed.costs)):
-        yield RuleEffect(name, zero, zero, applied=False)
+        yield RuleEffect(
+            rule=name, deducted_alone_t=zero, returns_if_resolved_t=zero, applied=False
+        )
 
 
 def _graded(
     reported: Iterable[Finding], passed: Passed, reduction_t: Fraction
 ) -> tuple[Finding, ...]:
     """
-    Return the findings with their severity: an observation where not material.
+    Return the findings with their severity: an observation if not material.
 
-    Materiality follows from the rule's deduction or, for a methodology's condition, from the share
-    of the meters that it names.  Requirements of the programme without amounts keep their severity.
-    A condition of the methodology that is not met is a corrective action request by default.
+    Materiality is assessed by the rule's deduction or, for a methodology's condition, by the share
+    of the meters that it names.  Programme requirements without amounts keep their severity.  A
+    condition of the methodology that is not met is a corrective action request by default.
     """
     if passed.facts.supporting.accounting == FIRST:
         return tuple(reported)
@@ -305,7 +309,7 @@ def _implied(account: Account, methodology: Methodology) -> Iterator[ParameterUs
 def _rated(
     views: Sequence[Monitored], supporting: SupportingData, to_us: int, timezone: str
 ) -> list[ParameterUse]:
-    """Return rated powers as ex-ante parameters, each with its start."""
+    """Return rated powers as ex-ante parameters, each from its start on."""
     if supporting.accounting == FIRST:
         return []
     return [
@@ -327,7 +331,11 @@ def _rated(
 
 
 def check_edges(project: Project, from_us: int, to_us: int) -> None:
-    """Refuse a period that is off the grid, empty, or outside the crediting period; PeriodError."""
+    """
+    Check that a period is on the grid, not empty, and within the crediting period.
+
+    Raises PeriodError otherwise.
+    """
     zone = project.timezone
     begin, end = (local_text(edge, zone) for edge in (from_us, to_us))
     for name, edge, local in (("from", from_us, begin), ("to", to_us, end)):

@@ -1,19 +1,20 @@
 """
-Rules MTR-05 and MTR-06: plausible consumption of a service, and the service that it allows.
+Rules MTR-05 and MTR-06: plausible consumption of a service, and the service that it permits.
 
-MTR-05: each week is evaluated separately.  If its specific use is below the plausible range, the
-upper end of the range is charged, as either the service or the consumption may be wrong.  If a
-meter does not advance while others do, the project's highest specific use is charged.
+MTR-05: each week is evaluated separately.  If its specific consumption is below the plausible
+range, the upper end of the range is charged, as either the service or the consumption may be
+wrong.  If a meter does not advance while others do, the project's highest specific consumption is
+charged.
 
-MTR-06: within the range a distance, flow or mass may still be too high.  Its specific use is
-compared with the earlier one (issued statements of the last year, earlier parts of the period), and
-with type approval or design.  A part of about four weeks below a share of the higher of both is
-credited only with the service that its use allows at that rate, and is not added to the history.
-The share is nine tenths for vehicles and half for a plant, as storm water dilutes the inflow.  If
-invoices agree with the use, a type approval (a test cycle) does not contradict a calibrated
-odometer: down to four fifths of the approved use, the whole service is credited and reported; the
-history still applies.  A part with a multiple of that use is also reported.  These are tonne's own
-rules.
+MTR-06: within the range a distance, flow or mass may still be too high.  Its specific consumption
+is compared with the earlier one (issued statements of the last year, earlier parts of the period),
+and with type approval or design.  If a part of about four weeks is below a share of the higher of
+both, it is credited only with the service that its consumption permits at that rate, and is not
+added to the history.  The share is nine tenths for vehicles and half for a plant, as storm water
+dilutes the inflow.  If invoices agree with the consumption, a type approval (a test cycle) does not
+contradict a calibrated odometer: down to four fifths of the approved consumption, the whole service
+is credited and reported; the history still applies.  A part with a multiple of that consumption is
+also reported.  These are tonne's own rules.
 """
 
 from __future__ import annotations
@@ -41,9 +42,10 @@ from mrv.rules.facts import Facts, node
 from mrv.service_bounds import Consumption
 from mrv.texts import Text, text
 
-# lower end for a single week, as batteries and tanks carry over; a period has the whole range
+# share of the range's lower end for a single week, as batteries and tanks store energy between
+# weeks; a whole period has the full range
 _STORED = Fraction(4, 5)
-# maximum lost share of the meters' time, for a part to be added to the history
+# maximum share of time without data for a part to be added to the history
 _LOST = Fraction(1, 10)
 _Span = tuple[Fraction, Fraction]
 
@@ -55,7 +57,7 @@ class _Week(NamedTuple):
     """
     Stretch of a period: energy use for its service, and the meters that did not advance.
 
-    `counted` is the service within the design capacity; the rest does not count as use.
+    `counted`: service within the design capacity, which is the relevant one for the consumption.
     """
 
     place: int
@@ -118,7 +120,7 @@ def _weeks(facts: Facts, of: Consumption) -> Iterator[_Week]:
 
 
 def stands_still(stretch: Stretch) -> bool:
-    """Return whether a meter did not advance, with at least half of its time known."""
+    """Return whether a meter did not advance, although at least half of its time has data."""
     return bool(stretch.time_us) and not stretch.value and 2 * stretch.lost_us < stretch.time_us
 
 
@@ -126,7 +128,7 @@ def _minimum_service(
     facts: Facts, of: Consumption, week: _Week, span: _Span | None, usual: Fraction | None,
     least: Fraction,
 ) -> tuple[Fraction, Text]:  # fmt: skip
-    """Return the minimum use for a week's service and its reason; 0 if no use is charged."""
+    """Return the minimum consumption of a week's service, and the reason; 0 if not charged."""
     specific, names = week.specific(of), _names(facts, week)
     if span is not None and specific < least:
         return span[1] / of.per_base * week.counted, text(
@@ -148,7 +150,7 @@ def _names(facts: Facts, week: _Week) -> tuple[str, ...]:
 
 
 def _least(of: Consumption, weeks: Sequence[_Week], span: _Span | None) -> Fraction:
-    """Return the minimum specific use of a week; part of its use may be recorded a week later."""
+    """Return the minimum specific consumption of a week; a part may be recorded a week later."""
     if span is None or not weeks:
         return Fraction(0)
     used = sum((week.used for week in weeks), start=Fraction(0))
@@ -157,14 +159,14 @@ def _least(of: Consumption, weeks: Sequence[_Week], span: _Span | None) -> Fract
 
 
 def _usual(of: Consumption, weeks: Sequence[_Week], span: _Span | None) -> Fraction | None:
-    """Return the highest specific use of weeks in which all registers advanced; None if none is."""
+    """Return the highest specific consumption of weeks in which all registers advanced, if any."""
     whole = [week.specific(of) for week in weeks if not week.still]
     inside = [value for value in whole if span is None or span[0] <= value <= span[1]]
     return max(inside, default=None)
 
 
 def _charged(facts: Facts, of: Consumption, week: _Week) -> list[tuple[int, int]]:
-    """Return the device and part to be charged: a device at standstill, else the year's first."""
+    """Return the device and part to be charged: one at standstill, else the year's first."""
     year = local_date(facts.stretches[week.place] * INTERVAL_US, facts.timezone).year
     users = [i for i, m in enumerate(facts.views) if m.bound.role in of.uses and m.parts]
     ordered = [*(i for i in week.still if i in users), *users]
@@ -180,7 +182,7 @@ class _Part:
     """
     About four weeks of a period: first week, week after the last, and their sums.
 
-    `metered` is the use without the charges of MTR-05.
+    `metered`: consumption without the charges of MTR-05.
     """
 
     first: int
@@ -192,7 +194,11 @@ class _Part:
 
 
 def service_by_energy(facts: Facts) -> Iterator[Judged]:
-    """MTR-06: yield limits on a service that exceeds its energy use by history, model or design."""
+    """
+    MTR-06: yield limits on a service by its energy consumption.
+
+    The lowest specific consumption is that of the history, of the type approval or of the design.
+    """
     strictly = _strictly(facts)
     for of in facts.methodology.consumptions:
         if of.by_history:
@@ -222,9 +228,9 @@ def _closer(of: Consumption, strictly: frozenset[str]) -> Fraction:
 
 def least_use(facts: Facts, of: Consumption) -> tuple[Fraction, Fraction]:
     """
-    Return the minimum specific use of a service, and the rate that applies below it.
+    Return the minimum specific consumption of a service, and the rate applied if it is lower.
 
-    Both in base units of the use per base unit of the service.
+    Both in base units of the consumption per base unit of the service.
     """
     model = max(_models(facts, of).values(), default=Fraction(0))
     used = Fraction(sum(u.used for u in facts.supporting.history))
@@ -241,13 +247,13 @@ def _carried(
     used = Fraction(sum(u.used for u in facts.supporting.history))
     served = Fraction(sum(u.served for u in facts.supporting.history))
     devices = facts.of_role(*of.serves)
-    # an invoiced delivery is accepted, whatever its use by design
+    # an invoiced delivery is accepted, independently of the consumption by design
     settled = bool(devices) and all(facts.invoiced(facts.views[i]) for i in devices)
     invoiced = _invoiced_use(facts, of)
     texts: dict[str, list[Text]] = {}
     for part in _parts(facts, of):
         usual = used / served if served and of.lowest else Fraction(0)
-        # a device without a value counts as zero use, so that the bound by the others remains
+        # a device without a value has zero consumption, so that the limit by the others remains
         model = sum(
             (
                 models.get(m.device.id, Fraction(0)) * s.value / part.served
@@ -294,9 +300,11 @@ def _least_rate(
     of: Consumption, usual: Fraction, model: Fraction, closer: Fraction, *, invoiced: bool
 ) -> tuple[Fraction, Fraction, bool]:
     """
-    Return the minimum specific use, the rate applied below it, and whether both are historical.
+    Return the minimum specific consumption, the rate applied below it, and whether it is
+    historical.
 
-    If the use is invoiced, the history has precedence over the type approval, a test cycle.
+    If the consumption is invoiced, the history takes precedence over the type approval, a test
+    cycle.
     """
     by_past, by_model = of.lowest * usual, (of.driven if invoiced else closer) * model
     if invoiced:
@@ -307,9 +315,9 @@ def _least_rate(
 
 def _invoiced_use(facts: Facts, of: Consumption) -> bool:
     """
-    Return whether the use of vehicles agrees with invoices, or is measured by calibrated meters.
+    Return whether the consumption of vehicles is invoiced, or measured by calibrated meters.
 
-    A plant's delivery requires invoices of its own, as it is sold or designed.
+    For a plant, invoices of the delivery itself are required, as it is sold or designed.
     """
     uses, serves = facts.of_role(*of.uses), facts.of_role(*of.serves)
     return (
@@ -321,7 +329,6 @@ def _invoiced_use(facts: Facts, of: Consumption) -> bool:
 
 
 def _basis(of: Consumption, rate: Fraction, *, history: bool) -> Text:
-    """Return the text of a specific use and its source."""
     values = {"value": figure(rate * of.per_base), "unit": of.unit}
     if history:
         return text("MTR-06.history", **values)
@@ -345,7 +352,7 @@ def _parts(facts: Facts, of: Consumption) -> Iterator[_Part]:
 
 
 def _models(facts: Facts, of: Consumption) -> dict[str, Fraction]:
-    """Return the specific use of serving devices by model or design; the highest where several."""
+    """Return the specific consumption of devices by approval or design; the highest of several."""
     result: dict[str, Fraction] = {}
     for m in serving(facts.views, of):
         parameters = facts.parameters if of.by_design else m.params

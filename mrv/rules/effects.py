@@ -1,9 +1,9 @@
 """
 Effects of rules (bounds, parameter values, findings), and the quantities that satisfy them.
 
-Bounds are maxima (baseline side) or minima (project side).  They are solved in one pass from
-intervals upwards, in the order of `Level`: at each node the tightest applies, and its parts are
-reduced in proportion.  The result does not depend on the order of the bounds.
+Bounds are maxima (baseline side) or minima (project side).  They are applied in one pass from
+intervals upwards, in the order of `Level`: at each node the tightest bound applies, and the parts
+of the node are reduced in proportion.  The result does not depend on the order of the bounds.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from mrv.rules.metering import Metered
 from mrv.texts import Text, Texts, text
 
 ZERO = Fraction(0)
-# origin of a parameter that is not counted as entered
+# why a parameter is not counted as entered
 LABORATORY, CHANNELS = text("how.laboratory"), text("how.channels")
 LOWER, CONSTANT = text("how.lower"), text("how.constant")
 UNMEASURED, UNSHOWN = text("how.unmeasured"), text("how.not_corroborated")
@@ -36,9 +36,9 @@ BUILT_FOR, CARRIED = text("how.design"), text("how.electricity")
 
 
 class Level(IntEnum):
-    """Levels of nodes of quantities, solved from the lowest upwards."""
+    """Levels of nodes, in the order in which limits are applied."""
 
-    WEEK = 1  # devices in one stretch of about a week
+    WEEK = 1  # devices in a stretch of about a week
     MONTH = 2  # devices in about four weeks
     PERIOD = 3  # devices in the period, before errors of meters
     DEVICE = 4  # one device's counted quantity
@@ -47,7 +47,7 @@ class Level(IntEnum):
 
 class Node(NamedTuple):
     """
-    Quantities limited together by one cap.
+    Quantities to which one limit applies together.
 
     `of`: indices of the devices in `Facts.metered`.
     `weeks`: run of weeks, end excluded, for levels below `PERIOD`.
@@ -98,7 +98,7 @@ class Exclude:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SetAside:
-    """Energy certified by another scheme, by interval. [Wh]"""
+    """Energy by interval that another scheme has certified. [Wh]"""
 
     of: int
     certificate: str
@@ -113,8 +113,8 @@ class Floor:
     Minimum quantity added to a device's part of a year above its register. [base units]
 
     `part`: index of the part among the device's parts.
-    `week`: for that week only; None: the whole part.
-    `invoiced`: whether it is an invoiced quantity above the counted one, gaps and errors included.
+    `week`: only for that week; None: for the whole part.
+    `invoiced`: whether it is the invoiced quantity above the counted one, gaps and errors included.
     `span_us`: its time. [us UTC]
     """
 
@@ -130,7 +130,7 @@ class Floor:
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """Fixed value of a parameter, as no evidence supports another."""
+    """Fixed value of a parameter, as no evidence supports another one."""
 
     parameter: str
     value: Fraction
@@ -148,7 +148,7 @@ class Bound:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Least:
-    """Lower limit of a parameter from the quantities and the other parameters."""
+    """Lower limit of a parameter, calculated from the quantities and the other parameters."""
 
     parameter: str
     at_least: Callable[[Inputs], Fraction]
@@ -157,7 +157,7 @@ class Least:
 
 @dataclass(frozen=True, slots=True)
 class Withheld:
-    """Rejection of a registry file's factor in favour of the published one."""
+    """Rejection of a registry file's factor; the published one applies."""
 
     factor: str
 
@@ -178,8 +178,9 @@ class RuleReport:
     """
     Report of a rule: whether its requirement is met, and its texts.
 
-    `{tonnes:number}` in texts is the rule's deduction.  `severity` replaces the rule's own.
-    `priced`: whether the rule's tonnes determine the severity; None: only the rule's own.
+    `{tonnes:number}` in texts stands for the rule's deduction.  `severity`: in place of the rule's
+    own.
+    `priced`: whether the tonnes determine the severity; None: only if it is the rule's own.
     """
 
     holds: bool
@@ -214,9 +215,9 @@ class Solved:
     kept : sequence of int64 array
         Each interval, within the limits of its device. [base units]
     weeks : sequence of sequence of Fraction
-        By device: quantities of each week used by other rules. [base units]
+        By device: quantities of each week for use by other rules. [base units]
     views : tuple of Monitored
-        Texts for the statement, and values for the methodology.
+        Devices with their adjustments, for the statement and the methodology.
     """
 
     kept: Sequence[Int64]
@@ -225,7 +226,7 @@ class Solved:
 
 
 class _Taken(NamedTuple):
-    """Deduction of a cap from a part between two intervals. [interval numbers, base units]"""
+    """Deduction by a cap from a part, between two intervals. [interval numbers, base units]"""
 
     cap: Cap
     first: int
@@ -244,7 +245,7 @@ def solve(metered: Sequence[Metered], effects: Iterable[Effect], design: Design)
             mine[effect.of].append(effect)
     devices = [_Device(metered, mine[i]) for i, metered in enumerate(metered)]
     seen: list[list[Fraction]] = []
-    # first the limits of weeks that other rules use, then the other limits
+    # first the limits that the weekly sums for other rules include, then the other limits
     for still in (False, True):
         for node, cap in caps:
             if cap.moves_weeks is not still:
@@ -256,7 +257,7 @@ def solve(metered: Sequence[Metered], effects: Iterable[Effect], design: Design)
     for (role, year), maximum in design.items():
         of = [(i, j) for i, j, p in parts if views[i].bound.role == role and p.year == year]
         _cap_counted(views, of, maximum)
-    # all shares refer to the same quantity, in any order of deductions
+    # all shares refer to the same quantity, so that the order of deductions does not matter
     counted = [
         replace(b, at_most=max(b.at_most, b.share * sum(views[i].counts for i in b.node.of)))
         for b in bounds if b.node.level > Level.PERIOD
@@ -282,7 +283,7 @@ def _tightest(caps: Iterable[Cap]) -> list[tuple[Node, Cap]]:
 
 
 class _Device:
-    """Device during the application of limits."""
+    """Quantities of a device while limits are applied."""
 
     def __init__(
         self, metered: Metered, mine: Sequence[CapEach | Exclude | SetAside | Floor]
@@ -319,7 +320,7 @@ class _Device:
 
     @cached_property
     def _certain(self) -> Mapping[_Cell, Fraction]:
-        """Return the share of each cell after the errors of its meter; 1 where not listed."""
+        """Return the share of each cell after deduction of its meter's error; 1 if not listed."""
         result, errors = dict[_Cell, Fraction](), self.metered.base.errors
         kept = replace(self.metered.whole, value=self.kept)
         for k, j, low, high in self.metered.cells if errors else ():
@@ -333,7 +334,7 @@ class _Device:
         """
         Reduce cells to a share, and record the deduction from each part.
 
-        The share of the meter's error is not deducted again, as in `_implausible`.
+        The deduction excludes the share of the meter's error, which is already deducted.
         """
         for k, j in cells:
             before = self.cells[k, j]
@@ -347,7 +348,7 @@ class _Device:
             taken.append(_Taken(cap, first, last, off))
 
     def view(self, weeks: Sequence[Fraction]) -> Monitored:
-        """Return the counted quantities of the period."""
+        """Return the device with its counted quantities and adjustments of the period."""
         metered = self.metered
         make = self._baseline if metered.baseline else self._project
         parts = tuple(make(j, part) for j, part in enumerate(metered.base.parts))
@@ -379,8 +380,8 @@ class _Device:
         """
         Yield cuts of implausible quantities, and of those that other channels do not corroborate.
 
-        The error of a meter without certificate is deducted before, so its share is not deducted
-        again here.
+        The error of a meter without certificate is deducted first; its share is not deducted again
+        here.
         """
         for bound, above in self.above:
             if not above[low:high].any():
@@ -411,7 +412,7 @@ class _Device:
                 yield Cut(Kind.CERTIFIED, quantity, *time, reason, None, None, of, set_aside.rule)
 
     def _project(self, j: int, part: YearPart) -> YearPart:
-        """Return a part raised to its largest minimum; minima of weeks are added."""
+        """Return a part raised to its largest minimum; minima of weeks are added up."""
         of = [f for f in self.floors if f.part == j]
         weeks: dict[int, Floor] = {}
         for f in of:

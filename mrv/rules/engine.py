@@ -2,11 +2,11 @@
 Evaluation of the rules: rows are read once, each rule is evaluated once, stage by stage.
 
 A rule uses the results of earlier stages only, so the rules of a stage can be evaluated in any
-order.  The account is priced only if a rule or its deduction needs it.
+order.  The tonnes of the account are calculated only if a rule or its deduction needs them.
 
-Users of a common meter (MTR-02): their sum counts at most the common meter's quantity on the
-baseline side, and at least that on the project side, each in proportion to its own meter.  If a
-meter lacks data, the ratio of the time with data applies.
+Users of a common meter (MTR-02): their sum is at most the common meter's quantity on the baseline
+side, and at least that on the project side, each in proportion to its own meter.  If a meter lacks
+data, the ratio in the time with data applies.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ _DAYS = 3
 
 
 def common_meters(facts: Facts) -> Iterator[Judged]:
-    """MTR-02: yield corrections where a common meter's users sum to more or less than it."""
+    """MTR-02: yield corrections where the users of a common meter differ from it in sum."""
     for common in facts.supporting.common:
         of = [
             i for i, m in enumerate(facts.metered)
@@ -165,7 +165,7 @@ JUDGES = (
 _BOUNDS: tuple[Stage, ...] = ("registry", "meter", "use", "service", "evidence")
 
 
-# rules of quantities that the meter cannot have measured, or that another meter measured
+# rules on quantities that the meter cannot have measured, or that another meter measured
 IMPOSSIBLE = frozenset(judge.rule for judge in JUDGES if judge.stage in {"registry", "meter"})
 
 
@@ -220,7 +220,7 @@ class Passed:
 @dataclass
 class Engine:
     """
-    Evaluates the rules of one set on a period, for any values.
+    Evaluation of the rules of one set on a period, for any values.
 
     `judges`: rules in any order.
     """
@@ -245,7 +245,7 @@ class Engine:
 
     def passed(self, project: Project, supporting: SupportingData) -> Passed:
         """
-        Evaluate every rule once, and return the result.
+        Return the result of evaluating every rule once.
 
         Raises PeriodError, MethodologyError or FactorError from rows, the methodology's parameters
         and factors.
@@ -280,12 +280,12 @@ class Engine:
             for judge in _of(stage, supporting, judges):
                 ruled.add(judge, seen)
             if ruled.effects != before:
-                # earlier prices lack the later effects of a rule with two stages
+                # accounts calculated before lack the later effects of a rule with two stages
                 prices.forget()
         return prices, ruled, prices.without_earning(ruled.effects, IMPOSSIBLE)
 
     def _facts(self, project: Project, supporting: SupportingData) -> tuple[Facts, Terms]:
-        """Return the facts of the first stage, and the inputs shared by all accounts."""
+        """Return the facts of the first stage, and the inputs common to all accounts."""
         method, timezone = self.methodology, project.timezone
         params = parameters_of(method, project.parameters, f"project {project.id}: parameters")
         first, factors = local_date(self.period_us[0], timezone), self.factors

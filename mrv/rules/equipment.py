@@ -1,16 +1,16 @@
 """
 Rules MTR-12 and MTR-13: power and efficiency of equipment, measured by its own meters.
 
-Power (MTR-12): emissions of lamps are hours times an entered power.  If a group's controller
-measures electricity above number times power times hours by more than a twentieth in a part of
-about four weeks, all of the measured electricity counts, including standby.  Both are compared in
-the time in which both are known; hours without known electricity take the group's mean power while
-on. A part without hours is not compared.
+Power (MTR-12): emissions of lamps are calculated as hours times an entered power.  If a group's
+controller measures more than a twentieth above number times power times hours, in a part of about
+four weeks, all of the measured electricity is charged, including standby.  Both are compared in the
+time in which both are known; hours without known electricity have the group's mean power while on.
+A part without hours is not compared.
 
 Efficiency (MTR-13): the baseline of efficient equipment is its electricity times the ratio of two
 entered efficiencies, of project and reference equipment.  If a device measures its output, such as
-a chiller its cooling, and its measured efficiency is far below the entered one, the measured one
-counts.
+the cooling of a chiller, and its measured efficiency is far below the entered one, the measured one
+is applied.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from mrv.texts import Text, text
 ROOM = Fraction(5, 100)
 _S_PER_HOUR = 3600
 _WH_PER_KWH = 1000
-# minimum measured share of the entered efficiency, above which a data sheet may be correct
+# ratio of measured to entered efficiency above which the data sheet may be correct
 LEAST = Fraction(2, 3)
 # minimum share of the electricity in the compared time
 _KNOWN = Fraction(1, 2)
@@ -47,7 +47,7 @@ _SCALE = 10**9
 
 
 def serving(meters: Sequence[Monitored], number: Int64) -> NDArray[np.bool_]:
-    """Return a mask of intervals in which one of the groups serves the project."""
+    """Return a mask of intervals in which at least one of the groups is installed."""
     result = np.zeros(len(number), dtype=np.bool_)
     for meter in meters:
         result |= (number >= meter.service.first) & (number < meter.service.last)
@@ -85,9 +85,9 @@ class _Part:
     """
     Part of about four weeks of a device: its electricity and, by group, its time of operation.
 
-    `measured`: electricity in the time in which hours and electricity are known; `burning`: its
-    part in intervals with a group on. [Wh]
-    `counted`: counted time of operation; `known`: its part with known electricity. [s]
+    `measured`: electricity in the time in which hours and electricity are known; `burning`: of
+    this, in intervals with a group on. [Wh]
+    `counted`: counted time of operation; `known`: of this, with known electricity. [s]
     """
 
     begin: int
@@ -102,7 +102,7 @@ def with_measured_power(
     monitored: Sequence[Monitored], drawn: Mapping[str, Drawn], edges: Sequence[int]
 ) -> list[Monitored]:
     """
-    Return the devices with their measured power in place of the entered one, where it is higher.
+    Return the devices with their measured power in place of a lower entered one.
 
     `drawn`: electricity by device.  `edges`: edges of the weeks. [interval numbers]
     """
@@ -119,10 +119,10 @@ def with_measured_power(
 
 
 def _compared(meters: Sequence[Monitored], energy: Drawn, edges: Sequence[int]) -> list[Monitored]:
-    """Return the groups of a device with their power by its electricity."""
+    """Return the groups of a device with the power calculated from its electricity."""
     parts = [*_parts(meters, energy, edges)]
     entered = any(watts(meter) for meter in meters)
-    # an entered power of 0 gives no weights: the numbers of pieces are used
+    # if the entered power is 0, the numbers of pieces are the weights
     weights = [watts(meter) if entered else _pieces(meter) for meter in meters]
     by_s = Fraction(int(entered), _S_PER_HOUR)
     more = [Fraction(0) for _ in meters]
@@ -150,8 +150,8 @@ def _rate(parts: Sequence[_Part], weights: Sequence[Fraction]) -> Fraction:
     """
     Return the electricity per weighted second of operation, in the time in which it is known. [Wh]
 
-    If the electricity of less than half of the hours is known, standby is left out: the standby of
-    many days would be divided by few hours.
+    If the electricity of less than half of the hours is known, standby is excluded, as the standby
+    of many days would be divided by few hours.
     """
     counted, known = (
         sum(_weighed(t, weights) for t in times)
@@ -162,7 +162,7 @@ def _rate(parts: Sequence[_Part], weights: Sequence[Fraction]) -> Fraction:
 
 
 def _raised(monitored: Monitored, more: Fraction, above: Sequence[AbovePower]) -> Monitored:
-    """Return a group with its power raised by additional electricity. [Wh]"""
+    """Return a group with its power increased by additional electricity. [Wh]"""
     _, names = monitored.needs.draws or ("", ())
     served = monitored.counts * _pieces(monitored)
     if not served or not more:
@@ -192,7 +192,7 @@ def _parts(meters: Sequence[Monitored], energy: Drawn, edges: Sequence[int]) -> 
 
 
 def _on(meters: Sequence[Monitored], number: Int64) -> NDArray[np.bool_]:
-    """Return a mask of intervals in which a group was on."""
+    """Return a mask of intervals in which at least one group was on."""
     result = np.zeros(len(number), dtype=np.bool_)
     for meter in meters:
         at = number - meter.service.first
@@ -206,7 +206,7 @@ def _weighed(times: Sequence[int], weights: Sequence[Fraction]) -> Fraction:
 
 
 def _pieces(monitored: Monitored) -> Fraction:
-    """Return the number of pieces in a group; its power is that of a piece times this number."""
+    """Return the number of pieces in a group; the group's power is this number times a piece's."""
     _, names = monitored.needs.draws or ("", ())
     return prod((Fraction(monitored.params[n]) for n in names[:-1]), start=Fraction(1))
 
@@ -214,7 +214,7 @@ def _pieces(monitored: Monitored) -> Fraction:
 def above_power(
     monitored: Sequence[Monitored], pricing: Pricing, timezone: str
 ) -> tuple[Text, ...]:
-    """Return texts of devices that measure more power than entered, each with its effect."""
+    """Return texts on devices that measure more power than entered, each with its effect."""
     texts = list[Text]()
     for meter in monitored:
         device = meter.device.id
@@ -246,7 +246,7 @@ def measured_powers(monitored: Sequence[Monitored]) -> Iterator[ParameterUse]:
 
 @dataclass(frozen=True, slots=True)
 class Performance:
-    """A measured performance in place of the entered one, and each device's output, if any."""
+    """A measured performance that replaces the entered one, and a text on each device's output."""
 
     name: str
     value: Fraction
@@ -259,7 +259,7 @@ class Performance:
     def reported(
         self, parameters: Inputs, reduction: Callable[[Inputs], Fraction]
     ) -> tuple[Text, ...]:
-        """Return texts of devices that perform below the entered value, and the effect of each."""
+        """Return texts on devices that perform below the entered value, each with its effect."""
         if not self.texts:
             return ()
         cost_t = reduction(parameters) - reduction(self.counted(parameters))
@@ -270,7 +270,7 @@ class Performance:
         return (applied, *self.texts)
 
     def uses(self, methodology: Methodology) -> Iterator[ParameterUse]:
-        """Return the measured performance as a parameter of the statement."""
+        """Yield the measured performance as a parameter of the statement."""
         if not self.texts:
             return
         spec = methodology.parameters[self.name]
@@ -326,7 +326,7 @@ def performing(
 
 
 def _ratio(monitored: Monitored, delivered: Drawn) -> Fraction | None:
-    """Return a device's output per unit of electricity; None if too little is known."""
+    """Return a device's output per unit of electricity; None if too few data are known."""
     at = delivered.number - monitored.service.first
     kept = (
         (at >= 0)

@@ -2,8 +2,8 @@
 Inputs of a rule, and accounts of a period under the effects of some rules.
 
 A rule uses evidence of the period, metered quantities, and results of earlier stages.  Rules that
-limit values are evaluated with the quantities that remain after the other rules, for each set of
-rules anew.
+limit values are evaluated with the quantities that remain after the other rules, separately for
+each set of rules.
 """
 
 from __future__ import annotations
@@ -43,20 +43,20 @@ from mrv.rules.effects import (
 from mrv.rules.metering import Metered, months
 from mrv.texts import Text, Value, text
 
-# share of the reduction below which an effect is an observation, and not a request
+# share of the reduction below which a finding is an observation and not a request
 MATERIAL = Fraction(5, 1000)
 # effects by id of the rule
 Effects = dict[str, list[Effect]]
 
 
 class _Unpriced(Pricing):
-    """Prices of 0, for comparisons whose tonnes are calculated later."""
+    """Pricing without emissions, for comparisons whose tonnes are calculated later."""
 
     def __init__(self) -> None:
-        """Create facts without a methodology."""
+        """Create the pricing, without a methodology."""
 
     def rate(self, meter: Monitored, year: int) -> Fraction:  # noqa: ARG002 - as `Pricing`
-        """Return 0: facts without a methodology have no emissions per unit."""
+        """Return 0, as no emissions per unit are known without a methodology."""
         return Fraction(0)
 
 
@@ -86,7 +86,7 @@ class Facts:
     solved: Solved
     pricer: Callable[[], Account]
     compared: dict[str, list[CrossCheck]] = field(default_factory=dict)
-    # pairs of the devices before any rule, equal at each stage
+    # pairs of copied series among the devices before any rule, which are equal at each stage
     paired: dict[str, list[tuple[str, str, Twins]]] = field(default_factory=dict)
 
     @property
@@ -126,7 +126,7 @@ class Facts:
 
     @cached_property
     def evidence(self) -> Corroboration:
-        """Return the meters corroborated by the period's invoices and check meters."""
+        """Return the corroboration of meters by the period's invoices and check meters."""
         return Corroboration(self.supporting, self.checks)
 
     def invoiced(self, meter: Monitored) -> bool:
@@ -134,7 +134,7 @@ class Facts:
         return self.evidence.invoiced(meter)
 
     def unused(self, meter: Monitored) -> bool:
-        """Return whether invoices of its electricity confirm that a device used none."""
+        """Return whether invoices of its electricity confirm that a device consumed none."""
         return meter.needs.unit == "Wh" and not meter.metered and self.invoiced(meter)
 
     def shared_invoice(self, meter: Monitored) -> bool:
@@ -146,11 +146,11 @@ class Facts:
         return months(self.stretches)
 
     def span_us(self, first: int, last: int) -> tuple[int, int]:
-        """Return the time of a run of weeks. [us UTC]"""
+        """Return start and end of a run of weeks. [us UTC]"""
         return self.stretches[first] * INTERVAL_US, self.stretches[last] * INTERVAL_US
 
     def in_time(self, what: Value, first: int, last: int, reason: Text) -> Text:
-        """Return a reason's text with its subject and the time of a run of weeks."""
+        """Return the text of a reason with its subject and the time of a run of weeks."""
         time = local_span(self.span_us(first, last), self.timezone)
         return text("deduction.in_time", what=what, reason=reason, **time)
 
@@ -170,7 +170,7 @@ def node(level: Level, of: Sequence[int], weeks: tuple[int, int] = (0, 0)) -> No
 
 
 class Judging(NamedTuple):
-    """The function of a rule at a stage, and the first rule set that includes it."""
+    """The function of a rule, its stage, and the first rule set that includes it."""
 
     rule: str
     stage: Stage
@@ -220,7 +220,7 @@ class Ruled:
 
 
 class Priced(NamedTuple):
-    """Quantities and account after given rules, and reports of the stage `values`."""
+    """Quantities and account after given rules, and the reports of the stage `values`."""
 
     solved: Solved
     account: Account
@@ -230,7 +230,7 @@ class Priced(NamedTuple):
 @dataclass
 class Prices:
     """
-    Emission reduction of a period with chosen rules only, from which the cost of each follows.
+    Reductions of a period with chosen rules only, from which each rule's deduction is calculated.
 
     `valuing`: rules that bound values.
     """
@@ -243,7 +243,7 @@ class Prices:
     known: dict[frozenset[str], Priced] = field(default_factory=dict)
 
     def forget(self) -> None:
-        """Discard priced accounts, as a rule has new effects."""
+        """Discard the calculated accounts, as a rule has new effects."""
         self.solutions.clear()
         self.known.clear()
 
@@ -255,7 +255,7 @@ class Prices:
         return self.solutions[key]
 
     def by(self, effects: Effects) -> Priced:
-        """Return quantities and account with the given effects on quantities and parameters."""
+        """Return quantities and account after the given effects on quantities and parameters."""
         key = frozenset(effects)
         if key not in self.known:
             solved = self.solved(effects)
@@ -268,12 +268,13 @@ class Prices:
         return self.known[key]
 
     def account(self, effects: Effects) -> Account:
-        """Return the account of effects, including those of parameters by its quantities."""
+        """Return the account after the given effects, including those on parameters."""
         return self.by(effects).account
 
     def without_earning(self, effects: Effects, kept: Collection[str]) -> Effects:
         """
-        Return effects without those that raise the reduction: the conservative value is applied.
+        Return the effects without those that raise the reduction, as the conservative value
+        applies.
 
         Deductions of impossible quantities (`kept`) remain on both sides of the account.
         """

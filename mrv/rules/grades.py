@@ -6,7 +6,7 @@ document with the hash of its file.  C: an instrument under valid calibration th
 contradicts.  D: the claimant's own statement, or any other instrument.  The share of the reduction
 at a grade or below is that of its meters or that of its entered values, whichever is larger.
 
-A meter on the project side is weighted as if it ran at its highest plausible rate throughout, at
+A meter on the project side has the weight of its highest plausible rate during the whole time, at
 most the whole reduction.
 """
 
@@ -19,13 +19,16 @@ from datetime import date
 from fractions import Fraction
 from typing import NamedTuple
 
+from msgspec import structs
+
 from ingest.model import HOUR_US, INTERVAL_US
 from mrv.accounting.coverage import joined
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.entered_values import undocumented
 from mrv.accounting.evidenced_time import TOLERANCE, Corroboration, length, name_of, uncovered_share
-from mrv.accounting.period_result import METERED, PARAMETER, EvidenceItem
+from mrv.accounting.period_result import METERED, PARAMETER
 from mrv.countries import country_of
+from mrv.documents.period_account import EvidenceItem
 from mrv.errors import MrvError
 from mrv.parameters import GRADES, Grade, Inputs, ParameterSpec, of_parameter, of_role, region_of
 from mrv.registry import Sample
@@ -39,7 +42,7 @@ from mrv.rules.invoices import ALIKE, invoiced_sums
 from mrv.rules.operation import alone_by, most_own_use
 from mrv.rules.published import published_of
 
-# for a value that cannot be 0: its effect is 100 times that of a decrease by 1 %
+# the effect of a value that cannot be 0 is estimated as 100 times that of a decrease by 1 %
 _LESS = Fraction(99, 100)
 
 
@@ -63,7 +66,7 @@ def _carries(account: Account, meter: Monitored) -> Fraction:
 
 
 def _hides(account: Account, meter: Monitored) -> Fraction:
-    """Return the reduction that depends only on a meter's readings. [tCO2e]"""
+    """Return the reduction that depends on a meter's readings only. [tCO2e]"""
     tonnes = _carries(account, meter)
     if meter.needs.side == "baseline" or meter.rate is None:
         return tonnes
@@ -76,7 +79,7 @@ def _hides(account: Account, meter: Monitored) -> Fraction:
 def signed(
     items: Iterable[EvidenceItem], signed_shares: Mapping[str, Fraction]
 ) -> tuple[EvidenceItem, ...]:
-    """Return the items with the share of each meter's quantity that it signed at grade A."""
+    """Return the items, with the share of each meter's quantity that it signed at grade A."""
     result = []
     for item in items:
         signable = item.kind == METERED and "signature" in of_role(item.role)
@@ -86,9 +89,9 @@ def signed(
             continue
         part = six_places(Fraction(item.tonnes) * share, "down")
         rest = six_places(Fraction(item.tonnes) - Fraction(part), "down")
-        result.append(replace(item, grade="A", tonnes=part))
+        result.append(structs.replace(item, grade="A", tonnes=part))
         if Fraction(rest):
-            result.append(replace(item, tonnes=rest))
+            result.append(structs.replace(item, tonnes=rest))
     return tuple(result)
 
 
@@ -96,7 +99,7 @@ def shares(items: Sequence[EvidenceItem], reduction_t: Fraction) -> dict[Grade, 
     """
     Return the share of the reduction by grade; the shares add up to 1.
 
-    `reduction_t`: amount of which meters and values have shares. [tCO2e]
+    `reduction_t`: reduction to which the shares of meters and values refer. [tCO2e]
     """
     meters = [item for item in items if item.kind == METERED]
     values = [item for item in items if item.kind == PARAMETER]
@@ -133,12 +136,12 @@ def _meters(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
             signed = evidence.signed()
             grade: Grade = "A" if signed.invoiced(view) else "B"
             of = signed if grade == "A" else evidence
-            # a first invoice of more use still applies
+            # a replaced first invoice with a higher consumption still applies
             first = {name_of(new): name_of(old) for old, new, _ in facts.supporting.replaced}
             showing = (c.against for c in (*of.showing(view), *of.more(view)))
             invoices = {first.get(name, name) for name in showing}
             if facts.shared_invoice(view):
-                grade = "C"  # calibrated meters of the other consumers
+                grade = "C"  # the main meter's invoice less calibrated meters
             alone = max(
                 _beyond_invoices(facts, view),
                 _by_readings_outside(facts, of, view),
@@ -162,8 +165,8 @@ def _meters(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
 
 def _beyond_invoices(facts: Facts, meter: Monitored) -> Fraction:
     """
-    Return the share by which a meter's quantity is more favourable than its invoices state, and
-    that of time without an invoice.
+    Return the share by which a meter is more favourable to the claimant than its invoices, and the
+    share of time without an invoice.
 
     This share is within the tolerance and is credited, but only the meter corroborates it.
     """
@@ -182,9 +185,9 @@ def _by_readings_outside(facts: Facts, evidence: Corroboration, meter: Monitored
     """
     Return the share of a meter's quantity that depends on its readings outside the period.
 
-    An invoice that reaches beyond the period states a total.  Alone it corroborates the remainder
-    if the meter ran at its highest rate outside; on the project side, the remainder if the meter
-    stood still there, or ran at that rate within the period.
+    An invoice that extends beyond the period states a total.  Without these readings it
+    corroborates the remainder after the meter's highest rate outside the period; on the project
+    side, the remainder if the meter stood still outside, or ran at that rate within the period.
     """
     within = apart = ZERO
     baseline = meter.needs.side == "baseline"
@@ -193,7 +196,7 @@ def _by_readings_outside(facts: Facts, evidence: Corroboration, meter: Monitored
         inside_us = max(0, end - begin)
         beyond_us = check.to_us - check.from_us - inside_us
         mine = Fraction(check.theirs_within)
-        # quantity that may have been moved, and the quantity that the time could hold
+        # quantity that may have been shifted between the times, and maximum quantity of the time
         moved, there = (mine, check.outside) if baseline else (Fraction(check.outside), mine)
         rates = [view.rate for view in facts.views if view.device.id in check.devices]
         if None not in rates:
@@ -208,8 +211,9 @@ def _by_division(account: Account, evidence: Corroboration, meter: Monitored) ->
     """
     Return the share of a meter's tonnes that depends on the division of invoices between meters.
 
-    An invoice of several meters states a total.  Alone it corroborates the total at the emissions
-    per unit of one meter: the lowest on the baseline side, the highest on the project side.
+    An invoice of several meters states a total.  Without the meters it corroborates the total at
+    the emissions per unit of one meter: the lowest on the baseline side, the highest on the project
+    side.
     """
     rates = {view.device.id: _rate(account, view) for view in reversed(account.views)}
     mine, within, apart = _rate(account, meter), ZERO, ZERO
@@ -224,7 +228,7 @@ def _by_division(account: Account, evidence: Corroboration, meter: Monitored) ->
 
 
 def _by_own_use(facts: Facts, meter: Monitored) -> Fraction:
-    """Return the share of a meter's quantity that own use may take, if no invoices cover it."""
+    """Return the share of a meter's quantity that own use may consume, if no invoices cover it."""
     if not meter.needs.less or not meter.counts:
         return ZERO
     own = replace(meter, needs=replace(meter.needs, quantity=meter.needs.less, side="project"))
@@ -237,7 +241,7 @@ def _by_replacements(facts: Facts, meter: Monitored) -> Fraction:
     """
     Return the share of a meter's quantity, or of its time if larger, that replacement rows state.
 
-    It is the share of the steps from the reading before each row to the reading after it.
+    These are the steps from the reading before each row to the reading after it.
     """
     swapped, name = facts.supporting.swapped, meter.device.id
     steps = (step for q in meter.needs.quantities for step in swapped.get((name, q), ()))
@@ -257,7 +261,7 @@ def _rate(account: Account, meter: Monitored) -> Fraction:
 
 
 def _counts_by_invoice(facts: Facts, meter: Monitored) -> bool:
-    """Return whether higher invoices replace a meter over nearly all time."""
+    """Return whether higher invoices replace a project-side meter in nearly all its time."""
     spans = applied(facts).get(meter.device.id, ()) if meter.needs.side == "project" else ()
     return bool(spans) and facts.evidence.covered(meter, spans)
 
@@ -266,9 +270,13 @@ def _meter(
     meter: Monitored, grade: Grade, tonnes: Fraction, shown_by: Iterable[str]
 ) -> EvidenceItem:
     return EvidenceItem(
-        METERED, meter.device.id, meter.bound.role, grade, six_places(tonnes, "down"),
-        tuple(dict.fromkeys(shown_by)),
-    )  # fmt: skip
+        kind=METERED,
+        name=meter.device.id,
+        role=meter.bound.role,
+        grade=grade,
+        tonnes=six_places(tonnes, "down"),
+        shown_by=tuple(dict.fromkeys(shown_by)),
+    )
 
 
 class Entered(NamedTuple):
@@ -294,8 +302,8 @@ def graded_values(facts: Facts, account: Account) -> Iterator[tuple[EvidenceItem
     for entered in _entered(facts, account):
         grade, shown_by = _grade(facts, account, entered)
         if entered.name in facts.supporting.lit:
-            grade = max(grade, "C")  # the plant's own detector determines the hours
-        # a choice or a year is no amount: its effect is that of the most conservative one
+            grade = max(grade, "C")  # the plant's own flame detector determines the hours
+        # the effect of a choice or a year, which is no amount, is that of the most conservative one
         amount = not (entered.spec.choices or entered.is_year)
         effects = [abs(_effect(account, entered))] if amount else []
         if grade > "B" or entered.is_year:
@@ -303,9 +311,13 @@ def graded_values(facts: Facts, account: Account) -> Iterator[tuple[EvidenceItem
             effects += (now - remaining for remaining in _at_ends(facts, account, entered))
         tonnes = min(max(effects, default=ZERO), abs(account.claimed_t))
         if not entered.spec.choices or tonnes:
-            carried_t = six_places(tonnes, "down")
             item = EvidenceItem(
-                PARAMETER, entered.name, entered.role, grade, carried_t, tuple(shown_by)
+                kind=PARAMETER,
+                name=entered.name,
+                role=entered.role,
+                grade=grade,
+                tonnes=six_places(tonnes, "down"),
+                shown_by=tuple(shown_by),
             )
             yield item, entered
 
@@ -327,7 +339,7 @@ def _entered(facts: Facts, account: Account) -> Iterator[Entered]:
 
 
 def _grade(facts: Facts, account: Account, entered: Entered) -> tuple[Grade, Sequence[str]]:
-    """Return the grade of an entered value, and its corroborating documents."""
+    """Return the grade of an entered value, and the documents that corroborate it."""
     supporting, codes, name = facts.supporting, of_parameter(entered.name).by, entered.name
     if name in supporting.at_published:
         return "B", []
@@ -340,8 +352,8 @@ def _grade(facts: Facts, account: Account, entered: Entered) -> tuple[Grade, Seq
         changed = name in account.how or account.parameters[name] != facts.parameters[name]
         if changed and not surveyed:
             if account.how.get(name) == LABORATORY:
-                return "D", []  # its report is missing
-            # a published or conservative value applies, or the measurement of the plant's own
+                return "D", []  # the survey's report is missing
+            # a published or conservative value applies, or the mean of the plant's own
             # analyser
             return _of_analyser(account, name) if name in supporting.channels else ("B", [])
     documents = _documents(facts, name, entered.devices[0] if entered.devices else None)
@@ -352,7 +364,7 @@ def _grade(facts: Facts, account: Account, entered: Entered) -> tuple[Grade, Seq
 
 
 def _by_hand(rows: Iterable[Document | Sample]) -> Grade:
-    """Return the grade of third parties' documents or samples: A where each issuer signed."""
+    """Return the grade of third parties' documents or samples: A if all issuers signed, else B."""
     return "A" if all(row.signed for row in rows) else "B"
 
 
@@ -368,7 +380,7 @@ def _documents(facts: Facts, name: str, device: str | None) -> list[Document]:
     values: Mapping[str, object] = facts.project.parameters if device is None else {name: None}
     last = facts.last
     if name in parameters and parameters[name].by_publication:
-        last = date.max  # a publication may be of any day
+        last = date.max  # the date of a publication does not matter
     if undocumented(name, values, supporting.documents, last) is not None:
         return []
     # a value without a document is the operator's own statement
@@ -380,8 +392,8 @@ def _published(facts: Facts, account: Account, entered: Entered) -> list[str] | 
     """
     Return the ids of published factors that corroborate a value; None if there is none.
 
-    From a list, only the factor of the project's region.  A value that is no better than the most
-    conservative published one needs no other evidence.
+    Of a list, only the factor of the project's region counts.  A value that is not more favourable
+    than the most conservative published one needs no other evidence.
     """
     now, equal = account.reduced(account.parameters), list[str]()
     if not entered.role:
@@ -407,14 +419,14 @@ def ends_of(facts: Facts, entered: Entered, value: Fraction) -> list[Fraction]:
     """
     Return the published values of a parameter: the ends of its range, its list, its default.
 
-    A calendar year has the first and the last accepted year.
+    For a calendar year: the first and the last accepted year.
     """
     declared, spec = of_parameter(entered.name), entered.spec
     plausible = () if spec.plausible is None else spec.plausible.ranges
     ranges = declared.ranges_in(country_of(facts.project)) or plausible
     result: list[Fraction] = []
     if ranges:
-        # the common edge of two ranges belongs to the upper one
+        # the common end of two ranges belongs to the upper range
         spans = [(Fraction(low), Fraction(high)) for low, high in reversed(ranges)]
         result += [*min(spans, key=lambda span: max(span[0] - value, value - span[1], ZERO))]
     result += map(Fraction, spec.choices)
@@ -438,7 +450,7 @@ def values_of(account: Account, entered: Entered) -> dict[Fraction, list[str | N
 
 
 def _at_ends(facts: Facts, account: Account, entered: Entered) -> Iterator[Fraction]:
-    """Yield the reduction at each published end of a value. [tCO2e]"""
+    """Yield the reduction with each published end of a value. [tCO2e]"""
     ends = (end for value in values_of(account, entered) for end in ends_of(facts, entered, value))
     for end in dict.fromkeys(ends):
         with suppress(MrvError, ZeroDivisionError):
@@ -460,7 +472,7 @@ def _of_analyser(account: Account, name: str) -> tuple[Grade, Sequence[str]]:
 
 
 def _effect(account: Account, entered: Entered) -> Fraction:
-    """Return the change of the reduction without a value; all of it if none results. [tCO2e]"""
+    """Return the change of the reduction without a value; all of it if none can be calculated."""
     now = account.reduced(account.parameters)
     for share in (ZERO, _LESS):
         try:
@@ -474,7 +486,7 @@ def _effect(account: Account, entered: Entered) -> Fraction:
 def _with(
     account: Account, entered: Entered, value: Fraction | int, *, scaled: bool = False
 ) -> tuple[Inputs, list[Monitored]]:
-    """Return parameters and devices with a value replaced, or scaled."""
+    """Return parameters and devices with an entered value replaced, or scaled."""
     name = entered.name
 
     def put(known: Inputs) -> Inputs:

@@ -3,20 +3,21 @@ Rules EVD-05 and EVD-06: invoices above the project side's meters, and corrected
 
 EVD-05 covers electricity of chargers, fans and lines, and fuel.  If a supplier's invoice with its
 file states more than the counted quantity, beyond its tolerance (`tolerance_percent`, at most 5 %),
-the whole difference counts as used, less the differences of lower invoices of the same meters.  An
-invoice of several meters is compared as a whole.  Time without an invoice counts in the same
-proportion, up to the mean of the invoices.  The metered quantity outside the period is deducted
-from an invoice that reaches beyond it.  If that quantity is unknown, the invoice is divided by
-time, if at least a week lies in the period, and used only if its share exceeds the counted quantity
-by half.
+the whole difference is charged, less the differences of lower invoices of the same meters.  An
+invoice of several meters is compared as a whole.  Time without an invoice is charged in the same
+proportion, up to the mean of the invoices.  From an invoice that extends beyond the period, the
+quantity metered outside the period is deducted.  If that quantity is unknown, the invoice is
+divided by time, if at least a week is in the period, and used only if its share exceeds the counted
+quantity by half.
 
-A gap of these meters counts at most the remainder of an invoice of its time (`invoiced_gaps`).
+In a gap of these meters at most the remainder of an invoice of its time is charged
+(`invoiced_gaps`).
 
 EVD-06: since an owner may have an invoice corrected, the period is also evaluated with the first
-invoice.  For the project's own use the first one applies if more conservative, for deliveries the
-correction.  A correction of the amount with the same file, or of an edge by up to a day, is a
-typing error, which the file proves: the correction applies.  A correction of number, issuer or
-file, or within the tolerance, has no effect.  These are tonne's own rules.
+invoice.  For the project's own consumption the first one applies if more conservative, for
+deliveries the correction.  A correction of the amount with the same file, or of a start or end by
+up to a day, is a typing error, which the file proves: the correction applies.  A correction of
+number, issuer or file, or within the tolerance, has no effect.  These are tonne's own rules.
 """
 
 from __future__ import annotations
@@ -44,17 +45,17 @@ from mrv.rules.metering import Metered
 from mrv.texts import Text, Value, lines, text
 
 MORE = text("invoice.more")
-# tolerance of an invoice that is divided by time, as it reaches beyond the period
+# tolerance of an invoice that is divided by time, as it extends beyond the period
 _BY_TIME = Fraction(1, 3)
 _LEAST_SHARED_US = 7 * 24 * HOUR_US
-# a last day that was entered as `to`, or a time of day that was left out; some days have 25 hours
+# typing error of up to a day, such as the last day entered as `to`; some days have 25 hours
 _A_DAY_US = 25 * HOUR_US
 
 CORRECTED = "EVD-06"
 
 # the first invoice, its correction, and the reason entered
 _Corrected = tuple[Invoice, Invoice, str]
-_Key = tuple[str, str, int]  # device, role, first interval of its service
+_Key = tuple[str, str, int]  # device, role, first interval in service
 _Charge = tuple[int, int, Fraction]  # begin and end [us UTC], quantity [base units]
 
 
@@ -80,7 +81,7 @@ class _Bill(NamedTuple):
 
 @dataclass(slots=True)
 class _Meter:
-    """Meter compared with invoices, its charges, and the invoiced time."""
+    """Meter compared with invoices, additional charges, and the invoiced time."""
 
     view: Monitored
     added: list[_Charge] = field(default_factory=list)
@@ -88,15 +89,12 @@ class _Meter:
     reported: Fraction = Fraction(0)
 
     def service(self, span: Span) -> Span:
-        """
-        Return the part of a span in which the meter serves; its end is at or before its begin if
-        none.
-        """
+        """Return the part of a span in which the meter is installed; empty if end <= start."""
         begin, end = self.view.span_us
         return max(begin, span[0]), min(end, span[1])
 
     def counts(self, span: Span) -> Fraction:
-        """Return a span's counted quantity: metered, lost, and charged by rules. [base units]"""
+        """Return a span's counted quantity: metered, gaps, and charges by rules. [base units]"""
         cuts = (cut for part in self.view.parts for cut in part.cuts)
         charged = [*self.added, *((c.start_us, c.end_us, -c.quantity) for c in cuts)]
         own = Fraction(self.view.quantity(span))
@@ -110,7 +108,7 @@ class _Meter:
 
 
 def _weights(meters: Sequence[_Meter], spans: Sequence[Span]) -> list[Fraction]:
-    """Return the share of each meter and span by metered quantity, or else by time."""
+    """Return the share of each meter and span, by metered quantity, or by time without any."""
     both = list(zip(meters, spans, strict=True))
     result = [Fraction(meter.view.quantity(span)) for meter, span in both]
     if not any(result):
@@ -120,7 +118,7 @@ def _weights(meters: Sequence[_Meter], spans: Sequence[Span]) -> list[Fraction]:
 
 
 def invoiced_use(facts: Facts) -> Iterator[Judged]:
-    """EVD-05: yield charges for use that suppliers' invoices state above the meters."""
+    """EVD-05: yield charges for consumption that suppliers' invoices state above the meters."""
     first = first_ones(facts.supporting)
     checks = [*facts.checks]
     if first:
@@ -153,9 +151,9 @@ def invoiced_use(facts: Facts) -> Iterator[Judged]:
 
 
 def _counted(bills: list[_Bill], meters: Mapping[_Key, _Meter]) -> Iterator[Text]:
-    """Add charges for invoiced use above the meters; yield a text of each."""
+    """Add charges for invoiced consumption above the meters; yield a text on each."""
     remaining = _net(bills, meters)
-    # the largest first, as its charge includes that of a smaller one within it
+    # the largest first, as its charge includes that of a smaller invoice within its time
     for bill in sorted(bills, key=lambda bill: (-bill.invoiced, bill.span, bill.name)):
         of = [meters[key] for key in bill.keys]
         counted = sum((m.counts(bill.span) for m in of), start=Fraction(0))
@@ -184,8 +182,7 @@ def _counted(bills: list[_Bill], meters: Mapping[_Key, _Meter]) -> Iterator[Text
 
 def invoiced_gaps(facts: Facts) -> tuple[Metered, ...]:
     """
-    Return the devices with each gap of the project side limited by its invoices; empty if no
-    invoice limits a gap.
+    Return the devices with each gap of the project side limited by invoices; empty without a limit.
 
     An invoice of all of a gap's time limits the gap to the invoice's excess over its meters, or to
     the meters' mean rate if there is no excess.  Of several invoices the largest remainder applies.
@@ -229,7 +226,7 @@ def invoiced_gaps(facts: Facts) -> tuple[Metered, ...]:
 
 def left_by_invoices(facts: Facts, meter: Monitored) -> Iterator[tuple[Text, Span, Fraction]]:
     """
-    Yield each invoice of one project-side meter alone: its text, its time, and its excess over the
+    Yield each invoice of a single project-side meter: its text, its time, and its excess over the
     counted quantity, at least 0. [us UTC, base units]
     """
     for bill in _bills(facts, facts.evidence):
@@ -242,7 +239,7 @@ def left_by_invoices(facts: Facts, meter: Monitored) -> Iterator[tuple[Text, Spa
 
 
 def _mean(meter: Monitored, span: Span, cut: Cut) -> Fraction:
-    """Return a gap at the mean of the metered time of a span; without any, at its charge."""
+    """Return a gap's quantity at the mean rate of a span's metered time; without, its charge."""
     begin, end = (us // INTERVAL_US for us in span)
     part = meter.service.cut(begin, end)
     known_us = len(part) * INTERVAL_US - part.lost_us
@@ -264,7 +261,7 @@ def _net(bills: Iterable[_Bill], meters: Mapping[_Key, _Meter]) -> dict[tuple[_K
     """
     Return invoiced less metered quantity by group of meters. [base units]
 
-    An invoice that was estimated too high is offset by the next one.
+    So an invoice that was estimated too high is offset by the next one.
     """
     more = [
         (bill.invoiced - sum(meters[key].counts(bill.span) for key in bill.keys), bill)
@@ -293,7 +290,7 @@ def _bills(facts: Facts, evidence: Corroboration) -> Iterator[_Bill]:
         of = [m for m in facts.views
               if m.device.id in check.devices and m.needs.quantity == check.quantity]  # fmt: skip
         other = any(m.needs.side != "project" for m in of)
-        # the use of other projects' meters is known if the invoice was compared
+        # the consumption of other projects' meters is known if the invoice was compared
         if other or (check.holds is None and {m.device.id for m in of} != {*check.devices}):
             continue
         whole = check.from_us, check.to_us
@@ -322,7 +319,7 @@ def _bills(facts: Facts, evidence: Corroboration) -> Iterator[_Bill]:
 
 
 def _serves(monitored: Monitored, span: Span, project: Project) -> bool:
-    """Return whether a meter serves the project all of a time, also outside of the period."""
+    """Return whether a meter serves the project during all of a span, also outside the period."""
     begin = max(project.from_us, monitored.bound.from_us, monitored.device.installed_us)
     ends = (project.to_us, monitored.bound.to_us, monitored.device.removed_us)
     return begin <= span[0] and all(end is None or span[1] <= end for end in ends)
@@ -338,7 +335,7 @@ def _within(charge: _Charge, span: Span) -> Fraction:
 
 
 def _without_invoice(meter: _Meter, evidence: Corroboration) -> bool:
-    """Charge time without invoice in the same proportion, up to the mean; return whether it did."""
+    """Charge time without invoice in proportion, up to the mean; return whether charged."""
     others = [
         (c.from_us, c.to_us)
         for c in evidence.of(meter.view)
@@ -366,8 +363,8 @@ def keep_first(
     project: Project, supporting: SupportingData, reduction_by: Callable[[SupportingData], int]
 ) -> tuple[SupportingData, list[Finding]]:
     """
-    Return the supporting data with the first version of each corrected invoice that is more
-    conservative, and the findings.
+    Return the supporting data with each first invoice that is more conservative than its
+    correction, and the findings.
 
     `reduction_by`: returns the reduction of the period with given invoices. [ug CO2e]
     """
@@ -396,16 +393,13 @@ def keep_first(
 def added_lines(
     project: Project, before: Sequence[Invoice], after: Sequence[Invoice]
 ) -> list[Finding]:
-    """Return the report of documents whose rows were added as their lines (`with_lines_added`)."""
+    """Return the report on documents whose registry rows were added up (`with_lines_added`)."""
     named = tuple(_invoice(each, project.timezone) for each in after if each not in before)
     return [Finding(CORRECTED, True, (text("EVD-06.lines", invoices=named),))] if named else []
 
 
 def first_ones(supporting: SupportingData) -> tuple[Invoice, ...]:
-    """
-    Return the first versions of corrected invoices, with a file and tolerance as good as the
-    correction's.
-    """
+    """Return the first versions of corrected invoices, with the better file and tolerance."""
     return tuple(
         replace(
             old,
@@ -430,8 +424,9 @@ def _changed(old: Invoice, new: Invoice) -> bool:
 
 def _retyped(old: Invoice, new: Invoice) -> bool:
     """
-    Return whether a correction of the same file and meters states another amount, or edges of a
-    day more or less.
+    Return whether a correction of the same file and meters may be of a typing error.
+
+    It states another amount, or a start or end up to a day earlier or later.
     """
     same = old.sha256 is not None and old.sha256 == new.sha256
     moved_us = max(abs(old.from_us - new.from_us), abs(old.to_us - new.to_us))
@@ -440,10 +435,10 @@ def _retyped(old: Invoice, new: Invoice) -> bool:
 
 def _of_use(project: Project, old: Invoice, new: Invoice) -> bool:
     """
-    Return whether a corrected invoice covered use of the project that the correction omits.
+    Return whether a corrected invoice covered consumption of the project that the correction omits.
 
     A typing error is not included.  Quantities that are only invoiced (`Methodology.billed`) are
-    not included either: a typing error would charge the whole period.
+    not included either, as a typing error would charge the whole period.
     """
     if _retyped(old, new):
         return False
@@ -460,7 +455,7 @@ def _of_use(project: Project, old: Invoice, new: Invoice) -> bool:
 
 
 def _exchanged(project: Project, item: _Corrected, every: Sequence[_Corrected]) -> bool:
-    """Return whether a correction interchanges two invoices of two like meters."""
+    """Return whether a correction interchanges the invoices of two meters of the same kind."""
     old, new, _ = item
     both = {*old.devices, *new.devices}
     like = {(b.role, *sorted(b.params.items())) for b in project.devices if b.device in both}
@@ -474,7 +469,7 @@ def _exchanged(project: Project, item: _Corrected, every: Sequence[_Corrected]) 
 def _instead(
     supporting: SupportingData, corrected: Sequence[_Corrected], known: SupportingData
 ) -> SupportingData:
-    """Return supporting data with first invoices in place of their corrections."""
+    """Return the supporting data with first invoices in place of their corrections."""
     by = {new.id for _, new, _ in corrected}
     away = by | {old.id for old, new, _ in known.replaced if new.id in by}
     kept = [invoice for invoice in supporting.invoices if invoice.id not in away]

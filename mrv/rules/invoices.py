@@ -2,13 +2,13 @@
 Rules EVD-03 and EVD-04: quantities that invoices must corroborate, or that invoices limit.
 
 No other quantity corroborates a building's electricity, its weather, or the fuel of burners.
-Deliveries are reported by the plant's own meters, and its design states only a possible amount.
-So no reduction is credited until invoices with the hashes of their files cover 95 % of the time of
+Deliveries are reported by the plant's own meters, and its design states only a possible amount.  So
+no reduction is credited until invoices with the hashes of their files cover 95 % of the time of
 such a meter and differ from it by at most 5 %.  They are invoices of the delivery, or of its
 electricity if the design states it; for weather, the data of the weather service.  For lines of
-several kinds, electricity covers only the sum.  CDM requires the same cross-check (TOOL03, TOOL05)
-[M].  A service without electricity (steam, hours) is limited by its capacity if that is at most
-twice the delivered quantity.  Project emissions count in any case.
+several kinds, electricity corroborates only the sum.  CDM requires the same cross-check (TOOL03,
+TOOL05) [M].  A service without electricity (steam, hours) is limited by its capacity if that is at
+most twice the delivered quantity.  Project emissions are always charged.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _DAY_US = 86_400_000_000
 _DAY = timedelta(days=1)
 # tolerance of two meters of class 1 (IEC 62053-21) for one quantity
 ALIKE = Fraction(1, 100)
-# minimum delivered share of a capacity that limits a service without electricity
+# share of a capacity that must be delivered if it limits a service without electricity
 _BINDING = Fraction(1, 2)
 
 
@@ -54,7 +54,7 @@ def invoiced_quantities(facts: Facts) -> Iterator[Judged]:
     earning = {m.bound.role for m in views if m.needs.side == "baseline"}
     required = asks or (earning if method.baseline_documents else asks)
     invoiced = {m.device.id for m in views if facts.invoiced(m)}
-    # a building whose meters all stand still would still be credited with its base load
+    # if all meters of a building stood still, its base load would still be credited
     needed = any(
         m.bound.role in required and (m.bound.role in method.billed or m.moved)
         for m in views
@@ -70,7 +70,7 @@ def invoiced_quantities(facts: Facts) -> Iterator[Judged]:
         yield NoReduction()
         yield RuleReport(False, (*missing, text("EVD-03.nothing_counts")))
     elif unfavourable:
-        # within the tolerance the conservative figure applies, and no reply is requested
+        # within the tolerance the conservative figure applies without a clarification request
         bare = any(text.code == "EVD-03.days_without" for text in unfavourable)
         yield RuleReport(False, tuple(unfavourable), None if bare else "observation", priced=True)
     elif needed and not any(c.kind == INVOICE and c.holds is False for c in facts.checks):
@@ -103,7 +103,7 @@ def _limits(
 
 
 def _uncorroborated(facts: Facts, invoiced: Collection[str]) -> Iterator[Text]:
-    """Yield findings on quantities without invoice and of values without documents."""
+    """Yield findings on quantities without invoices, and on values without documents."""
     method, evidence = facts.methodology, facts.evidence
 
     def bare(meters: Sequence[Monitored]) -> list[Monitored]:
@@ -120,7 +120,7 @@ def _uncorroborated(facts: Facts, invoiced: Collection[str]) -> Iterator[Text]:
         moved = [m for m in serving(facts.views, capacity) if m.moved]
         taken = consumption_of(method, capacity)
         users = [] if taken is None else using(facts.views, taken)
-        # the evidence of a service is at most that of its energy use
+        # the evidence of a service is at most that of its energy consumption
         false = any(map(evidence.contradicted, users))
         alone = [m for m in moved if m.device.id not in invoiced] if false else bare(moved)
         # invoices of fuel are required separately
@@ -144,8 +144,9 @@ def _uncorroborated(facts: Facts, invoiced: Collection[str]) -> Iterator[Text]:
 
 def _idle(views: Sequence[Monitored], meter: Monitored) -> bool:
     """
-    Return whether a baseline meter measured nothing while another meter served, so that it requires
-    no invoice.
+    Return whether a baseline meter measured nothing while another one of its role was installed.
+
+    It then requires no invoice.
     """
     others = (m for m in views if m.bound.role == meter.bound.role and m.counts)
     return meter.needs.side == "baseline" and not meter.counts and any(others)
@@ -155,7 +156,7 @@ def _unfavourable(facts: Facts, by: Sequence[Monitored]) -> Iterator[Text]:
     """Yield a finding for each time without invoices; else for each differing invoice."""
     evidence = facts.evidence
     if any([*evidence.less(m), *evidence.more(m)] for m in by):
-        return  # reported by `lower_invoices` and EVD-05
+        return  # `lower_invoices` and EVD-05 report it
     days = dict.fromkeys(day for m in by for day in _days_without(facts, m))
     names = tuple(dict.fromkeys(m.device.id for m in by))
     if days:
@@ -165,14 +166,13 @@ def _unfavourable(facts: Facts, by: Sequence[Monitored]) -> Iterator[Text]:
 
 
 def _reason(facts: Facts, by: Sequence[Monitored], differing: Text) -> Text:
-    """Return why another amount applies: time without invoice, or a differing invoice."""
+    """Return why another amount applies: time without invoice, or the differing invoice."""
     differ = any([*facts.evidence.less(m), *facts.evidence.more(m)] for m in by)
     bare = not differ and any(_bare(facts, m) for m in by)
     return BARE if bare else differing
 
 
 def _days_without(facts: Facts, meter: Monitored) -> Iterator[Text]:
-    """Yield findings on a meter's time without invoice."""
     for first, last in _bare(facts, meter):
         days = tuple(local_date(us, facts.timezone) for us in (first, last - 1))
         edges = midnight_us(days[0], facts.timezone), midnight_us(days[1] + _DAY, facts.timezone)
@@ -205,9 +205,9 @@ def _beyond_invoices(
     priced = [*facts.compare(facts.supporting, facts.price.pricing)]
     evidence = Corroboration(facts.supporting, priced)
     checks = (check for role in roles.values() for check in _apart(role, evidence.holding))
-    # decrease of the reduction if invoices replaced the meters
+    # decrease of the reduction if the invoices were applied instead of the meters
     lower = sum((Fraction(check.effect_t) for check in checks), start=Fraction(0))
-    # a small error of a quantity is a large one of the difference of two large quantities
+    # a small error of one of two large quantities is a large error of their difference
     strict = lower > MATERIAL * abs(facts.price.claimed_t - lower)
     alike = Fraction(0) if strict else ALIKE
     return {role: (_beyond(facts, meters, alike), meters) for role, meters in roles.items()}
@@ -217,7 +217,7 @@ def _by_electricity(
     facts: Facts, invoiced: Collection[str]
 ) -> Iterator[tuple[Sequence[int], Fraction, Sequence[Monitored]]]:
     """
-    Yield services whose electricity is invoiced, with the service that it allows.
+    Yield services whose electricity is invoiced, with the service that it permits.
 
     Time without an invoice counts at the mean.  The limit is the service delivered in the invoiced
     time, or that of MTR-06. [base units, before errors of meters]
@@ -237,7 +237,7 @@ def _by_electricity(
         roles = {m.bound.role for m in users}
         used = _in_time(facts, roles, ())
         if 2 * _in_time(facts, roles, bare) < used:
-            bare = []  # the time with invoices of every meter is too short
+            bare = []  # the time in which all meters have invoices is too short
         counts, (least, rate) = used * (1 - share), least_use(facts, taken)
         for role in dict.fromkeys(m.bound.role for m in there):
             carried = counts * _in_time(facts, {role}, bare) / _in_time(facts, roles, bare)
@@ -260,8 +260,8 @@ class Billed(NamedTuple):
     Comparison of a role's meters with their invoices. [base units]
 
     `theirs`: invoiced quantity.  `mean`: mean applied to time without an invoice.  `ours`: metered
-    quantity of the invoiced time.  `full`: the same with lost time at the mean.  `outside`: metered
-    in invoiced time outside the period; not included in the others.
+    quantity of the invoiced time.  `full`: the same, with gaps at the mean.  `outside`: metered in
+    invoiced time outside the period; not included in the others.
     """
 
     theirs: Fraction
@@ -275,9 +275,9 @@ def _apart(
     role: Sequence[Monitored], of: Callable[[Monitored], Iterator[CrossCheck]]
 ) -> Iterator[CrossCheck]:
     """
-    Yield comparisons of a role's meters that count as evidence, in order of time, without overlap.
+    Yield comparisons of a role's meters that are evidence, in order of time and without overlap.
 
-    For invoices of the same time: the lowest on the baseline side, the highest on the project side.
+    Of several for the same time: the lowest on the baseline side, the highest on the project side.
     """
     checks = {(c.from_us, c.to_us, c.against): c for m in role for c in of(m)}.values()
     sign, reached = 1 if role[0].needs.side == "baseline" else -1, dict[str, int]()
@@ -294,7 +294,7 @@ def invoiced_sums(facts: Facts, role: Sequence[Monitored]) -> Billed | None:
     names = {m.device.id for m in role}
     theirs, time_us = dict.fromkeys(names, Fraction(0)), dict.fromkeys(names, 0)
     ours, full, beside = Fraction(0), Fraction(0), Fraction(0)
-    # also invoices that differ from a meter: the lower value applies
+    # includes invoices that differ from a meter, of which the lower value applies
     for check in _apart(role, facts.evidence.showing):
         first, last = check.from_us // INTERVAL_US, check.to_us // INTERVAL_US
         for name, share in _shares(facts, check).items():
@@ -320,7 +320,7 @@ def invoiced_sums(facts: Facts, role: Sequence[Monitored]) -> Billed | None:
 
 
 def _shares(facts: Facts, check: CrossCheck) -> Mapping[str, Fraction]:
-    """Return an invoice's split over its meters, by their metered quantity in its time."""
+    """Return an invoice's division among its meters, by their metered quantity in its time."""
     mine = {m.device.id for m in facts.views}
     metered = {name: 0 for name in check.devices if name in mine}
     for m in facts.views:
@@ -345,7 +345,7 @@ def _beyond(facts: Facts, role: Sequence[Monitored], alike: Fraction) -> Fractio
         return Fraction(0)
     counted, whole = sum((m.counts for m in role), start=Fraction(0)), billed.theirs + billed.mean
     if role[0].needs.side == "baseline":
-        # also corroborated by invoices that state more, such as those with the last day entered as
+        # invoices that state more corroborate as well, such as those with the last day entered as
         # `to`
         shown = max(billed.ours, billed.theirs)
         far, uncovered = counted - whole, counted - shown - billed.mean
@@ -357,10 +357,7 @@ def _beyond(facts: Facts, role: Sequence[Monitored], alike: Fraction) -> Fractio
 
 
 def _uninvoiced_share(facts: Facts, users: Sequence[Monitored]) -> Fraction:
-    """
-    Return the share of a service's electricity that is not invoiced and exceeds the mean of the
-    invoices.
-    """
+    """Return the uninvoiced share of a service's electricity above the mean of the invoices."""
     billed = invoiced_sums(facts, users)
     metered = sum(m.metered for m in users)
     if billed is None or not billed.mean or not metered:
@@ -374,10 +371,10 @@ def _uninvoiced_share(facts: Facts, users: Sequence[Monitored]) -> Fraction:
 
 def class_mean(facts: Facts) -> Iterator[Judged]:
     """
-    EVD-04: yield limits on a mean activity above that of the class, if its use is not invoiced.
+    EVD-04: yield limits on a mean activity above the class's, if the consumption is not invoiced.
 
-    If invoices cover part of the use, that share of the service is credited, or the mean of the
-    class if that is more.  The share refers to the quantity within the limits of earlier stages
+    If invoices cover part of the consumption, that share of the service is credited, or the mean of
+    the class if that is more.  The share refers to the quantity within the limits of earlier stages
     (`Cap.share`).
     """
     above, applied = dict[str, Text](), dict[Text, None]()

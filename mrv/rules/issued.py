@@ -1,10 +1,10 @@
 """
 Rules PAR-01 and PAR-02: ex-ante values as registered now, as issued, and as before the period.
 
-A value of an issued statement applies if it gives no higher reduction (PAR-01).  So does the value
-before the period, unless a third party's document issued by the period's first day supports the new
-one (PAR-02).  Up to four candidates are tried in every combination, as two may offset each other;
-more are tried one after the other, by name, and all together.
+A value of an issued statement applies if it does not give a higher reduction (PAR-01).  The same
+applies to the value before the period, unless a third party's document issued by the period's first
+day supports the new one (PAR-02).  Up to four candidates are tried in every combination, as two may
+offset each other; more are tried one after the other, by name, and all together.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class _Candidate:
     `name`: order of candidates that are too many to combine.
     `reason`: returns a finding's text, from the difference to the other choice [tCO2e] (None if the
     account cannot be calculated) and whether this choice applies.
-    `free`: it applies if the reduction is not higher; else it is only reported.
+    `free`: whether it applies if the reduction is not higher; else it is only reported.
     """
 
     rule: str
@@ -96,7 +96,7 @@ def choose(
             difference = tonnes_text(abs(other - ours))
         result[candidate.rule] += texts_of(candidate.reason(difference, k in best))
     for late in supporting.late:
-        # an incomplete document that is now complete is the remedy of a finding
+        # completing an incomplete document is the remedy of a finding, and no change
         full = late.document is not None and None not in _parts(late.document)
         if late.paper_only and not (full and filled_in(late.was, late.document)):
             result[LATE].append(_other_document(late))
@@ -129,8 +129,8 @@ def _least(
                 one_by_one |= {k}
         sets = [frozenset(), one_by_one, frozenset(free)]
     remaining = {chosen: ours for chosen in sets if (ours := by(chosen)) is not None}
-    # on a tie more of the earlier values: a day without activity would otherwise change later
-    # choices
+    # of equal reductions the one with more earlier values; otherwise a day without activity would
+    # change later choices
     return min(
         remaining,
         key=lambda chosen: (remaining[chosen], -len(chosen), sorted(every[k].name for k in chosen)),
@@ -138,7 +138,7 @@ def _least(
 
 
 def _now(project: Project, device: str | None, parameter: str, before: str | None) -> str | None:
-    """Return the current value; the differing one where a device serves more than once."""
+    """Return the current value; of a device with several assignments, the differing one."""
     entered = [project.parameters] if device is None else []
     entered += [bound.params for bound in project.devices if bound.device == device]
     values = [exact_text(exact(v[parameter], parameter)) for v in entered if parameter in v]
@@ -197,7 +197,7 @@ def _issued(fixed: FixedBefore, project: Project, *, first_set: bool) -> _Candid
 
 
 def _late(late: Iterable[ChangedLate], project: Project, first: date) -> Iterator[_Candidate]:
-    """Yield late changes as candidates, equal ones of several devices once."""
+    """Yield late changes as candidates; equal ones of several devices are one candidate."""
     changes: dict[tuple[Any, ...], list[ChangedLate]] = {}
     for change in late:
         now = _now(project, change.device, change.parameter, change.before)
@@ -233,7 +233,7 @@ def _of_change(
     difference: str | None, counts: bool,
 ) -> Text:  # fmt: skip
     if difference is None:
-        # for example shares that add up to 1 cannot be replaced singly
+        # for example, shares that add up to 1 cannot be replaced singly
         return text("PAR-02.no_account", **values)
     if lacks is None:
         named = "" if document is None else document.document
@@ -259,7 +259,7 @@ def _same(document: Document, other: Document | None) -> bool:
     if other is None:
         return False
     if document.document == other.document:
-        # another file, or an added entry, does not make it another document
+        # with another file or an added entry it is still the same document
         dated = (document.by, other.by), (document.issued, other.issued)
         if all(before in (None, now) for now, before in dated):
             return True

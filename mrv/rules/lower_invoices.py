@@ -2,10 +2,10 @@
 Rule EVD-03: baseline meters that report more than third parties invoice.
 
 If an invoice with its file, by a buyer, supplier or weather service, states less than the meter,
-beyond its tolerance (`tolerance_percent`, at most 5 %), at most the invoiced quantity counts for
-its meters and time, and time without invoice in the same proportion.  A higher invoice never raises
-a quantity, but offsets a lower one of the same meters before or after it, as for a corrected
-estimate.
+beyond its tolerance (`tolerance_percent`, at most 5 %), at most the invoiced quantity is credited
+for its meters and time; time without invoice is reduced in the same proportion.  A higher invoice
+never raises a quantity, but offsets a lower one of the same meters before or after it, as in the
+correction of an estimate.
 
 For an invoice at another point than the meter (after losses, of part of its load, of unsold goods)
 `tolerance_percent` is the permitted difference.  Above 5 % it does not corroborate the meter, and
@@ -35,10 +35,10 @@ _PLACES = 6
 
 class _Stated(NamedTuple):
     """
-    Invoice, and the metered quantity of its time, even if that is not fully known.
+    Invoice, and the metered quantity of its time, also if a part of that is unknown.
 
-    `beyond` is the metered quantity above the invoiced one and its tolerance, below 0 if the
-    invoice states more; `within` the metered quantity of the period. [base units]
+    `beyond`: metered quantity above the invoiced one and its tolerance, below 0 if the invoice
+    states more; `within`: metered quantity of the period. [base units]
     """
 
     check: CrossCheck
@@ -47,7 +47,6 @@ class _Stated(NamedTuple):
 
     @classmethod
     def of(cls, check: CrossCheck, meters: Iterable[Monitored]) -> _Stated:
-        """Return the comparison of an invoice with its meters."""
         there = (m for m in meters if m.device.id in check.devices)
         of = (m for m in there if m.needs.quantity == check.quantity)
         within = sum(m.quantity((check.from_us, check.to_us)) for m in of)
@@ -72,13 +71,13 @@ class _Stated(NamedTuple):
 
     @property
     def more(self) -> bool:
-        """Return whether the invoice states more, and lost readings do not explain that."""
+        """Return whether the invoice states more, and missing readings do not explain this."""
         whole = Fraction(self.check.coverage) >= COVERED
         return self.check.holds is False and self.beyond < 0 and whole
 
 
 def lower_invoices(facts: Facts) -> Iterator[Judged]:
-    """EVD-03: yield limits on a baseline's meters to what third-party invoices state."""
+    """EVD-03: yield limits on baseline meters to what third-party invoices state."""
     documents, views = facts.evidence.documents, facts.views
     compared = [
         _Stated.of(c, views) for c in facts.checks if c.against in documents and c.holds is not None
@@ -134,7 +133,7 @@ def _own_use(facts: Facts) -> Iterator[Judged]:
 
 
 def _explained(facts: Facts, compared: Sequence[_Stated]) -> Iterator[RuleReport]:
-    """Yield invoices whose difference only the entered tolerance explains; a CL if material."""
+    """Yield invoices whose difference only the entered tolerance explains; CL if material."""
     earning = {m.device.id for m in facts.views if m.needs.side == "baseline"}
     explained = [s for s in compared if s.explained and earning.issuperset(s.check.devices)]
     if not explained:
@@ -197,7 +196,7 @@ def _excess(
     net = sum((stated.beyond for stated in differing), start=Fraction(0))
     metered = sum(stated.within for stated in differing)
     if metered and net > 0:
-        # of overlapping invoices, the one with the smaller deduction covers no time of its own
+        # of overlapping invoices, the one with the smaller deduction is not used
         checks = [o.check for o in compared if o in differing or not (o.less or o.more)]
         bare = [(meter, span) for meter in meters for span in _bare(meter, checks)]
         taken = sum((meter.taken(span) for meter, span in bare), start=Fraction(0))
@@ -213,7 +212,6 @@ def _bare(meter: Monitored, compared: Iterable[CrossCheck]) -> list[Span]:
 
 
 def _figures(item: _Stated) -> Text:
-    """Return the text of an invoice with its amount and the metered one."""
     check = item.check
     amounts = int(check.theirs), item.within + check.outside
     stated, metered = (amount_text(n, check.unit) for n in amounts)

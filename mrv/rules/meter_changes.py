@@ -1,14 +1,14 @@
 """
 Rule on changes of meters (REG-03): replacements, and registers that fall or rise.
 
-The baseline is credited only while each role with project emissions has a device: a day between two
-power meters excludes that day's water.  This is conservative, so it is an observation with its
-tonnes.
+The baseline is credited only while each role with project emissions has a device: the water of a
+day between two power meters is not credited.  This is conservative, so it is an observation with
+its tonnes.
 
 A register that falls, or rises by more than its device can produce, is reported with day, both
 values, the difference in tonnes between its two explanations, and the missing registry entry.
-Metering itself decides a reading error, a rollover at the model's modulus and a registered
-replacement: these are not reported.
+Reading errors, rollovers at the model's modulus and registered replacements are handled by metering
+and not reported.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def changed(facts: Facts) -> Iterator[Judged]:
 
 
 def _between(facts: Facts, views: Sequence[Monitored], pricing: Pricing) -> Iterator[Text]:
-    """Yield texts on what the baseline metered while a project-side role had no meter."""
+    """Yield texts on what the baseline metered while a role of the project side had no meter."""
     before: Monitored | None = None
     for meter, after in zip_longest(views, views[1:]):
         served = service_intervals(facts.project, meter.bound, meter.device, meter.needs.side)
@@ -67,7 +67,7 @@ def _between(facts: Facts, views: Sequence[Monitored], pricing: Pricing) -> Iter
         before = meter
         if meter.needs.side != "baseline" or not meter.service.outside:
             continue
-        # services end and begin within an interval
+        # an interval in which one device is removed and the next installed is no gap
         named = [(b - a, a, b) for a, b in gaps if b - a > 1 and _idle(views, a, b)]
         if not named:
             continue
@@ -79,7 +79,6 @@ def _between(facts: Facts, views: Sequence[Monitored], pricing: Pricing) -> Iter
 
 
 def _outside(meter: Monitored, pricing: Pricing) -> dict[str, Value]:
-    """Return what a text says of a meter's quantity outside its service."""
     rate = pricing.rate(meter, meter.parts[-1].year) if meter.parts else Fraction(0)
     cost = six_places(meter.service.outside * rate, "up")
     return {
@@ -102,7 +101,7 @@ def _unserved(facts: Facts, pricing: Pricing) -> Iterator[Text]:
 
 
 def _idle(views: Sequence[Monitored], begin: int, end: int) -> tuple[str, ...]:
-    """Return roles of the project's side without any serving device. [interval numbers]"""
+    """Return roles of the project side without any device in intervals [begin, end)."""
     there = [m for m in views if m.needs.side == "project"]
     meeting = (m.bound.role for m in there if m.service.first < end and begin < m.service.last)
     return tuple(sorted({m.bound.role for m in there}.difference(meeting)))
@@ -114,7 +113,7 @@ def left_lines(facts: Facts) -> Iterator[Judged]:
         fallen = facts.supporting.fallen.get((view.device.id, view.needs.quantity), ())
         causes = [*_causes(view, fallen, facts.price.pricing)] if fallen else []
         crossed = [fall for fall in fallen if fall.crossed]
-        for k in range(0, len(crossed), 2):  # pairs of begin and end
+        for k in range(0, len(crossed), 2):  # pairs of start and end
             ends = crossed[k : k + 2]
             lost = [gap for falls, gaps in causes if {*falls} & {*ends} for gap in gaps]
             if lost or any(fall.entered for fall in ends):
@@ -130,7 +129,7 @@ def left_lines(facts: Facts) -> Iterator[Judged]:
 
 
 def _caught_up(meter: Monitored, fallen: Sequence[Fallen], facts: Facts) -> Iterator[Text]:
-    """Yield rises after more than a week without any, which metering distributes over a week."""
+    """Yield rises after a standstill of over a week, which metering distributes over a week."""
     for fall in fallen:
         if fall.stood_us > LOOK_BACK_US and fall.after > fall.before:
             times = fall.at_us - fall.stood_us, fall.at_us
@@ -144,7 +143,7 @@ def _caught_up(meter: Monitored, fallen: Sequence[Fallen], facts: Facts) -> Iter
 def _crossed(
     meter: Monitored, ends: Sequence[Fallen], gaps: Iterable[GapOutcome], timezone: str
 ) -> Text:
-    """Return the text of two registers of a device under each other's name, sent or entered so."""
+    """Return the text on two registers that were sent, or entered, under each other's name."""
     name, other = (
         profiles.register_of_column(meter.device.class_id, column).name
         for column in (ends[0].channel, ends[0].crossed)
@@ -166,7 +165,7 @@ def _crossed(
 
 
 def _exchanged(meter: Monitored, fall: Fallen, facts: Facts) -> Iterator[Text]:
-    """Yield each like device with which a register exchanges its values at a break."""
+    """Yield devices of the same kind whose register was interchanged with this one at a break."""
     near = abs(fall.after - fall.before) * SAME_LINE
     for one in facts.views:
         name, like = one.device.id, _kind(one) == _kind(meter)
@@ -181,14 +180,14 @@ def _exchanged(meter: Monitored, fall: Fallen, facts: Facts) -> Iterator[Text]:
 
 
 def _kind(meter: Monitored) -> tuple[Any, ...]:
-    """Return the properties that decide a meter's account, apart from its id."""
+    """Return the properties that determine a meter's account, except its id."""
     return meter.bound.role, meter.params, meter.device.rated_power_w
 
 
 def _causes(
     meter: Monitored, fallen: Sequence[Fallen], pricing: Pricing
 ) -> Iterator[tuple[list[Fallen], list[GapOutcome]]]:
-    """Yield the breaks of a register's sequence with one cause, and the unknown time they cause."""
+    """Yield the breaks of a register's sequence with one cause, and the unknown time from it."""
     subset = [(fall, gaps) for fall, gaps in _touched(meter, fallen, pricing) if gaps]
     named = list[Fallen]()
     for each in (_daily([fall for fall, _ in subset]), _rising(meter, subset)):
@@ -196,7 +195,7 @@ def _causes(
         if each:
             yield each, [gap for fall, gaps in subset if fall in each for gap in gaps]
     for fall, gaps in subset:
-        # a quantity that metering already deducted needs no replacement row
+        # no replacement row is needed for a quantity that metering has already deducted
         off = fall.brief or (fall.taken_off and meter.needs.side == "baseline")
         if fall not in named and not (off and fall.after < fall.before):
             yield [fall], gaps
@@ -206,9 +205,9 @@ def _touched(
     meter: Monitored, fallen: Sequence[Fallen], pricing: Pricing
 ) -> Iterator[tuple[Fallen, list[GapOutcome]]]:
     """
-    Yield each break of a register's sequence and the unknown time it causes, each gap once.
+    Yield each break of a register's sequence with the unknown time from it, each gap once.
 
-    A break before the device's service belongs to the gap at the start of its service.
+    A break before the device's service is assigned to the gap at the start of its service.
     """
     gaps = [gap for gap in gap_outcomes(meter, pricing) if gap.kind == "unknown"]
     starts, done = [gap.start_us for gap in gaps], 0
@@ -224,7 +223,7 @@ def _touched(
 
 
 def _daily(falls: Sequence[Fallen]) -> list[Fallen]:
-    """Return falls to about zero that belong to a daily counter."""
+    """Return the falls to about zero if they are those of a daily counter; else an empty list."""
     zero = [fall for fall in falls if 0 <= _FOOT * fall.after <= fall.before]
     days = _days(zero)
     return zero if len(days) >= _DAYS and 2 * len(days) > days[-1] - days[0] else []
@@ -254,7 +253,7 @@ def _days(falls: Sequence[Fallen]) -> list[int]:
 
 
 def _left_by(jump: Fallen, fallen: Sequence[Fallen]) -> list[Fallen]:
-    """Return the break from a value to which a later break returns."""
+    """Return the break that ended the sequence to which a later break returns."""
     falls = (
         fall
         for fall in reversed(fallen)
@@ -264,7 +263,6 @@ def _left_by(jump: Fallen, fallen: Sequence[Fallen]) -> list[Fallen]:
 
 
 def _effect(meter: Monitored, lost: Sequence[GapOutcome]) -> Text:
-    """Return the text of unknown time, and its tonnes."""
     if not lost:
         return text("REG-03.none_unknown")
     tonnes = sum(

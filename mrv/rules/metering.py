@@ -39,16 +39,15 @@ from mrv.texts import text
 # weeks in a part whose service is compared with its energy use
 WEEKS = 4
 _WEEK = 7 * 24 * HOUR_US // INTERVAL_US
-# device, role and service: independent of parameters
+# device, role and service, which do not depend on parameters
 _Key = tuple[str, str, int, int]
 
 
 def _room(gap: Gap, whole: Service, per_day: Fraction | None, timezone: str) -> Fraction | None:
     """
-    Return the design capacity of the local days of a gap, less the quantity metered then. [base
-    units]
+    Return the design capacity of a gap's local days less the quantity metered on them. [base units]
 
-    The quantity metered on these days is deducted; None without a capacity.
+    None without a capacity.
     """
     if per_day is None:
         return None
@@ -83,7 +82,7 @@ class Limits:
 
     `ratings`: rated powers by device, with their start. [us UTC, W]
     `per_day`: design capacity of a role, documented before the period. [base units/d]
-    `parameters`: those of the project, which may limit a class of devices; None in rule set 1.
+    `parameters`: parameters of the project, which may limit a class of devices; None in rule set 1.
     `stretches`: edges of the period's weeks; empty in rule set 1. [numbers]
     `versions`: versions of the monitoring plan, which may correct readings.
     """
@@ -104,7 +103,7 @@ class Metered:
 
     @property
     def whole(self) -> Service:
-        """Return the device's intervals in service."""
+        """Return the device's intervals in the project, with its measured quantity."""
         return self.base.service
 
     @property
@@ -119,7 +118,7 @@ class Metered:
 
     @cached_property
     def cells(self) -> list[tuple[int, int, int, int]]:
-        """Return (week, part, first, last): each part in each week, as indices of `whole`."""
+        """Return each part in each week: (week, part, first, last); the last two index `whole`."""
         first, result = self.whole.first, []
         for j, (a, b) in enumerate(self.edges):
             for k, (begin, end) in enumerate(pairwise(self.stretches)):
@@ -130,7 +129,7 @@ class Metered:
 
     @cached_property
     def lost(self) -> list[tuple[int, int]]:
-        """Return lost time and service time of each week. [us]"""
+        """Return the time without data, and the service time, of each week. [us]"""
         services = [self.whole.cut(begin, end) for begin, end in pairwise(self.stretches)]
         return [(part.lost_us, len(part) * INTERVAL_US) for part in services]
 
@@ -138,7 +137,7 @@ class Metered:
 @dataclass
 class Reader:
     """
-    Reads the rows of a period's devices, cached for repeated closes.
+    Reader of the rows of a period's devices, cached for repeated closes.
 
     Raises PeriodError if a project has no device in the period, one is not registered, rows are
     inconsistent, or a gap on the project side has no highest rate.
@@ -153,7 +152,7 @@ class Reader:
     known: dict[_Key, list[Service]] = field(default_factory=dict)
 
     def metered(self, project: Project, limits: Limits) -> tuple[Metered, ...]:
-        """Return every device of a project in its role, by id, role and begin."""
+        """Return every device of a project in its role, by id, role and start."""
         from_us, to_us = self.period_us
         period = from_us // INTERVAL_US, to_us // INTERVAL_US
         bound = sorted(
@@ -177,7 +176,7 @@ class Reader:
         self, project: Project, bound: ProjectDevice, period: Span, gaining: Sequence[Span],
         limits: Limits,
     ) -> list[Metered]:  # fmt: skip
-        """Return a device in each part of its service whose quantity can be counted."""
+        """Return a device in each part of its service in which its quantity can be counted."""
         where = f"project {project.id}: device {bound.device}"
         needs = role_needs(self.methodology, bound, where)
         if bound.device not in self.fleet.by_id:
@@ -187,9 +186,9 @@ class Reader:
         first, last = service_intervals(project, bound, device, needs.side)
         spans: Sequence[Span] = [period]
         if needs.side == "baseline":
-            # the quantity of a device that never counts is stated separately
+            # a device that is never counted has an empty span; its quantity is stated separately
             spans = common([(first, last)], gaining) or [(period[1], period[1])]
-        # the period is divided at the begins, so that each row belongs to one span
+        # the period is divided at the starts, so that each row is in one span
         begins = [period[0], *(begin for begin, _ in spans[1:]), period[1]]
         metered = []
         for span, window in zip(spans, pairwise(begins), strict=True):
@@ -262,7 +261,7 @@ def _inside(rows: IntervalRows, window: Span) -> IntervalRows:
 def _class_limit(
     bound: ProjectDevice, needs: RoleNeeds, parameters: Inputs | None
 ) -> ClassLimit | None:
-    """Return the highest possible quantity of a device's class; none in rule set 1."""
+    """Return the highest plausible quantity of a device's class; None in rule set 1."""
     if needs.class_limit is None or parameters is None:
         return None
     return needs.class_limit({**bound.params, **parameters})
@@ -271,7 +270,7 @@ def _class_limit(
 def _rate(
     device: Device, needs: RoleNeeds, whole: Service, ratings: Sequence[tuple[int, int]]
 ) -> Fraction | None:
-    """Return the highest rate for gaps of the project's side. [base units/h]"""
+    """Return the highest rate for gaps of the project side. [base units/h]"""
     rate = highest_rate(device, needs.quantity, int(whole.value.max(initial=0)))
     if needs.side == "baseline" or not ratings:
         return rate

@@ -1,4 +1,4 @@
-"""Rules of single meters: identity, limits of the device, its other channels, certificates."""
+"""Rules on single meters: identity, limits of the device, its other channels, certificates."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from mrv.rules.invoiced_use import left_by_invoices
 from mrv.rules.metering import Metered
 from mrv.texts import MOST_LINES, Text, Texts, text, texts_of
 
-# an inverter may exceed its rating for a while; metering has the same margin
+# an inverter may exceed its rated power for a time; metering has the same margin
 MARGIN_PERCENT = 110
-# share of a device's energy from which a second source is required: that from which a misstatement
-# is material (Circular 38/2023/TT-BCT)
+# share of a device's energy from which a second source is required: the materiality threshold
+# (Circular 38/2023/TT-BCT)
 LEAST = Fraction(5, 100)
-# uncorroborated share from which the sign of the power is questioned
+# uncorroborated share from which the power may have the wrong sign
 _NEXT_TO_ALL = 0.9
 
 
@@ -71,7 +71,7 @@ def _counting(facts: Facts) -> Iterator[tuple[int, Metered]]:
 def _reported(
     texts: Sequence[Text], settled: Sequence[Text] = (), cause: Texts = ()
 ) -> Iterator[RuleReport]:
-    """Yield the report of unmet requirements after their cause, or else of settled ones."""
+    """Yield a report on requirements not met, after their cause; without any, on resolved ones."""
     if texts:
         yield RuleReport(False, (*texts_of(cause), *texts))
     elif settled:
@@ -105,8 +105,8 @@ def above_class(whole: Service, class_limit: ClassLimit, timezone: str) -> Int64
     """
     Return the quantity above the hourly and daily limits of a device's class. [base units]
 
-    Example: a bus cannot drive 119 km/h day and night.  On the project side the excess stays
-    counted, which is conservative.
+    Example: a bus cannot drive 119 km/h day and night.  On the project side the excess remains
+    charged, which is conservative.
 
     `whole`: n intervals.
     `timezone`: time zone of the days.
@@ -121,7 +121,7 @@ def above_class(whole: Service, class_limit: ClassLimit, timezone: str) -> Int64
         return whole.value
     number = np.arange(len(whole))
     rises = np.maximum.accumulate(np.where(whole.value > 0, number, -1))
-    # a register of coarse steps, or behind a gateway that repeats values, stands still and then
+    # a register with coarse steps, or behind a gateway that repeats values, is constant and then
     # catches up
     since = number - np.concatenate([[-1], rises[:-1]])
     beyond: Int64 = np.maximum(
@@ -231,10 +231,10 @@ def _outside_of(checks: Sequence[CrossCheck], metered: Metered, subset: Uncorrob
 
 def _cause(monitored: Monitored, reason: Text | str, above: int) -> Iterator[Text]:
     """
-    Yield the possible cause: an error of the registry or of the meter.
+    Yield the possible cause, an error of the registry or of the meter.
 
-    Either no technology of the plant is entered, or a power with the wrong sign corroborates almost
-    none of the delivery.
+    Either no technology of the plant is entered, or nearly no energy is corroborated, as the power
+    has the wrong sign.
     """
     name, kind = monitored.device.id, monitored.device.class_id
     if (
@@ -274,7 +274,7 @@ def certified_elsewhere(facts: Facts) -> Iterator[Judged]:
 
 
 def certified_twice(facts: Facts) -> Iterator[Judged]:
-    """CLM-01: yield a report of certificates for more energy than their intervals have."""
+    """CLM-01: yield a report on certificates for more energy than their intervals have."""
     more: defaultdict[tuple[str, str], int] = defaultdict(int)
     for view in facts.views:
         for part in view.parts:
@@ -332,17 +332,17 @@ def single_channel(facts: Facts) -> Iterator[Judged]:
     """
     EVD-01: yield limits on baseline energy that depends on one register alone.
 
-    Without power and DC power, or with too few values, only rating and sun limit a register, which
-    may then read a third too high.  Such energy is credited if a check meter, or an invoice with
-    its file, corroborates it, or if the register is calibrated; then the finding requests the power
-    data.
+    Without power and DC power, or with too few values, only rated power and sun limit a register,
+    which may then read a third too high.  Such energy is credited if a check meter, or an invoice
+    with its file, corroborates it, or if the register is calibrated; then the finding requests the
+    power data.
     """
     texts, settled, left_out, total, whole = [], [], [], 0, 0
     invoices = facts.supporting.required is not None and facts.supporting.required.quantities < "C"
     for i, metered in enumerate(facts.metered):
         name, needs, view = metered.base.device.id, metered.base.needs, facts.views[i]
         if invoices and metered.baseline and not facts.invoiced(view):
-            # the programme requires a better grade than an instrument has
+            # the programme requires a better grade than that of an instrument
             yield Exclude(i, text("EVD-01.reason_asked"))
             yield RuleReport(False, (text("EVD-01.below", device=name),))
             continue
@@ -363,7 +363,7 @@ def single_channel(facts: Facts) -> Iterator[Judged]:
         if check is not None:
             settled.append(text("EVD-01.corroborated", device=name, witness=check.witness, **size))
         elif facts.invoiced(view):
-            # corroborated by several in turn, or by a lower invoice, which applies
+            # corroborated by several successive ones, or by a lower invoice, which applies
             witness = next(facts.evidence.showing(view)).witness
             settled.append(text("EVD-01.corroborated", device=name, witness=witness, **size))
         elif facts.evidence.evidenced(view):
@@ -387,12 +387,12 @@ def single_channel(facts: Facts) -> Iterator[Judged]:
 
 
 def equipment_power(facts: Facts) -> Iterator[Judged]:
-    """MTR-12: yield a report of an entered power below that measured by the device's own meter."""
+    """MTR-12: yield a report on an entered power below that measured by the device's own meter."""
     yield from above_power(facts.price.views, facts.price.pricing, facts.timezone)
 
 
 def equipment_efficiency(facts: Facts) -> Iterator[Judged]:
-    """MTR-13: yield a report of an entered efficiency above the measured one."""
+    """MTR-13: yield a report on an entered efficiency above the measured one."""
     yield from facts.price.performed.reported(facts.price.stated, facts.price.reduced)
 
 

@@ -1,13 +1,13 @@
 """
 Rules MTR-08 to MTR-11 and CLM-03: clocks, electricity, weather and standstill of a plant's meters.
 
-MTR-09: lamp hours are limited to those that the group's own electricity allows at the registered
+MTR-09: lamp hours are limited to those that the group's own electricity permits at the registered
 number and power, in each part of about four weeks, with a tolerance of a twentieth for registers
 and voltage.  MTR-10: a regression does not apply beyond a tenth above the warmest month of its
 data.
 
 MTR-11: a fan's meter without data is charged at the entered rated power; an auxiliary's meter that
-does not advance is charged zero.  Neither changes a tonne here: the meter must be read, or its
+does not advance is charged zero.  The rule deducts nothing: the meter must be read, or its
 assignment be ended with a document.  Electricity is checked in each stretch of about a week, fuel
 over the whole period; quantities compared by MTR-05 are excluded.
 """
@@ -48,7 +48,7 @@ _MONTH_US = Fraction(36525, 1200) * 24 * HOUR_US
 
 
 def device_clocks(facts: Facts) -> Iterator[Judged]:
-    """MTR-08: yield limits of hours above those elapsed while a device's readings arrived."""
+    """MTR-08: yield limits on hours above those elapsed while a device's readings arrived."""
     for i, meter in enumerate(facts.views):
         clock = facts.supporting.clocks.get(meter.device.id)
         if clock is None or meter.needs.unit != "s" or not facts.views[i].counts:
@@ -59,7 +59,7 @@ def device_clocks(facts: Facts) -> Iterator[Judged]:
 
 
 def own_electricity(facts: Facts) -> Iterator[Judged]:
-    """MTR-09: yield limits on hours above those that a device's own electricity allows."""
+    """MTR-09: yield limits on hours above those that a device's own electricity permits."""
     for name, energy in facts.supporting.drawn.items():
         of = [i for i, m in enumerate(facts.views) if m.device.id == name and m.needs.draws]
         meters = [facts.views[i] for i in of]
@@ -92,7 +92,7 @@ def own_electricity(facts: Facts) -> Iterator[Judged]:
 
 
 def _carries(monitored: Monitored, wh: Fraction, maximum: Fraction, share: Fraction) -> Text:
-    """Return the text on the hours that a group's share of its controller's energy allows."""
+    """Return the text on the hours that a group's share of its controller's energy permits."""
     hours = maximum / watts(monitored) / _S_PER_HOUR
     counted = hours * (1 - share)
     return text(
@@ -137,7 +137,7 @@ def regression_range(facts: Facts) -> Iterator[Judged]:
 
 
 def project_side(facts: Facts) -> Iterator[Judged]:
-    """MTR-11: yield reports of project-side meters that do not transmit, or do not advance."""
+    """MTR-11: yield reports on project-side meters that do not transmit, or do not advance."""
     views = facts.price.views
     compared = {role for consumption in facts.methodology.consumptions for role in consumption.uses}
     served = [
@@ -201,7 +201,7 @@ def _still(facts: Facts, monitored: Monitored, served: Sequence[bool]) -> Iterat
 
 
 def _usual(monitored: Monitored, still: Sequence[Stretch]) -> Fraction | None:
-    """Return the quantity of weeks at the meter's mean, or else highest rate. [base units]"""
+    """Return the quantity of weeks at the meter's mean rate, else at its highest. [base units]"""
     moved = [part for part in monitored.stretches if part.value]
     there = sum(part.time_us for part in still)
     if moved:
@@ -211,7 +211,7 @@ def _usual(monitored: Monitored, still: Sequence[Stretch]) -> Fraction | None:
 
 
 def _missing(facts: Facts) -> Text | None:
-    """Return the text that a plant lacks the meter of its own electricity, where it needs one."""
+    """Return the text on a plant that lacks a required meter of its own electricity; else None."""
     meters, views = facts.methodology.draw_meters, facts.price.views
     served = tuple(m.device.id for m in views if m.bound.role in meters)
     there = {m.bound.role for m in views}
@@ -229,7 +229,7 @@ def line_diagram(facts: Facts) -> Document | None:
 
 
 def alone_by(facts: Facts, meter: Monitored) -> Document | None:
-    """Return the line diagram that limits a meter's own use to that of its class; None without."""
+    """Return the line diagram that limits a meter's own use to that of its class, if any."""
     own_use = classes.load()[meter.device.class_id].own_use
     return line_diagram(facts) if own_use and meter.needs.less else None
 
@@ -238,8 +238,8 @@ def most_own_use(facts: Facts, meter: Monitored) -> Fraction:
     """
     Return the maximum own use of a generator through its meter in the period. [base units]
 
-    It draws at its highest rate whenever it delivers nothing; alone behind its meter, at the rate
-    of its class.
+    It is the highest rate whenever the generator delivers nothing; for a generator alone behind its
+    meter, the rate of its class.
     """
     begin, end = meter.span_us
     hours, own_use = Fraction(end - begin, HOUR_US), classes.load()[meter.device.class_id].own_use
@@ -249,7 +249,7 @@ def most_own_use(facts: Facts, meter: Monitored) -> Fraction:
 
 
 def claimed_twice(facts: Facts) -> Iterator[Judged]:
-    """CLM-03: yield reports of quantities that may be one energy, without a line diagram."""
+    """CLM-03: yield reports on quantities that may be the same energy, without a line diagram."""
     document, documents = line_diagram(facts), facts.supporting.documents
     for value, other in facts.methodology.apart:
         names, tonnes = [], []

@@ -1,12 +1,12 @@
 """
 Values of parameters as measured, and within their plausible range (PAR-03 to PAR-05).
 
-A parameter starts with the value measured by the plant's channels or a laboratory: the more
+First a parameter has the value measured by the plant's channels or a laboratory: the more
 conservative if there are both, the conservative bound if there is neither.
 
-Each methodology gives a value's range with its source (PAR-03), and limits by other values: the
-efficiency of a pump by its head, the enthalpy of steam by its temperature (PAR-04).  Outside a
-limit the limit applies, or the entered value if more conservative.  A value without its required
+Each methodology states a value's range with its source (PAR-03), and limits by other values: the
+efficiency of a pump by its head, the enthalpy of steam by its temperature (PAR-04).  If a value is
+outside, the limit applies, or the entered value if more conservative.  A value without its required
 dated document is replaced by the default that needs none; if the document states another value the
 more conservative one applies (PAR-05).  These are tonne's own rules.
 """
@@ -35,7 +35,7 @@ from mrv.rules.effects import CHANNELS, CONSTANT, LABORATORY, LOWER, UNMEASURED
 from mrv.texts import Text, lines, text
 
 MONITORED = ("B", "C")
-# rules of a value: its range, its relation to other values, its missing dated document
+# rules on a value: its range, its relation to other values, its missing dated document
 RANGE, RELATION, DOCUMENTED = "PAR-03", "PAR-04", "PAR-05"
 _SCALE = 10**9
 
@@ -68,7 +68,7 @@ def as_measured(
     parameters: Inputs, methodology: Methodology, supporting: SupportingData,
     reduction: Callable[[Inputs], Fraction],
 ) -> tuple[dict[str, Any], dict[str, Text]]:  # fmt: skip
-    """Return the parameters as measured, and the origin of each."""
+    """Return the parameters as measured, and the source of each."""
     laboratory = means(supporting.samples, methodology)
     used, how = dict(parameters), dict[str, Text]()
     specs = {n: s for n, s in methodology.parameters.items() if s.unmeasured is not None}
@@ -84,7 +84,7 @@ def as_measured(
         used[name] = next(iter(choices.values()), _bound(spec, used))
     for name, spec in specs.items():
         choices = known[name] or {UNMEASURED: _bound(spec, used)}
-        # the outflow is at most the inflow, whatever the registry states
+        # the outflow is at most the inflow, also if the registry states more
         if not known[name] and name in parameters and spec.unmeasured not in used:
             choices[CONSTANT] = Fraction(parameters[name])
         remaining = {origin: reduction({**used, name: value}) for origin, value in choices.items()}
@@ -107,7 +107,7 @@ class _Place:
     """
     A value of the project (`device` None) or of one of its devices, and its parameter.
 
-    `beside` are the other values of the same device.
+    `beside`: the other values of the same device.
     """
 
     device: str | None
@@ -118,7 +118,6 @@ class _Place:
 
     @property
     def values(self) -> dict[str, str | Text]:
-        """Return the subject, amount and device as values of a text."""
         of = {} if self.device is None else {"device": self.device}
         named = subject(self.name, [self.device])
         return {"subject": named, "amount": amount(self.value, self.spec.unit), **of}
@@ -133,7 +132,7 @@ def keep_plausible(
     """
     Return the project and supporting data with plausible values, and the findings.
 
-    `reduction_by`: returns the reduction of the period with a given project: reduction, and before
+    `reduction_by`: returns the reduction of the period with a given project, after and before
     deductions. [ug CO2e]
     """
     methodology = find(project.methodology, project.version)
@@ -165,7 +164,7 @@ def keep_plausible(
 
 
 def finding_of(rule: str, texts: Sequence[Text], severity: str) -> Finding:
-    """Return the finding of a rule of values; its tonnes are the sum of its texts' effects."""
+    """Return the finding of a rule on values; its tonnes are the sum of its texts' effects."""
     effects = [Fraction(str(dict(one.values).get("effect", 0))) for one in texts]
     tonnes = six_places(sum(effects, start=Fraction(0))) if any(effects) else ""
     return Finding(rule, False, lines(texts), severity, tonnes)
@@ -177,14 +176,14 @@ def _severity(texts: Sequence[Text]) -> Literal["", "observation", "CL", "CAR"]:
     if "PAR-05.contradicted" in codes:
         return "CAR"
     if codes == {"PAR-04.unusual"}:
-        return "CL"  # an applied value is possible
-    # a rare value within its range is left to the verifier
+        return "CL"  # applying a value within its range needs a clarification only
+    # a rare value within its range is assessed by the verifier
     return "observation" if codes == {"PAR-03.rare"} else ""
 
 
 @dataclass(slots=True)
 class _Values:
-    """Project with the values applied so far, and the texts of findings by rule."""
+    """Project with the values applied so far, and the texts of the findings by rule."""
 
     project: Project
     supporting: SupportingData
@@ -194,7 +193,6 @@ class _Values:
 
     @property
     def parameters(self) -> Inputs:
-        """Return the parameters of the project, with the means of samples."""
         where = f"project {self.project.id}: parameters"
         parameters = parameters_of(self.methodology, self.project.parameters, where)
         return sampled(parameters, self.supporting.samples, self.methodology)
@@ -216,7 +214,7 @@ class _Values:
         self, rule: str, place: _Place, ranges: Sequence[tuple[Fraction, Fraction]], source: str,
         *, either: bool = False,
     ) -> bool:  # fmt: skip
-        """Apply a limit to a value outside of its ranges; return whether it was outside."""
+        """Apply a limit to a value outside its ranges; return whether it was outside."""
         unknown = place.spec.default is not None and place.value == Fraction(place.spec.default)
         if unknown or any(low <= place.value <= high for low, high in ranges):
             return False
@@ -269,7 +267,7 @@ class _Values:
         )
 
     def documented(self, place: _Place, first: date) -> None:
-        """Replace a value without dated document by the one that needs none."""
+        """Replace a value without dated document by the default that needs none."""
         needs = place.spec.undocumented
         if needs is None or place.value == Fraction(needs):
             return
@@ -338,6 +336,6 @@ def _whole(value: Decimal) -> int | Decimal:
 
 
 def _decimal(value: Fraction, *, down: bool) -> Decimal:
-    """Return a limit as a decimal of nine places, rounded into its range."""
+    """Return a limit as a decimal of nine places, rounded towards the inside of its range."""
     scaled = floor(value * _SCALE) if down else ceil(value * _SCALE)
     return Decimal(scaled) / _SCALE

@@ -3,8 +3,8 @@ Rules FAC-01 and FAC-02: emission factors and default values, compared with publ
 
 An entered value replaces a published one only if it is more conservative.  A published default may
 also be replaced by a third party's document, such as losses published by the grid operator.  A
-registry file's factor counts only if it is more conservative than the published one.  Values that
-the account does not use are ignored.
+registry file's factor is applied only if it is more conservative than the published one.  Values
+that the account does not use are ignored.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class _Published(NamedTuple):
     """
     Entered value and the published ones for it: official, from a list, or a default.
 
-    `lacks` is the missing part of a document that would replace a default.
+    `lacks`: what is missing in a document that would replace a default.
     """
 
     name: str
@@ -67,7 +67,7 @@ def published_values(facts: Facts) -> Iterator[Judged]:
 
 
 def published_findings(facts: Facts) -> Iterator[Judged]:
-    """FAC-01: yield reports of the applied value, and of how the finding is resolved."""
+    """FAC-01: yield reports on the applied value, and on how the finding is resolved."""
     price = facts.price
     texts, holds, priced = list[Text](), True, True
     for item in _entered(facts):
@@ -88,7 +88,7 @@ def published_findings(facts: Facts) -> Iterator[Judged]:
         codes = {text.code for text in texts}
         severity: Severity | None = "CAR" if "FAC-01.official_applied" in codes else None
         if codes == {"FAC-01.default_applied"}:
-            severity = "observation"  # the conservative value applies, and no reply is requested
+            severity = "observation"  # the conservative value applies, so there is no request
         yield RuleReport(holds, tuple(texts), severity, priced)
 
 
@@ -128,7 +128,7 @@ def published_of(
             with suppress(FactorError):
                 return "official", (book.select(kind, direction, day),)
         if kind == GRID:
-            # an entered value needs an official one to be compared with; the error names the
+            # an entered value is compared with the official one; without that, the error names the
             # missing row
             return "official", (factors.select(kind, "consumed", day),)
     elif spec.factor is not None:
@@ -143,9 +143,9 @@ def is_published(
     spec: ParameterSpec, project: Project, issued: Fraction, now: Fraction, factors: Factors
 ) -> bool:
     """
-    Return whether an issued value is the published one, applied in place of the entered.
+    Return whether an issued value is the published one, applied in place of the entered one.
 
-    `now`: the value entered now.
+    `now`: the currently entered value.
     """
     kind, others = published_of(spec, project, factors)
     if "list" in kind and now in {f.value for f in others}:
@@ -154,7 +154,7 @@ def is_published(
 
 
 def _near(beside: _Published) -> tuple[Factor, ...]:
-    """Return the published values that may be applied: of a list, those next to the entered one."""
+    """Return the published values that may be applied; of a list, those next to the entered one."""
     if "list" not in beside.kind:
         return beside.others
     below = [f for f in beside.others if f.value < beside.value]
@@ -172,7 +172,7 @@ def _brought(facts: Facts) -> tuple[Factors, tuple[Choice, ...]]:
 
 
 def _finding(facts: Facts, beside: _Published, applied: Fraction) -> Text | None:
-    """Return the text of the applied value, and of how the finding is resolved."""
+    """Return the text on the applied value, and on how the finding is resolved."""
     unit, factor = facts.methodology.parameters[beside.name].unit, beside.others[0]
     values: dict[str, Value] = {"parameter": beside.name, "amount": amount(beside.value, unit)}
     lacks = beside.lacks
@@ -210,7 +210,7 @@ def stating(account: Account, project: Project, factors: Factors) -> tuple[Facto
     """
     Return the published factors with a parameter's value, entered or applied in its place.
 
-    Of a list, only a factor with a unique value is returned.
+    A factor of a list is returned only if no other has the same value.
     """
     result: dict[str, Factor] = {}
     for name, spec in account.methodology.parameters.items():
@@ -224,7 +224,7 @@ def stating(account: Account, project: Project, factors: Factors) -> tuple[Facto
 
 
 def compared_kinds(account: Account) -> tuple[str, ...]:
-    """Return the kinds of factors that values are compared with; a pack carries them too."""
+    """Return the kinds of factors with which values are compared; a pack includes them."""
     if account.terms.supporting.accounting == FIRST:
         return ()
     result: set[str] = set()
@@ -245,7 +245,7 @@ def compared_kinds(account: Account) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class _Changed:
-    """Book of factors with another value for one of them."""
+    """Factor book in which one factor has another value."""
 
     book: Factors
     factor: str
@@ -253,18 +253,16 @@ class _Changed:
 
     @property
     def grid(self) -> str | None:
-        """Return the grid of the factor book."""
         return getattr(self.book, "grid", None)
 
     def select(self, kind: str, direction: Direction, at: date | None = None) -> Factor:
-        """Return the factor of the factor book, or the changed one."""
+        """Return the factor of the factor book, with its changed value."""
         factor = self.book.select(kind, direction, at)
         return (
             replace(factor, value=factor.value * self.times) if factor.id == self.factor else factor
         )
 
     def __iter__(self) -> Iterator[Factor]:
-        """Yield all factors of the factor book."""
         return iter(self.book)
 
 
@@ -283,7 +281,7 @@ def _moves(price: Account, factor: Factor) -> bool:
 
 
 def _of_banks(facts: Facts, used: Sequence[Factor]) -> list[Factor]:
-    """Return the defaults of development banks that apply where a country's authority has none."""
+    """Return the used defaults of development banks, if the country's authority has no factor."""
     values = facts.price.measured
     beside = [
         factor

@@ -1,8 +1,9 @@
 """
 Rules on meters' identity: entries of a meter under a second id, duplicates and copies (MTR-03).
 
-Two overlapping meters on the project side are both charged.  This is conservative, so it is an
-observation with its tonnes.  Identical or proportional series are one meter under two ids.
+If the services of two meters on the project side overlap, both are charged.  This is conservative,
+so it is an observation with its tonnes.  Identical or proportional series are one meter under two
+ids.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def twin_series(facts: Facts) -> Iterator[Judged]:
     for i, metered in enumerate(facts.metered):
         if metered.baseline:
             counted[metered.base.device.id].append(i)
-    # only the first reason of each device: many meters with one series give very many pairs
+    # only the first reason of each device, as many meters with one series give very many pairs
     excluded: dict[int, str] = {}
     for name, copy, result in _pairs(facts):
         if not result.equal:
@@ -90,7 +91,7 @@ def _twins_by_group(facts: Facts) -> Iterator[tuple[str, str, Twins]]:
 
 
 def overlapping_services(facts: Facts) -> Iterator[Judged]:
-    """MTR-03: yield exclusions of equal series while both serve; reports of proportional ones."""
+    """MTR-03: yield exclusions of equal series, reports of proportional ones, in common time."""
     proportional = []
     for overlap in overlapping([m.base for m in facts.metered]):
         values = overlap.values(facts.price.pricing, facts.timezone)
@@ -107,10 +108,10 @@ def overlapping_services(facts: Facts) -> Iterator[Judged]:
 @dataclass(frozen=True, slots=True)
 class Overlap:
     """
-    Two devices with one series in the time in which both serve; `later` began later.
+    Two devices with one series while both are installed; `later`: the one that was installed later.
 
-    `place` is the index of the later one among the monitored devices.  `both` is the mask of its
-    intervals in which both measure a quantity; if `equal`, its quantity does not count there.
+    `place`: index of the later one among the monitored devices.  `both`: mask of its intervals in
+    which both measure a quantity; if `equal`, its quantity is not counted there.
     """
 
     place: int
@@ -120,7 +121,7 @@ class Overlap:
     equal: bool
 
     def values(self, pricing: Pricing, timezone: str) -> dict[str, str]:
-        """Return values for texts: devices, time, quantity of the later one and its tonnes."""
+        """Return the values of a text: devices, time, quantity of the later one and its tonnes."""
         meter, first = self.later, self.later.service.first
         at = np.flatnonzero(self.both)
         span_us = (first + int(at[0])) * INTERVAL_US, (first + int(at[-1]) + 1) * INTERVAL_US
@@ -137,7 +138,7 @@ class Overlap:
 
 
 def overlapping(monitored: Sequence[Monitored], *, side: str = "baseline") -> list[Overlap]:
-    """Return pairs of devices of a side with one series while both serve, by quantity."""
+    """Return pairs of devices of a side with one series while both are installed, by quantity."""
     groups: defaultdict[str, defaultdict[tuple[int, int], list[int]]]
     groups = defaultdict(lambda: defaultdict(list))
     for i, meter in enumerate(monitored):
@@ -155,7 +156,7 @@ def overlapping(monitored: Sequence[Monitored], *, side: str = "baseline") -> li
 def _compared(
     monitored: Sequence[Monitored], subset: Sequence[int], others: Sequence[int], *, closely: bool
 ) -> Iterator[Overlap]:
-    """Yield overlaps between devices of two service times, over their common part."""
+    """Yield overlaps between devices of two service times, in their common part."""
     begin = max(monitored[i[0]].service.first for i in (subset, others))
     end = min(monitored[i[0]].service.last for i in (subset, others))
     if end - begin < FEW:
@@ -201,7 +202,7 @@ def known_meters(facts: Facts) -> Iterator[Judged]:
 def excluded(
     rule: str, facts: Facts, unrated: Mapping[str, Text] | None = None
 ) -> Iterator[Judged]:
-    """REG-01, CLM-02, MTR-03: yield exclusions of baseline meters by the registry's rule."""
+    """Yield exclusions of baseline meters by a rule of the registry: REG-01, CLM-02 or MTR-03."""
     by_registry = {item.device: item.reason for item in facts.supporting.excluded
                    if item.rule == rule}  # fmt: skip
     why, reasons = {**(unrated or {}), **by_registry}, dict[Text, None]()

@@ -4,11 +4,11 @@ Rules EVD-02, EVD-03 and EVD-07: independent evidence of a plant's deliveries an
 Water, mass and load are reported only by the plant's own meter.  Evidence (EVD-02) is the design,
 if a third party's document from before the period, with the hash of its file, states each value; or
 invoices over nearly all of the time.  Without evidence the delivery is not credited: COD of the
-inflow is 0, a pump's water is the amount that its electricity moved before the project, else 0.
+inflow is 0, a pump's water is the amount that its electricity pumped before the project, else 0.
 
 Within the design all meters may still read too high.  If no invoice covers the delivery or its
-electricity, a finding states the possible amount (EVD-03). Hours of lamps are corroborated by their
-electricity, from invoices or the controller.
+electricity, a finding states the possible amount (EVD-03).  Hours of lamps are corroborated by
+their electricity, from invoices or the controller.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ from mrv.texts import Text, text
 
 UNCOUNTED, _BEFORE = text("EVD-02.uncounted"), text("EVD-02.before")
 _FUEL_METER = "fuel_meter"
-# share of the reduction below which an effect requires no evidence
+# share of the reduction below which no evidence of a quantity is required
 _NEGLIGIBLE = Fraction(1, 100)
-# share of the delivery: further possible delivery below it is an observation
+# share of the delivery below which a further possible delivery is an observation
 _SMALL = Fraction(1, 200)
 _S_PER_HOUR = 3600
 _TIMES = 10
@@ -62,7 +62,7 @@ def _names(meters: Sequence[Monitored]) -> tuple[str, ...]:
 
 
 class _Bare(NamedTuple):
-    """Service without evidence: its meters, and the missing documents."""
+    """Service without evidence: its meters, and texts on the missing documents."""
 
     capacity: Capacity
     devices: tuple[str, ...]
@@ -98,7 +98,7 @@ def delivered_service(facts: Facts) -> Iterator[Judged]:
 
 
 def _unsupported(methodology: Methodology, item: _Bare) -> Text:
-    """Return the text of a service without evidence, and of the amount applied in its place."""
+    """Return the text on a service without evidence, and on the amount applied in its place."""
     if item.capacity.of:
         return text("EVD-02.analyser", parameter=item.capacity.of)
     taken = consumption_of(methodology, item.capacity)
@@ -108,7 +108,6 @@ def _unsupported(methodology: Methodology, item: _Bare) -> Text:
 
 
 def _alone(facts: Facts, capacity: Capacity) -> tuple[str, ...]:
-    """Return the meters of a service that have no corroborating evidence."""
     there = [m for m in serving(facts.views, capacity) if m.moved]
     if capacity.of:
         load = facts.price.parameters.get(capacity.of)
@@ -132,7 +131,7 @@ def _missing(facts: Facts, capacity: Capacity) -> Iterator[Text]:
             if name in too_large(facts, parameters):
                 yield text("EVD-02.no_bound", parameter=name)
         elif name == taken.by_design:
-            # a multiple of the design electricity
+            # the electricity is a multiple of the design's
             served = sum(m.delivered for m in serving(facts.views, taken))
             used = electricity(facts.views, taken)
             rate = Fraction(parameters[name]) / taken.per_base
@@ -145,12 +144,12 @@ def _missing(facts: Facts, capacity: Capacity) -> Iterator[Text]:
 
 
 def _not_counted(methodology: Methodology, bare: Sequence[_Bare]) -> tuple[set[str], set[str]]:
-    """Return devices whose quantity is not counted, and parameters applied as 0."""
+    """Return devices whose quantity is not counted, and parameters that are set to 0."""
     devices, zero = set[str](), set[str]()
     for capacity, names, _ in bare:
         strong = {c.of for c in methodology.capacities if c.of and c.serves == capacity.serves}
         taken = consumption_of(methodology, capacity)
-        # water of unknown load is not credited, while its methane losses are still charged
+        # water with an unknown load is not credited, but its methane losses are charged
         zero |= strong
         if not strong and (taken is None or not taken.before):
             devices.update(names)
@@ -163,10 +162,10 @@ def built_for(
     methodology: Methodology, parameters: Inputs, supporting: SupportingData, role: str, first: date
 ) -> Fraction | None:
     """
-    Return the daily design capacity of a role by dated documents; None without. [base units]
+    Return the daily design capacity of a role by dated documents; None if absent. [base units]
 
-    It also limits the charge for lost time, as the highest rate of a weighbridge is not sustained
-    for weeks.
+    It also limits the charge for time without data, as the highest rate of a weighbridge does not
+    occur for weeks.
     """
     return min(
         (
@@ -193,7 +192,7 @@ def service_invoices(facts: Facts) -> Iterator[Judged]:
         if taken.by_model and users and any(s.value for m in there for s in m.stretches):
             yield _by_invoices(facts, users, text("EVD-03.charging", devices=_names(there)))
     for capacity in method.capacities:
-        # a service with electricity is compared with invoices of it (`invoices`), with some room
+        # `invoices` compares a service that uses electricity with invoices of it, with a tolerance
         powered = consumption_of(method, capacity) is not None
         if powered and not facts.price.is_difference:
             continue
@@ -212,7 +211,7 @@ def service_invoices(facts: Facts) -> Iterator[Judged]:
 
 
 def _corroborated(facts: Facts, there: Sequence[Monitored]) -> tuple[Text, ...] | None:
-    """Return texts of the evidence for a service's meters; None where evidence is missing."""
+    """Return texts on the evidence for a service's meters; None if evidence is missing."""
     if all(map(facts.invoiced, there)):
         # `lower_invoices` reports the deduction of invoices that state less
         less = any([*facts.evidence.less(m)] for m in there)
@@ -232,7 +231,7 @@ def _corroborated(facts: Facts, there: Sequence[Monitored]) -> tuple[Text, ...] 
 
 
 def _by_difference(facts: Facts, there: Sequence[Monitored]) -> Iterator[RuleReport]:
-    """Yield the report of a service without invoices, 1 % of which is more of the reduction."""
+    """Yield the report on a service without invoices, if project emissions exceed the reduction."""
     lacking = [m for m in there if not facts.evidence.provided(m)]
     if not lacking:
         return
@@ -246,7 +245,7 @@ def _by_difference(facts: Facts, there: Sequence[Monitored]) -> Iterator[RuleRep
 def _within_design(
     there: Sequence[Monitored], capacity: Capacity, parameters: Inputs
 ) -> Iterator[RuleReport]:
-    """Yield the report of the further delivery that the design would allow, if any."""
+    """Yield the report on the further delivery that the design permits, if any."""
     room = at_capacity(there, capacity, parameters) / sum(m.delivered for m in there) - 1
     if room <= 0:
         return
@@ -259,7 +258,7 @@ def _within_design(
 
 
 def _billed_power(facts: Facts, meter: Monitored) -> bool:
-    """Return whether a group's invoiced electricity fits its hours, number and power."""
+    """Return whether a group's invoiced electricity agrees with its hours, number and power."""
     quantity, _ = meter.needs.draws or ("", ())
     agreeing, differing = list[Span](), list[Span]()
     for invoice in facts.supporting.invoices:
@@ -289,7 +288,7 @@ def _own_power(facts: Facts, meter: Monitored) -> bool:
 
 
 def _burnt(facts: Facts, invoice: Invoice) -> bool:
-    """Return whether lamps, by their hours, number and power, use the invoiced energy."""
+    """Return whether lamps, by their hours, number and power, consume the invoiced energy."""
     groups = [
         m
         for m in facts.price.views
@@ -308,7 +307,7 @@ def _burnt(facts: Facts, invoice: Invoice) -> bool:
 
 
 def project_fuel(facts: Facts) -> Iterator[Judged]:
-    """EVD-07: yield a report of project fuel reported only by its own meter (TOOL03 [M])."""
+    """EVD-07: yield a report on project fuel that only its own meter reports (TOOL03 [M])."""
     there = [
         m
         for m in facts.price.views
@@ -319,7 +318,7 @@ def project_fuel(facts: Facts) -> Iterator[Judged]:
 
 
 def project_electricity(facts: Facts) -> Iterator[Judged]:
-    """EVD-07: yield a report of project electricity reported only by its own meter."""
+    """EVD-07: yield a report on project electricity that only its own meter reports."""
     views, reduction_t = facts.price.views, facts.price.reduction_t
     consumptions = facts.methodology.consumptions
     charging = {r for consumption in consumptions if consumption.by_model for r in consumption.uses}
@@ -334,7 +333,7 @@ def project_electricity(facts: Facts) -> Iterator[Judged]:
     if not there or reduction_t <= 0:
         return
     spans = applied(facts)
-    # of a difference of two large quantities invoices are asked for too, even if they differ
+    # if the reduction is a difference of two large quantities, invoices are requested as well
     large = sum((_emitted(facts, m, m.counts) for m in there), start=Fraction(0)) > reduction_t
     witnesses = [
         (m, _witness(facts, m, spans, gauged=not large or facts.evidence.provided(m)))
@@ -362,7 +361,7 @@ def _witness(
     facts: Facts, meter: Monitored, spans: Mapping[str, Sequence[Span]], *, gauged: bool
 ) -> Text | None:
     """
-    Return the text of the evidence for a meter's electricity; None without.
+    Return the text on the evidence for a meter's electricity; None without evidence.
 
     `gauged`: whether the meter's own power is sufficient.
     """
@@ -385,7 +384,7 @@ def _applied(facts: Facts, meter: Monitored, spans: Mapping[str, Sequence[Span]]
 
 
 def _by_invoices(facts: Facts, meters: Sequence[Monitored], means: Text) -> RuleReport:
-    """Return the report whether invoices or check meters corroborate meters."""
+    """Return the report on whether invoices or check meters corroborate meters."""
     spans = applied(facts)
     rest = [m for m in meters if not facts.invoiced(m) and not _applied(facts, m, spans)]
     checks = {m.device.id: facts.evidence.agreeing(m) for m in rest}
@@ -403,7 +402,7 @@ def _by_invoices(facts: Facts, meters: Sequence[Monitored], means: Text) -> Rule
 
 
 def _at_most(facts: Facts, meter: Monitored) -> tuple[Fraction, Fraction]:
-    """Return a meter's possible use above its counted one. [Wh, tCO2e]"""
+    """Return a meter's possible consumption above the counted one. [Wh, tCO2e]"""
     rated = (meter.rate or Fraction(0)) * Fraction(len(meter.service) * INTERVAL_US, HOUR_US)
     more = max(rated, Fraction(_TIMES * meter.metered)) - meter.counts
     if more <= 0:

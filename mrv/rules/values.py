@@ -2,8 +2,8 @@
 Rules on entered and measured values: bounds of parameters and their findings (BND-02, PAR-05 to
 PAR-08).
 
-A parameter takes another value only if that is more conservative: by the design, or by agreeing or
-metered quantities.
+Another value replaces that of a parameter only if it is more conservative: by the design, or by
+agreeing or metered quantities.
 
 PAR-05: values with a lower grade of evidence than the programme requires may together affect at
 most the permitted share of the reduction.  If they affect more, the values with the largest effects
@@ -25,8 +25,9 @@ from functools import partial
 from math import ceil
 
 from mrv.accounting.entered_values import amount, row_of, subject, undocumented
-from mrv.accounting.period_result import EvidenceItem, Finding
+from mrv.accounting.period_result import Finding
 from mrv.calendar import local_date, months
+from mrv.documents.period_account import EvidenceItem
 from mrv.errors import MethodologyError, MrvError
 from mrv.model import Factors
 from mrv.parameters import Inputs, ParameterSpec, RequiredGrades, exact, of_parameter, rounded
@@ -68,10 +69,11 @@ def apply_required_grades(
     reduction_by: ReductionBy,
 ) -> tuple[Project, SupportingData, list[Finding]]:
     """
-    Return the project with values of the required grade, or published ones in their place.
+    Return the project with values of the required grade, or published ones in their place;
+    supporting data; findings.
 
-    `facts`: result of the period with the project, and its price.  `reduction_by`: returns the
-    reduction with another project, and that before deductions. [ug CO2e]
+    `facts`: result of the period with the project, and its account.  `reduction_by`: returns the
+    reduction with another project, after and before deductions. [ug CO2e]
     """
     account = facts.price
     if account.reduction_t <= 0:
@@ -80,13 +82,13 @@ def apply_required_grades(
     kept = _Kept(project, supporting, required, facts, reduction_by)
     texts: list[Text] = []
     graded = sorted(
-        # there is no published conservative year
+        # no published year is conservative
         (o for o in graded_values(facts, account) if not o[1].is_year),
         key=lambda o: (-Fraction(o[0].tonnes), o[1].name, o[1].role, o[1].devices),
     )
 
     def lacks(item: EvidenceItem, entered: Entered) -> bool:
-        # the analyser's measurement is a monitored quantity, and so is a flare's flame
+        # an analyser's value and a flare's flame are monitored, not entered
         measured = entered.name in {*supporting.channels, *supporting.lit}
         return item.grade > (required.quantities if measured else required.parameters)
 
@@ -113,7 +115,7 @@ def apply_required_grades(
 
 
 def _late(facts: Facts, item: EvidenceItem, entered: Entered) -> Iterator[Text]:
-    """Yield the finding of a value whose document was issued in the period; PAR-07 has its own."""
+    """Yield the finding on a value whose document was issued in the period; PAR-07 has its own."""
     if entered.name in facts.methodology.dated or entered.spec.by_publication:
         return
     of = [d for d in facts.supporting.documents if d.parameter == entered.name]
@@ -137,7 +139,7 @@ class _Kept:
     def counted(
         self, item: EvidenceItem, entered: Entered, value: Fraction, devices: Sequence[str | None]
     ) -> Text | None:
-        """Apply the conservative published end of a value; return its text."""
+        """Apply the conservative published end of a value; return the text on it."""
         spec, ends = entered.spec, ends_of(self.facts, entered, value)
         required, reduction = self.required, abs(self.facts.price.reduction_t)
         values: dict[str, Value] = {
@@ -238,9 +240,9 @@ def _percent(share: Fraction) -> str:
     return decimal_text(share * 100, 1, "up")
 
 
-_NAMED = 3  # samples that a finding names
+_NAMED = 3  # maximum number of samples that a finding names
 LEAKAGE = "leakage_t_per_year"
-# small test value for a parameter of 0, to find its conservative direction
+# small test value for a parameter of 0, to determine its conservative direction
 _A_LITTLE = Fraction(1, 1000)
 
 
@@ -261,9 +263,9 @@ def uncorroborated_values(facts: Facts) -> Iterator[Judged]:
 
 
 def agreeing_quantities(facts: Facts) -> Iterator[Judged]:
-    """PAR-08: yield limits of separately measured quantities that must agree, as gas and COD."""
+    """PAR-08: yield limits on separately measured quantities that must agree (gas and COD)."""
     price, method = facts.price, facts.methodology
-    # gas and load of all days, also of days without analyser data
+    # gas and load of all days, including days without analyser data
     years = price.quantities(price.as_read(price.stated)) if method.agreement else {}
     for agreement in method.agreement:
         for year, of in years.items():
@@ -275,7 +277,7 @@ def agreeing_quantities(facts: Facts) -> Iterator[Judged]:
 
 
 def least_by_quantities(facts: Facts) -> Iterator[Judged]:
-    """PAR-06: yield limits of parameters below the value given by metered quantities."""
+    """PAR-06: yield limits on parameters below the value calculated from metered quantities."""
     price, method = facts.price, facts.methodology
     for name, test in method.lower_limits.items():
         yield Least(name, partial(_least, price, test, method.parameters[name]))
@@ -299,7 +301,7 @@ def gauge_errors(facts: Facts) -> Iterator[Judged]:
 
 
 def flare(facts: Facts) -> Iterator[Judged]:
-    """PAR-06: yield limits for gas to a flare without a proper flame."""
+    """PAR-06: yield limits for gas to a flare without a proven flame."""
     for name, lit in facts.supporting.lit.items():
         if not facts.price.stated.get(name):
             continue
@@ -322,7 +324,7 @@ def flare(facts: Facts) -> Iterator[Judged]:
 
 
 def water_regime(facts: Facts) -> Iterator[Judged]:
-    """PAR-06: yield the report of drained fields whose water level does not show it."""
+    """PAR-06: yield the report on drained fields whose water level does not corroborate it."""
     drained, stated = facts.methodology.drained, facts.price.stated
     if drained is None or stated[drained[2]] >= stated[drained[3]]:
         return
@@ -335,11 +337,11 @@ def water_regime(facts: Facts) -> Iterator[Judged]:
 
 def sampled_values(facts: Facts) -> Iterator[Judged]:
     """
-    PAR-06: yield limits of parameters from a survey or laboratory samples, by their precision.
+    PAR-06: yield limits on parameters from a survey or laboratory samples, by their precision.
 
-    Below the required confidence and precision, the conservative end of the confidence interval
-    counts; for few laboratory samples at most the lowest and the highest.  A precise survey counts
-    by its mean.
+    Below the required confidence and precision, the conservative end of the confidence interval is
+    applied; for few laboratory samples at most the lowest and the highest.  Of a precise survey the
+    mean is applied.
     """
     method, stated = facts.methodology, facts.price.stated
     least = required(method.id, method.programme)
@@ -387,7 +389,7 @@ def _precision(name: str, precision: Precision) -> dict[str, Value]:
 
 
 def monitored_values(facts: Facts) -> Iterator[Judged]:
-    """PAR-06: yield monitored parameters that are constant, or have few samples or readings."""
+    """PAR-06: yield reports on monitored parameters: constant, few samples, few readings."""
     method = facts.methodology
     sampled: defaultdict[str, set[tuple[int, int]]] = defaultdict(set)
     for sample in facts.supporting.samples:
@@ -430,12 +432,12 @@ def _monitored(  # noqa: PLR0911 - one return a way of measuring
         return text("PAR-06.months", **values, months=listed)
     if any(survey.parameter == name for survey in facts.supporting.surveys):
         return None
-    # a constant instead of a monitored value; not reported if a small value would not lower the
+    # a constant instead of a monitored value is not reported if a small value would not lower the
     # reduction
     if _costs_nothing(name, price.stated, price.reduced):
         return None
     values |= {"methodology": facts.methodology.id, "option": spec.option or "-"}
-    # values of other sources than a laboratory are entered in the same form
+    # values of other sources than a laboratory are entered as samples, too
     known = spec.source and "laboratory" not in spec.source
     return text("PAR-06.constant_source" if known else "PAR-06.constant", **values)
 
@@ -454,7 +456,7 @@ def _weak(facts: Facts) -> Iterator[Text]:
     """
     Yield findings on weak evidence of monitored values.
 
-    A sample without a report, or an analyser that was read in less than half of the hours.
+    It is a sample without a report, or an analyser that was read in less than half of the hours.
     """
     how, supporting = facts.price.how, facts.supporting
     for name in facts.methodology.parameters:
@@ -473,9 +475,9 @@ def _weak(facts: Facts) -> Iterator[Text]:
 
 def documented_values(facts: Facts) -> Iterator[Judged]:
     """
-    PAR-07: yield reports of listed values without dated documents; no deduction.
+    PAR-07: yield reports on listed values without dated documents; no deduction.
 
-    These values come from surveys, type approvals and reports before the project; lists and classes
+    These values are from surveys, type approvals and reports before the project; lists and classes
     limit them.  Leakage of 0 is included.
     """
     method = facts.methodology

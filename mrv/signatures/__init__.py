@@ -1,1 +1,1 @@
-"""What is signed, and how: canonical JSON, digests, Merkle trees, keys, data integrity proofs."""
+"""Signatures: canonical JSON, digests, Merkle trees, keys, data integrity proofs."""

@@ -39,9 +39,9 @@ class Authority:
     A time-stamp authority.
 
     `name`: display name.
-    `certificates`: PEM: the root, and the certificates between it and the authority's own, where
-    its tokens do not bring them.
-    `policies`: policies of its tokens that count, as object identifiers; empty for any.
+    `certificates`: PEM: the root, and the certificates between it and the authority's own, if its
+    tokens lack them.
+    `policies`: accepted policies of its tokens, as object identifiers; empty: all.
     `until`: RFC 3339 in UTC, whole seconds: later tokens are not accepted.
     """
 
@@ -89,7 +89,11 @@ class Authority:
 
     @classmethod
     def from_json(cls, record: object) -> Self:
-        """Return the value from `to_json`; EnrolmentError names the fault."""
+        """
+        Return the authority from the result of `to_json`.
+
+        Raises EnrolmentError that names the error.
+        """
         if not isinstance(record, dict) or not _FIELDS <= record.keys() <= _FIELDS | _MAY:
             raise EnrolmentError(
                 "a time-stamp authority has `name` and `certificates`, and may have `policies` "
@@ -144,7 +148,11 @@ class StampRule:
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Self:
-        """Return the value from `to_json`; EnrolmentError names the fault."""
+        """
+        Return the rule from the result of `to_json`.
+
+        Raises EnrolmentError that names the error.
+        """
         wanted = {"threshold", "authorities"}
         if not wanted <= record.keys() <= wanted | {"since"}:
             raise EnrolmentError(
@@ -182,7 +190,11 @@ def read_authorities(data: bytes) -> StampRule:
 
 
 def certificate(text: str, where: str) -> x509.Certificate:
-    """Return a certificate from PEM; EnrolmentError names its position."""
+    """
+    Return a certificate from PEM.
+
+    Raises EnrolmentError that names its position.
+    """
     try:
         return x509.load_pem_x509_certificate(text.encode())
     except ValueError as error:
@@ -215,7 +227,7 @@ def pem(item: x509.Certificate) -> str:
 
 
 def counts(authority: Authority, moment: datetime) -> bool:
-    """Return whether a time stamp of an authority at a time is accepted."""
+    """Return whether the rule accepts an authority's time stamp of a given time."""
     return authority.until is None or moment < datetime.fromisoformat(authority.until)
 
 

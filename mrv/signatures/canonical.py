@@ -2,8 +2,8 @@
 Canonical JSON: each value has one byte string (RFC 8785, JCS).
 
 All signed or hashed data are read and written here.  JSON readers may differ on repeated keys, NaN,
-or integers beyond a double, so that a signature would be ambiguous; these are refused in both
-directions.  Floats are refused too, unless allowed: quantities in signed bodies are decimal
+or integers beyond a double, so that a signature would be ambiguous; these are rejected in both
+directions.  Floats are rejected too, unless allowed: quantities in signed bodies are decimal
 strings.
 """
 
@@ -46,7 +46,7 @@ def encode(value: object, *, allow_floats: bool = False) -> bytes:
 
 def parse(data: bytes, *, allow_floats: bool = False) -> Any:
     """
-    Return the JSON value of UTF-8 bytes; refuse bytes that readers may interpret differently.
+    Return the JSON value of UTF-8 bytes; reject bytes that readers may interpret differently.
 
     Parameters
     ----------
@@ -131,10 +131,10 @@ def _no_constant(name: str) -> NoReturn:
 
 def _quickly(value: object) -> bytes | None:
     """
-    Return canonical bytes by the fast encoder in C; None where it cannot be used.
+    Return canonical bytes by the fast encoder in C; None if it cannot be used.
 
     It cannot be used for invalid values, or for keys beyond U+FFFF, which it sorts by code point
-    where RFC 8785 requires UTF-16 order.
+    while RFC 8785 requires UTF-16 order.
     """
     try:
         if not _is_plain(value):

@@ -5,9 +5,9 @@ Data Integrity proofs with cryptosuite eddsa-jcs-2022 (W3C vc-di-eddsa, section 
     hash data      = SHA-256(JCS(proof options)) || SHA-256(JCS(document without proof))
     proofValue     = z + base58btc of the Ed25519 signature of the hash data
 
-Each line is a function of its own, so that each can be compared with the official vectors.
-Verification never uses the network: a proof is accepted only from one of the enrolled keys.  A
-set of proofs is refused, as it does not state the required signers, and so is a chain
+Each line has its own function, so that each can be compared with the official vectors.
+Verification never uses the network: a proof is accepted only from one of the enrolled keys.  A set
+of proofs is rejected, as it does not state the required signers, and so is a chain
 (`previousProof`), which implementations handle differently.
 """
 
@@ -25,7 +25,7 @@ CRYPTOSUITE = "eddsa-jcs-2022"
 PROOF_TYPE = "DataIntegrityProof"
 
 _REQUIRED = ("type", "cryptosuite", "created", "verificationMethod", "proofPurpose", "proofValue")
-# An unknown field might restrict the proof, so it is refused.
+# An unknown field might restrict the proof, so it is rejected.
 _UNDERSTOOD = {*_REQUIRED, "id", "@context"}
 _DATE_TIME = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})"
@@ -99,7 +99,7 @@ def create_proof(
     document: Mapping[str, Any], key: SigningKey, created: datetime, purpose: str = ASSERTION
 ) -> dict[str, Any]:
     """
-    Return the proof of a document, signed with a key.
+    Return a copy of a document with its `proof`, signed with a key.
 
     `document`: the document, without proof and floats.
     `key`: key of the signer.
@@ -107,8 +107,6 @@ def create_proof(
     `purpose`: `proofPurpose`.
     Raises SignatureError if the document already has a proof or `created` has no time zone.
     Raises CanonicalError if the document has no canonical form.
-
-    Returns: a copy of the document with its `proof`.
     """
     if "proof" in document:
         raise SignatureError(
@@ -126,7 +124,7 @@ def verify_proof(
     Return the enrolled key that signed a document with exactly one proof.
 
     `document`: the document with its `proof`, as `canonical.parse` read it.
-    `trusted`: keys that count.
+    `trusted`: accepted keys.
     `purpose`: `proofPurpose` that the proof must have.
     Raises SignatureError if a field is wrong or missing or the signature is not of these bytes.
     Raises EnrolmentError if the signer is not among the trusted keys.
@@ -143,7 +141,7 @@ def verify_proof(
 def proof_options(
     document: Mapping[str, Any], method: str, created: datetime, purpose: str = ASSERTION
 ) -> dict[str, Any]:
-    """Return the proof without its value: the signed part."""
+    """Return the proof without its value, which is the signed part."""
     options: dict[str, Any] = {
         "type": PROOF_TYPE,
         "cryptosuite": CRYPTOSUITE,
@@ -207,7 +205,7 @@ def _verify_one(
 
 
 def _with_context_of(proof: Mapping[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the document with its @context as signed; later entries may only be appended."""
+    """Return the document with the proof's @context; later entries may only be appended to it."""
     if "@context" not in proof:
         return dict(document)
     signed, result = _as_list(proof["@context"]), _as_list(document.get("@context"))

@@ -92,8 +92,8 @@ class Rows:
     """
     Rows of many days, read once, divided into the bytes of each day.
 
-    A whole file is read at once, and each device-day is a slice of it, because a column takes as
-    long to read for a day as for a year.
+    A whole file is read at once and then divided into device-days, because a column takes as long
+    to read for a day as for a year.
 
     `times_us`, `columns`, `valid`: as for `column_bytes`.
     Raises CanonicalError as `column_bytes` does.
@@ -130,8 +130,7 @@ class Rows:
         """
         Return the canonical bytes of a range of rows, in consecutive parts.
 
-        The rows of the range must be in canonical order, as they are where
-        their times ascend strictly.
+        The rows of the range must be in canonical order; rows with strictly ascending times are.
         """
         rows, first, last = end - begin, begin * _VALUE_BYTES, end * _VALUE_BYTES
         every = b"\xff" * (rows // 8) + (bytes([(1 << rows % 8) - 1]) if rows % 8 else b"")
@@ -178,7 +177,7 @@ def _read(name: str, values: _Array, present: _Mask | None, rows: int) -> tuple[
     if values.shape != (rows,) or (present is not None and present.shape != (rows,)):
         raise CanonicalError(f"column {name!r} does not have one value for each of {rows} times")
     if values.dtype.kind == "O" and values.strides == (0,) and present is None and rows > 1:
-        one, there = _read(name, np.array(values[:1]), None, 1)  # the same object in every row
+        one, there = _read(name, np.array(values[:1]), None, 1)  # all rows are the same object
         if one.dtype.kind == "O":
             return np.broadcast_to(one, (rows,)), np.broadcast_to(there, (rows,))
     mask = np.ones(rows, np.bool_) if present is None else present.astype(np.bool_)
@@ -227,14 +226,14 @@ def _floats(name: str, values: _Array, mask: _Mask) -> tuple[_Array, _Mask]:
     if not mask.any():
         return np.zeros(len(values), "<f8"), mask
     known = values.astype("<f8", copy=False)
-    numbers = (known if mask.all() else np.where(mask, known, 0.0)) + 0.0  # turns -0.0 into 0.0
+    numbers = (known if mask.all() else np.where(mask, known, 0.0)) + 0.0  # 0.0 for -0.0
     if np.isinf(numbers).any():
         raise CanonicalError(f"column {name!r} has an infinite value; such a reading is rejected")
     return numbers.astype("<f8", copy=False), mask
 
 
 def _order(times: _Array, columns: list[tuple[_Array, _Mask]]) -> npt.NDArray[np.intp] | None:
-    """Return the canonical order of rows; None if they are in order."""
+    """Return the indices of the rows in canonical order; None if they are already."""
     if bool((times[1:] > times[:-1]).all()):  # type: ignore[operator]  # int64 arrays compare
         return None
     keys: list[_Array] = [times]
@@ -254,7 +253,7 @@ def _column(name: str, values: _Array, present: _Mask) -> _Column:
 def _texts(values: _Array) -> bytes:
     one = values.strides == (0,)
     texts: list[str] = values[:1].tolist() if one else values.tolist()
-    if texts and (one or texts.count(texts[0]) == len(texts)):  # names mostly repeat
+    if texts and (one or texts.count(texts[0]) == len(texts)):  # names are often equal in all rows
         item = texts[0].encode()
         return _uint(len(item), 4) * len(values) + item * len(values)
     encoded = [text.encode() for text in texts]
@@ -266,7 +265,6 @@ def _uint(number: int, size: int) -> bytes:
 
 
 def _bytes_of(values: _Array) -> memoryview:
-    """Return the bytes of numbers, without a copy."""
     return values.view(np.uint8).data
 
 
@@ -308,7 +306,7 @@ class DayLeaf(NamedTuple):
     def hash(self) -> bytes:
         """Return the hash of the leaf in the tree."""
         if _PLAIN.fullmatch(self.device) and _PLAIN.fullmatch(self.table):
-            # the bytes of canonical.encode for such names, without its time
+            # the same bytes as canonical.encode gives for such names, in less time
             return leaf_hash(
                 f'{{"day":"{self.day}","device":"{self.device}","rows":{self.rows},'
                 f'"sha256":"{self.sha256}","table":"{self.table}"}}'.encode()
@@ -316,7 +314,7 @@ class DayLeaf(NamedTuple):
         return leaf_hash(canonical.encode(self.to_json()))
 
     def to_json(self) -> dict[str, Any]:
-        """Return the leaf as hashed, and as in an evidence pack."""
+        """Return the leaf as a JSON object, as it is hashed and stored in an evidence pack."""
         return {
             "device": self.device,
             "day": self.day,
@@ -327,7 +325,7 @@ class DayLeaf(NamedTuple):
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Self:
-        """Return a leaf from `to_json`; other values are refused."""
+        """Return the leaf from the result of `to_json`; other values are rejected."""
         wanted = {"device": str, "day": str, "table": str, "rows": int, "sha256": str}
         if {name: type(value) for name, value in record.items()} != wanted:
             raise CanonicalError(
@@ -349,7 +347,7 @@ class Digest:
     """
     Merkle root of device-days, and its leaves.
 
-    `root`: Merkle root in hex; for no leaves, the hash of nothing.
+    `root`: Merkle root in hex; without leaves, the hash of the empty tree.
     `leaves`: leaves in order.
     """
 
@@ -396,7 +394,7 @@ def cut_leaf(key: DayKey, rows: Rows, begin: int, end: int) -> DayLeaf:
 
 
 def digest_leaves(leaves: Iterable[DayLeaf]) -> Digest:
-    """Return the digest of leaves in any order; a repeated device-day is refused."""
+    """Return the digest of leaves in any order; a repeated device-day is rejected."""
     ordered = tuple(sorted(leaves))
     for item, other in pairwise(ordered):
         if item.key == other.key:

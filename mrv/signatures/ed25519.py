@@ -1,14 +1,14 @@
 """
 Ed25519 with unambiguous keys (RFC 8032), and bytes as text in a strict encoding.
 
-OpenSSL accepts any 32 bytes as a key, also points of small order, for which one signature is valid
-for many messages.  A key is therefore checked before it is trusted: canonical encoding, on the
-curve, and of the prime order L.  With such a key, OpenSSL's check, which recomputes R and compares
-its bytes, accepts only one form of a signature.
+OpenSSL accepts any 32 bytes as a key, including points of small order, for which one signature is
+valid for many messages.  A key is therefore checked before it is trusted: canonical encoding, on
+the curve, and of the prime order L.  With such a key, OpenSSL's check, which recalculates R and
+compares its bytes, accepts only one form of a signature.
 
 Tolerant decoders (blanks, unused bits that are not zero) accept two texts for one signature.  Here
 a decoded text always encodes to the same text.  Base58btc is the alphabet of draft-msporny-base58;
-the prefix `z` is multibase's letter for it.
+multibase marks it with the prefix `z`.
 """
 
 import base64
@@ -35,7 +35,7 @@ _IDENTITY: _Point = (0, 1, 1, 0)
 
 
 def verifies(public: bytes, signature: bytes, message: bytes) -> bool:
-    """Return whether a signature of the message is by the secret of this public key."""
+    """Return whether the secret key of this public key signed the message."""
     if len(signature) != SIGNATURE_BYTES:
         return False
     try:
@@ -118,7 +118,7 @@ def _refused(public: bytes, why: str) -> SignatureError:
 
 _ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _VALUE = {char: number for number, char in enumerate(_ALPHABET)}
-# Longer than any key, digest or signature here; decoding takes quadratic time.
+# Longer than any key, digest or signature here; limited as decoding takes quadratic time.
 _LONGEST = 256
 _SHA2_256 = bytes([0x12, 0x20])  # multihash: function code, length
 
@@ -164,7 +164,7 @@ def encode_base64(data: bytes) -> str:
 
 def decode_base64(text: str) -> bytes:
     """
-    Return the bytes of standard base64; texts that `encode_base64` would not write are refused.
+    Return the bytes of standard base64, in exactly the form that `encode_base64` writes.
 
     Raises CanonicalError for other letters, missing padding or unused bits that are not zero.
     """

@@ -1,7 +1,8 @@
 """
 Limits of an enrolled key: organisation, projects, end in the log.
 
-These limits do not change the key.  A key without them is unlimited, and `tonne verify` reports it.
+These limits are not part of the key.  A key without them is unlimited, and `tonne verify` reports
+it.
 """
 
 from __future__ import annotations
@@ -40,7 +41,11 @@ class Accreditation:
 
     @classmethod
     def from_json(cls, record: object) -> Self:
-        """Return the value from `to_json`; EnrolmentError names the fault."""
+        """
+        Return the accreditation from the result of `to_json`.
+
+        Raises EnrolmentError that names the error.
+        """
         may = {"id", "scope", "validFrom", "validUntil"}
         if not isinstance(record, dict) or not {"id"} <= record.keys() <= may:
             raise EnrolmentError(
@@ -63,7 +68,11 @@ class LogPlace:
 
     @classmethod
     def from_json(cls, record: object) -> Self:
-        """Return the place from `{"log", "index"}`; EnrolmentError names the fault."""
+        """
+        Return the index from `{"log", "index"}`.
+
+        Raises EnrolmentError that names the error.
+        """
         if not isinstance(record, dict) or record.keys() != {"log", "index"}:
             raise EnrolmentError(
                 f"the field `endsAt` of a key is {record!r}; it must have log and index"
@@ -79,8 +88,8 @@ class KeyBounds:
     """
     Data of a key other than its holder's name and role.
 
-    `organisation`, `organisation_id`: employer of the holder; the id is of a public register.
-    `projects`: projects that it may sign for; None if never stated.
+    `organisation`, `organisation_id`: employer of the holder, and its number in a public register.
+    `projects`: projects for which the key may sign; None if not stated.
     `accreditation`: accreditation of a verifier.
     `ends_at`: log entry from which its signatures are not accepted.
     `final_head`: last signed head of a closed log.
@@ -108,7 +117,11 @@ class KeyBounds:
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Self:
-        """Return the value from `to_json`; EnrolmentError names the fault."""
+        """
+        Return the limits from the result of `to_json`.
+
+        Raises EnrolmentError that names the error.
+        """
         parameters = {name: record[name] for name in NAMES if name in record}
         body, place = parameters.get("accreditation"), parameters.get("endsAt")
         return cls(

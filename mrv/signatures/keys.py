@@ -2,9 +2,9 @@
 Keys of people: holder, role, encoding and files.
 
 The form of a key is a Multikey (W3C Controlled Identifiers): multibase text of two bytes, which
-state Ed25519 and whether it is secret, then 32 bytes.  Its holder is named by `did:key`, which
-contains the key itself, so that no look-up is needed.  Only enrolled keys are trusted; enrolling
-checks a key.
+state Ed25519 and whether it is secret, then 32 bytes.  `did:key` identifies its holder by the key
+itself, so that no look-up is needed.  Only enrolled keys are trusted; a key is checked when it is
+enrolled.
 
 Key files: JSON bytes of a secret key, and of trusted keys.
 
@@ -15,7 +15,7 @@ Key files: JSON bytes of a secret key, and of trusted keys.
               "statusLists": [signed status lists] and
               "logPolicy": required witnesses (text, c2sp.org/tlog-policy)
 
-A secret's file also contains its public key, so that a wrong file is found when it is read.  The
+A secret's file also contains its public key, so that a wrong file is detected when it is read.  The
 caller opens files and protects their permissions.
 """
 
@@ -42,7 +42,8 @@ from mrv.signatures import canonical, ed25519
 from mrv.signatures.ed25519 import decode_base58, encode_base58
 from mrv.signatures.key_bounds import NAMES, NO_BOUNDS, KeyBounds
 
-# a third party is a supplier, laboratory or maker, who signs rows (`mrv.statement.signed_rows`)
+# a third party is a supplier, laboratory or manufacturer that signs rows
+# (`mrv.statement.signed_rows`)
 Role = Literal["operator", "verifier", "log", "witness", "programme", "third-party"]
 ROLES: tuple[str, ...] = get_args(Role)
 
@@ -75,7 +76,11 @@ class SigningKey:
 
     @classmethod
     def decrypted(cls, pem: object, passphrase: bytes) -> Self:
-        """Return the key from `encrypted`; SignatureError for another passphrase."""
+        """
+        Return the key from the result of `encrypted`.
+
+        Raises SignatureError for another passphrase.
+        """
         try:
             key = load_pem_private_key(str(pem).encode(), passphrase or None)
         except (ValueError, TypeError, UnsupportedAlgorithm) as error:
@@ -94,7 +99,7 @@ class SigningKey:
 
     @property
     def secret_multikey(self) -> str:
-        """Return the secret Multikey, which allows its reader to sign."""
+        """Return the secret Multikey; with it, anyone can sign."""
         return encode_base58(_SECRET + self._private.private_bytes_raw())
 
     @property
@@ -112,7 +117,7 @@ class SigningKey:
 
 class DistantKey(SigningKey):
     """
-    A key whose secret is elsewhere: in a token, or in a signing service.
+    A key whose secret is in a token or a signing service.
 
     `multikey`: public key.
     `sign`: takes the message's bytes, returns the Ed25519 signature, 64 bytes.
@@ -126,13 +131,13 @@ class DistantKey(SigningKey):
         self.public_multikey = multikey
 
     def encrypted(self, passphrase: bytes) -> str:
-        """Raise an error, as the secret is elsewhere."""
+        """Raise an error, as the secret is not available here."""
         del passphrase
         raise self._not_here()
 
     @property
     def secret_multikey(self) -> str:
-        """Raise an error, as the secret is elsewhere."""
+        """Raise an error, as the secret is not available here."""
         raise self._not_here()
 
     def _not_here(self) -> SignatureError:
@@ -158,11 +163,10 @@ class EnrolledKey:
     A trusted public key, for one role.
 
     `name`: name of the holder.
-    `role` ('operator', 'verifier', 'log', 'witness' or 'programme'): role in which its signature is
-    accepted.
-    `multikey`: public Multikey (`z6Mk...`); weak keys are refused.
+    `role`: role in which its signature is accepted.
+    `multikey`: public Multikey (`z6Mk...`); weak keys are rejected.
     `valid_from`, `valid_until`: RFC 3339 in UTC, whole seconds: signatures are accepted from the
-    first and before the second time. Not part of the comparison of keys.
+    first and before the second time.  Not part of the comparison of keys.
     `bounds`: its holder's organisation and its limits.  Not part of the comparison of keys.
     """
 
@@ -189,10 +193,10 @@ class EnrolledKey:
 
     def check_valid(self, moment: str) -> None:
         """
-        Raise EnrolmentError for a signature outside the key's validity.
+        Check that a signature is within the key's validity.
 
         `moment`: RFC 3339 in UTC, as a proof's `created`.
-        Raises EnrolmentError that names the key, the time and the edge that it passes.
+        Raises EnrolmentError that names the key, the time and the exceeded limit.
         """
         at = datetime.fromisoformat(moment)
         if self.valid_from is not None and at < datetime.fromisoformat(self.valid_from):
@@ -207,7 +211,7 @@ class EnrolledKey:
         )
 
     def has_ended(self, at: datetime) -> bool:
-        """Return whether the key has ended by a time; True if it ended at a log entry only."""
+        """Return whether the key has ended by a time; True if only a log entry ends it."""
         if self.valid_until is None:
             return self.bounds.ends_at is not None
         return datetime.fromisoformat(self.valid_until) <= at
@@ -231,7 +235,7 @@ class EnrolledKey:
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Self:
-        """Return the key from `to_json`; unknown and missing fields are refused."""
+        """Return the key from the result of `to_json`; unknown and missing fields are rejected."""
         wanted, may = {"name", "role", "publicKeyMultibase"}, {"validFrom", "validUntil"}
         if not wanted <= record.keys() <= wanted | may | set(NAMES):
             raise EnrolmentError(
@@ -252,7 +256,7 @@ def keyring(keys: Iterable[EnrolledKey]) -> dict[str, EnrolledKey]:
     """
     Return trusted keys by their Multikey.
 
-    Raises EnrolmentError if one key is enrolled twice: then preparer and verifier could be one
+    Raises EnrolmentError if one key is enrolled twice, as preparer and verifier could then be one
     person.
     """
     ring: dict[str, EnrolledKey] = {}
@@ -290,11 +294,11 @@ def encode_multikey(public: bytes) -> str:
     return encode_base58(_PUBLIC + public)
 
 
-# The curve check takes milliseconds, and the same few keys are used for everything.
+# The curve check takes milliseconds, and few different keys are used.
 @lru_cache(maxsize=256)
 def decode_multikey(multikey: str) -> bytes:
     """
-    Return the bytes of a public Multikey; weak keys are refused.
+    Return the bytes of a public Multikey.
 
     Raises SignatureError if it is not an Ed25519 public Multikey or the key is weak.
     """
@@ -309,7 +313,7 @@ def did_key(multikey: str) -> str:
 
 
 def verification_method(multikey: str) -> str:
-    """Return the name of the one key of a `did:key` identifier."""
+    """Return the `verificationMethod` of a key: the only one of its `did:key` identifier."""
     return f"did:key:{multikey}#{multikey}"
 
 
@@ -363,7 +367,7 @@ def write_secret(key: SigningKey, holder: EnrolledKey, passphrase: bytes = b"") 
 
 
 def write_distant(holder: EnrolledKey, signer: Mapping[str, Any]) -> bytes:
-    """Return the bytes of a signer's key file whose secret is elsewhere."""
+    """Return the bytes of a signer's key file without the secret, which the signer keeps."""
     return _write({**holder.to_json(), _SIGNER: dict(signer)})
 
 
@@ -374,7 +378,8 @@ def read_secret(
     Return key and holder of a key file.
 
     `passphrase`: passphrase of an encrypted secret.
-    `opened`: makes of the file's `signer` a function that signs; without it such a file is refused.
+    `opened`: returns a function that signs for the file's `signer`; without it such a file is
+    rejected.
     Raises SignatureError if it contains no secret, the secret does not match the public key in it,
     or the passphrase is another one.
     Raises EnrolmentError if name, role or public key cannot be used.
@@ -425,8 +430,8 @@ def read_own_keyring(data: bytes) -> tuple[tuple[EnrolledKey, ...], tuple[bytes,
 
     A status list is accepted by its own signature and dates, not because the file contains it.
 
-    Raises EnrolmentError as `read_keyring`, or where a status list is not a JSON object, or the
-    policy no text.
+    Raises EnrolmentError as `read_keyring`, or if a status list is not a JSON object, or the policy
+    is not a text.
 
     Returns keys, status lists (canonical JSON, a signed document each), and the text of a policy of
     witnesses.

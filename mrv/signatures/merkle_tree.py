@@ -1,14 +1,15 @@
 """
 Merkle tree of RFC 6962 and RFC 9162, section 2.1: hashes of the tree, and proofs over it.
 
-A leaf and an inner node are hashed with different first bytes, so that no inner node can be passed
-off as a leaf.  The tree of n leaves is, from left to right, the perfect subtrees whose sizes are
-the powers of two in n; their roots are sufficient to append entries and to calculate the root.
+A leaf and an inner node are hashed with different first bytes, so that an inner node cannot be
+presented as a leaf.  The tree of n leaves consists, from left to right, of perfect subtrees whose
+sizes are the powers of two in n; their roots are sufficient to append entries and to calculate the
+root.
 
-An inclusion proof shows that an entry is in the tree of a root; a consistency proof shows that a
-later tree only added to an earlier one.  Proofs are made from leaf hashes: a log of statements is
-small, so no cache is needed.  The empty tree is consistent with every tree; a proof for it is
-refused.
+An inclusion proof shows that an entry is in the tree of a root; a consistency proof shows that to
+an earlier tree entries were only added.  Proofs are calculated from leaf hashes: a log of
+statements is small, so no cache is needed.  The empty tree is consistent with every tree; a proof
+for it is rejected.
 """
 
 from collections.abc import Iterable, Sequence
@@ -35,7 +36,7 @@ def root_hash(leaves: Iterable[bytes]) -> bytes:
     """
     Return the root over leaf hashes in order, 32 bytes.
 
-    `leaves`: leaf hashes, as `leaf_hash` makes them.
+    `leaves`: results of `leaf_hash`.
     """
     tree = CompactRange()
     for leaf in leaves:
@@ -48,8 +49,8 @@ class CompactRange:
     A growing tree as the roots of its perfect subtrees, largest first.
 
     `size`: number of leaves so far.
-    `nodes`: roots of the subtrees, one for each bit set in `size`; store them with the size to go
-    on after a restart.
+    `nodes`: roots of the subtrees, one for each bit set in `size`; stored with the size, they
+    permit continuing after a restart.
     """
 
     def __init__(self, size: int = 0, nodes: Iterable[bytes] = ()) -> None:
@@ -148,7 +149,7 @@ def root_before(index: int, size: int, proof: Sequence[bytes]) -> bytes:
     Return the root of the tree of all earlier leaves, from a leaf's inclusion proof.
 
     The left siblings of an inclusion path are the roots of the perfect subtrees before the leaf, so
-    that a verified inclusion proof contains a consistency proof.
+    a verified inclusion proof contains a consistency proof.
 
     `index`, `size`: index of the leaf, at least 1, and number of leaves.
     `proof`: a proof accepted by `verify_inclusion`.
@@ -174,15 +175,15 @@ def root_before(index: int, size: int, proof: Sequence[bytes]) -> bytes:
 
 def consistency_proof(earlier: int, leaves: Sequence[bytes]) -> list[bytes]:
     """
-    Return hashes that prove the first leaves unchanged in the whole tree.
+    Return the hashes that prove that the first leaves are unchanged in the whole tree.
 
     `earlier`: size of the earlier tree, at least 1.
     `leaves`: all leaf hashes of the later tree.
-    Raises LogError if the earlier size is 0 or beyond the later one.
+    Raises LogError if the earlier size is 0 or above the later one.
     """
     check_sizes(earlier, len(leaves))
     path: list[bytes] = []
-    whole = True  # the part is still the whole earlier tree, whose root is known
+    whole = True  # whether the part is still the whole earlier tree, whose root is known
     while earlier != len(leaves):
         split = _split(len(leaves))
         remaining, right = leaves[:split], leaves[split:]
@@ -199,7 +200,7 @@ def verify_consistency(
     earlier: int, later: int, proof: Sequence[bytes], earlier_root: bytes, later_root: bytes
 ) -> None:
     """
-    Check that a later tree only added leaves to an earlier one.
+    Check that to an earlier tree only leaves were added.
 
     `earlier`, `later`: sizes, 1 <= earlier <= later.
     `proof`: from `consistency_proof`; empty for equal sizes.
@@ -243,7 +244,7 @@ def _fold(earlier: int, later: int, path: Sequence[bytes]) -> tuple[bytes, bytes
 
 
 def _climb(place: int, last: int) -> tuple[int, int]:
-    """Return the index and last index on the next level where the node has a sibling."""
+    """Return the index and last index on the lowest level at which the node has a left sibling."""
     while place and not place & 1:
         place, last = place >> 1, last >> 1
     return place, last
@@ -255,7 +256,11 @@ def _split(size: int) -> int:
 
 
 def check_sizes(earlier: int, later: int) -> None:
-    """Raise LogError for sizes between which there is no consistency proof."""
+    """
+    Check that a consistency proof between two sizes can exist.
+
+    Raises LogError otherwise.
+    """
     if not 1 <= earlier <= later:
         raise LogError(
             f"no consistency proof from {earlier} to {later} leaves; the earlier "

@@ -5,7 +5,7 @@ A verifier must not belong to the preparer's organisation.  Register ids decide 
 one legal entity; otherwise names are compared without case, accents, punctuation and legal form.
 """
 
-# ruff: noqa: RUF001 - letters that look alike are what it is about
+# ruff: noqa: RUF001 - this file lists letters of similar shape
 from __future__ import annotations
 
 import re
@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 from mrv.signatures.keys import EnrolledKey
 
-# Letters that look like another one, or have a form without accents, but no Unicode decomposition;
-# services/api/console/static/check/bounds.mjs has the same list.
+# Letters with the shape of another letter, or with a form without accents but without Unicode
+# decomposition; services/api/console/static/check/bounds.mjs has the same list.
 _ALIKE = str.maketrans(
     {
         "đ": "d", "ð": "d", "ø": "o", "ł": "l", "ħ": "h", "ı": "i", "æ": "ae", "œ": "oe",
@@ -27,7 +27,7 @@ _ALIKE = str.maketrans(
         "ν": "v", "ο": "o", "ρ": "p", "τ": "t", "υ": "y", "χ": "x", "ς": "σ",
     }
 )  # fmt: skip
-# the same for similar Latin shapes: I, l and 1, O and 0
+# Latin letters and digits of similar shapes: I, l and 1, O and 0
 _SHAPES = (("i", "l"), ("1", "l"), ("0", "o"), ("rn", "m"), ("vv", "w"))
 _LEGAL_FORMS = {
     "limited": "ltd",
@@ -77,7 +77,7 @@ vietnam viet nam japan nhat ban
 
 
 def normalised(name: str) -> str:
-    """Return a name without case, width, accents and punctuation, with one form per legal form."""
+    """Return a name without case, width, accents and punctuation, and with uniform legal forms."""
     return shape("".join(_LEGAL_FORMS.get(word, word) for word in _words(name)))
 
 
@@ -109,14 +109,14 @@ def _letters(text: str) -> Iterator[str]:
 
 
 def shape(text: str) -> str:
-    """Return a text with each letter replaced by the one for its group of similar shapes."""
+    """Return a text in which letters of similar shape are replaced by one letter of their group."""
     for value, other in _SHAPES:
         text = text.replace(value, other)
     return text
 
 
 def organisation_of(key: EnrolledKey) -> str:
-    """Return the organisation of a key's holder; the holder's name where not stated."""
+    """Return the organisation of a key's holder; the holder's name if not stated."""
     return key.bounds.organisation or key.name
 
 
@@ -134,8 +134,8 @@ def legal_entity(number: str) -> str:
     Return the register number of a legal entity in a normalised form.
 
     A tax or VAT number, a D-U-N-S or an LEI without case, width, separators, letters in place of
-    digits, leading zeros, and the name of the register or country before it; a branch has the
-    number of its entity.
+    digits, leading zeros, and the name of the register or country before it; the number of a branch
+    becomes that of its entity.
     """
     text = _LABEL.sub("", " ".join(_words(number)), count=1)
     *parts, last = text.translate(_DIGITS).split() or [""]
@@ -194,7 +194,7 @@ def affiliated(value: str, other: str) -> bool:
 
 
 def _within(short: str, long: str) -> bool:
-    """Return whether all words of a name occur in another, and are distinctive."""
+    """Return whether a name's words are distinctive, and all occur in the other name."""
     few, many = _shaped(short), _shaped(long)
     whole = "".join(few)
     if _unspaced(whole):
@@ -217,7 +217,7 @@ def _unspaced(text: str) -> bool:
 
 
 def _without_places(words: Sequence[str]) -> list[str]:
-    """Return the words of a name without place names; all words if only places."""
+    """Return the words of a name without place names; all words if there are no others."""
     if not words or words[-1] in _BODIES or (words[0] in _BODIES and "of" in words[1:2]):
         return []
     if any([*words[: len(before)]] == before for before in _BODIES_BEFORE):

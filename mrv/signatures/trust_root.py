@@ -11,8 +11,8 @@ independently and keeps it; each next version is accepted only if a threshold of
 new root keys signed it.
 
 python-tuf is not used: its snapshot, timestamp and targets roles are for repositories of many
-files, and its signatures are over another canonical JSON with another form of key.  For one file
-only the rules below remain.
+files, and its signatures are over another canonical JSON with another form of key.  For a single
+file, only the rules below are needed.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class TrustRoot:
 
 class Trust(NamedTuple):
     """
-    Keys trusted by a reader, and their source in a few words.
+    Keys that a reader trusts, and a short text on their source.
 
     `status_lists`: signed status lists stored with the keys; `issue`: number of approvals required
     by the programme; `timestamps`: accepted time-stamp authorities; `log_policy`: witnesses that
@@ -130,7 +130,7 @@ class Trust(NamedTuple):
 
 
 def write_root(root: TrustRoot, signatures: Iterable[tuple[str, bytes]] = ()) -> bytes:
-    """Return the bytes of a trust root with its signatures so far: Multikey and 64 bytes."""
+    """Return the bytes of a trust root with its signatures so far, each with its Multikey."""
     signed = [{"key": key, "value": encode_base58(value)} for key, value in signatures]
     record = {"signed": root.signed(), "signatures": signed}
     return (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode()
@@ -174,7 +174,11 @@ def read_root(data: bytes, at: datetime) -> TrustRoot:
 
 
 def read_pinned(data: bytes) -> TrustRoot:
-    """Return a stored trust root, also if expired; EnrolmentError as `read_root` otherwise."""
+    """
+    Return a stored trust root, also if it has expired.
+
+    Raises EnrolmentError as `read_root` in other cases.
+    """
     root, signatures = _parse(data)
     _require(root, signatures, root)
     return root
@@ -311,13 +315,13 @@ class Accepted(NamedTuple):
 
 
 def sign(accepted: Accepted, key: SigningKey) -> tuple[str, str]:
-    """Return the key [Multikey] and its signature [base58]"""
+    """Return the key [Multikey] and its signature of an acceptance [base58]."""
     return key.public_multikey, encode_base58(key.sign(accepted.message()))
 
 
 def check(accepted: Accepted, key: str, value: str) -> None:
     """
-    Raise SignatureError unless a key signed this acceptance; the holder of the key is not checked.
+    Check that a key signed this acceptance; the holder of the key is not checked.
 
     Raises SignatureError that names the factor and the key.
     """

@@ -4,8 +4,8 @@ Values signed by their meter: their file formats, keys of meters, and verificati
 The check of a value:
 
 1. The text is read as OCMF, or as a batch of readings (COSE_Sign1).
-2. The signer is a meter or a gateway; its key comes from the registry or the verifier, never from
-   the message alone.  A key that has ended verifies no later value.
+2. The signer is a meter or a gateway; its key is from the registry or the verifier, never from the
+   message alone.  A key that has ended verifies no later value.
 3. The signature is over the payload's bytes by that key.
 4. A signer can sign for itself, and for the devices connected to it in the registry.
 5. The page number of a meter, or the batch number of a signer, identifies one payload: another
@@ -18,7 +18,7 @@ File formats, unpacked to the text of each value:
     XML    files of the S.A.F.E. transparency software: values/value, each with
            signedData or encodedData and often a publicKey
     OCPP   signedMeterData in base64 (2.0.1, 2.1), or the same object as JSON in a
-           sample's value (1.6), as "Signed Meter Values in OCPP" of the OCA has it
+           sample's value (1.6), as in "Signed Meter Values in OCPP" of the OCA
     text   the value itself, one after another
     CBOR   signed batches (COSE_Sign1), one after another; or each as hex or base64 in a line
 
@@ -65,13 +65,13 @@ NOT_CHECKED: Final = "not checked"
 
 class DatedKey(NamedTuple):
     """
-    A key of a meter or gateway.
+    A key of a meter or gateway, and its validity.
 
     `key`: None: no key from this time until the next one begins.
     `begins`: start of its validity.
     `holder`: meter or gateway that owns it.
     `speaks`: ids of the devices for which a gateway may sign, by their names (id, serial number);
-    None if the registry does not state any.
+    None if the registry states none.
     """
 
     key: MeterKey | None
@@ -131,7 +131,7 @@ def check_item(item: Item, keys: Mapping[str, Sequence[DatedKey]]) -> Checked:
     last = record.readings[-1]
     at = (
         None if last.clock == "U" else last.time
-    )  # an unsynchronised time does not determine the key
+    )  # a time of an unsynchronised clock does not select the key
     stored = next((keys[n] for n in (record.meter, record.gateway) if n and keys.get(n)), ())
     known, ended = _known(stored, at, item.received)
     if known:
@@ -142,7 +142,7 @@ def check_item(item: Item, keys: Mapping[str, Sequence[DatedKey]]) -> Checked:
 
 
 def _check_batch(item: Item, keys: Mapping[str, Sequence[DatedKey]]) -> Checked:
-    # needs cbor2, which other values do not
+    # this module needs cbor2, which is not required for other values
     from mrv.signed_values import cose  # noqa: PLC0415
 
     try:
@@ -183,7 +183,7 @@ def _batch_by_keys(batch: Batch, known: Sequence[DatedKey]) -> Checked:
 
 
 def of_device(checked: Checked, device: str | None) -> Checked:
-    """Return the result, refused if a device other than the key's sent the value."""
+    """Return the result, refused if the value was sent by another device than the key's."""
     if checked.outcome != VERIFIED or checked.device == device:
         return checked
     sent = device or "no known device"
@@ -200,7 +200,7 @@ def _known(
     """
     Return the keys valid at a time, and the reason if there is none.
 
-    A value must also have been received before its key ended, since a stolen key can sign any time.
+    A value must also have been received before its key ended, as a stolen key can sign any time.
     """
     known, ended = [], ""
     for rows in _by_holder(keys):
@@ -251,7 +251,7 @@ def _by_keys(record: Record, known: Sequence[DatedKey]) -> Checked:
 
 
 def _by_sent_key(record: Record, item: Item) -> Checked:
-    """Return the result of the check by the key sent with a value; it can refuse but not verify."""
+    """Return the result of a check with the key sent with a value: refused, or not checked."""
     unknown = f"no key of {record.name} is known for that time; register or pass the key"
     if item.key is None:
         return Checked(NOT_CHECKED, unknown)
@@ -269,14 +269,11 @@ def _by_sent_key(record: Record, item: Item) -> Checked:
 
 
 def _once(checked: Checked, pages: dict[_Place, bytes]) -> Checked:
-    """
-    Return the result, refused for a page number that another payload has, and marked for a repeated
-    page.
-    """
+    """Return the result: refused if another payload has the same page; a repeated page is noted."""
     item = checked.record or checked.batch
     if item is None or checked.outcome == REFUSED:
         return checked
-    # grouped by outcome: a value that was not checked must not affect a verified one
+    # separate for each outcome, as a value that was not checked must not affect a verified one
     if checked.record is not None:
         record = checked.record
         place: _Place = checked.outcome, record.gateway, record.meter, record.page

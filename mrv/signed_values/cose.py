@@ -1,9 +1,9 @@
 """
 Signed batches (COSE_Sign1) as text, and the registers in their messages.
 
-A batch is base64 where bytes cannot be sent; `ingest.codecs.cose_sign1` has its layout.  The
-device's profile names the register of a message.  This file needs cbor2, so it is imported only
-when a batch is read: a statement without a batch is verified without that library.
+A batch is written as base64 where bytes cannot be sent; `ingest.codecs.cose_sign1` has its layout.
+The device's profile names the registers of a message.  This file needs cbor2, so it is imported
+only when a batch is read: statements without a batch are verified without that library.
 """
 
 from __future__ import annotations

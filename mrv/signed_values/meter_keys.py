@@ -2,9 +2,9 @@
 Public keys of meters and gateways, and their signatures (ECDSA with SHA-256, Ed25519).
 
 A key is a DER SubjectPublicKeyInfo or a bare point (SEC 1, section 2.3.3), written in hex, base64
-or PEM.  The curve of a bare point follows from the algorithm of the value.  Curves are those of
-OCMF table 22 that `cryptography` has.  Values signed on curves of 192 bits are not checked: they
-have 96 bits of security (NIST SP 800-186 dropped them), and no library here has secp192k1.
+or PEM.  The algorithm of the value determines the curve of a bare point.  The curves are those of
+OCMF table 22 that `cryptography` supports.  Values signed on curves of 192 bits are not checked:
+these have 96 bits of security (no longer in NIST SP 800-186), and no library here has secp192k1.
 
 COSE (RFC 9053) has EdDSA with Ed25519, and ES256 on P-256 with both numbers of the signature
 concatenated.  No COSE library is used: pycose depends on unmaintained packages, and cwt requires an
@@ -86,7 +86,7 @@ def parse_key(text: str) -> MeterKey:
 
 def decode_key(text: str) -> MeterKey:
     """
-    Return the bytes of a key's text, of any kind.
+    Return the bytes of a key's text, of any kind of key.
 
     Raises SignedValueError if it is neither hex, base64 nor PEM of a key.
     """
@@ -108,7 +108,7 @@ def decode_key(text: str) -> MeterKey:
 
 def same_key(meter_key: MeterKey, other: MeterKey) -> bool:
     """
-    Return whether two texts contain one public key, as DER, point, or compressed point.
+    Return whether two keys are the same, as DER, point, or compressed point.
 
     Raises SignedValueError if one is damaged, or of an unsupported kind.
     """
@@ -132,7 +132,11 @@ def _points(key: MeterKey) -> set[tuple[str, bytes]]:
 
 
 def _supported(key: MeterKey) -> MeterKey:
-    """Return the key; SignedValueError for a point on no curve, or an unsupported curve."""
+    """
+    Return the key unchanged.
+
+    Raises SignedValueError for a point on no curve, or an unsupported curve.
+    """
     if key.raw[0] == _SEQUENCE:
         if not isinstance(_read(key.raw), Ed25519PublicKey):
             _loaded(key.raw)
@@ -163,12 +167,12 @@ def verifies(key: MeterKey, algorithm: str, signature: bytes, signed: bytes) -> 
     if key.raw[0] == _SEQUENCE:
         public = _loaded(key.raw)
         if _OURS[public.curve.name] != name:
-            return False  # another key than the signer's
+            return False  # the key is not the signer's
     else:
         try:
             public = ec.EllipticCurvePublicKey.from_encoded_point(curve, key.raw)
         except ValueError:
-            return False  # a point of another curve is another key
+            return False  # the key is a point of another curve
     try:
         public.verify(signature, signed, ec.ECDSA(SHA256()))
     except InvalidSignature:
@@ -204,7 +208,7 @@ def verifies_cose(key: MeterKey, algorithm: int, signature: bytes, signed: bytes
             return True
     except InvalidSignature:
         return False
-    return False  # a key of another kind is another key
+    return False  # the key is of another kind
 
 
 def _point(raw: bytes) -> ec.EllipticCurvePublicKey | None:
@@ -241,8 +245,8 @@ def read_own_keys(text: str) -> dict[str, tuple[MeterKey, ...]]:
     """
     Return keys by meter name; a name may have several lines.
 
-    Raises SignedValueError, naming the first line that is not a name with a key, or that there is
-    none at all.
+    Raises SignedValueError, naming the first line that is not a name with a key, or if there is
+    none.
     """
     own_keys: dict[str, tuple[MeterKey, ...]] = {}
     for number, line in enumerate(text.splitlines(), 1):

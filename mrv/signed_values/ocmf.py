@@ -1,5 +1,5 @@
 """
-OCMF: signed meter values as charging stations make them.
+OCMF: signed meter values as charging stations create them.
 
     OCMF|payload|{"SD": signature, "SA": algorithm}
 
@@ -42,7 +42,7 @@ STATES = {
 _LONGEST = 1_000_000
 _VERSION = re.compile(r"1\.[0-9]{1,4}(\.[0-9]{1,4})?")
 _PAGE = re.compile(r"([TF])([0-9]{1,18})")
-# some makers write a colon in the offset, which the format does not have
+# some manufacturers write a colon in the offset, although the format has none
 _TIME = re.compile(
     r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:[,.](\d{1,6}))?(Z|[+-]\d\d:?\d\d) ([UISR])", re.ASCII
 )
@@ -111,7 +111,7 @@ class Record:
 
     @property
     def name(self) -> str:
-        """Return the serial numbers for people."""
+        """Return meter and gateway by their serial numbers, as a text."""
         result = [self.meter and f"meter {self.meter}", self.gateway and f"gateway {self.gateway}"]
         return " behind ".join(filter(None, result))
 
@@ -158,7 +158,7 @@ def read(text: str) -> Record:
 
 
 def _object(text: str, begin: int) -> tuple[dict[str, Any], int]:
-    """Return a JSON object at a position of a text, with numbers as written, and its end."""
+    """Return a JSON object that begins at `begin`, with numbers as written, and its end."""
     start = begin + len(text[begin:]) - len(text[begin:].lstrip())
     try:
         result, end = _JSON.raw_decode(text, start)
@@ -176,7 +176,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return result
 
 
-# numbers stay texts, to keep the resolution of 2935.60
+# numbers are read as text, which keeps the resolution of 2935.60
 _JSON = json.JSONDecoder(
     object_pairs_hook=_once, parse_float=str, parse_int=str, parse_constant=str
 )
@@ -240,7 +240,6 @@ def _signature(section: dict[str, Any]) -> bytes:
 
 
 def _text(row: dict[str, Any], key: str) -> str | None:
-    """Return the text of a field; None if absent or empty."""
     result = row.get(key)
     if result is not None and not isinstance(result, str):
         _refuse(f"{key} is not text")

@@ -1,11 +1,11 @@
 """
 Values of a parameter from a plant's analysers in a period: COD, methane content.
 
-Days are weighted by flow, as methodologies need loads.  A day with flow but without readings counts
-at the conservative value: zero if the parameter raises the reduction, else the value of the highest
-day.  A removal share uses the days on which the inflow was measured.  For days without a valid
-certificate the permissible error is applied (`Measured.off`).  This is tonne's own rule, like that
-on missing data (mrv/accounting).
+Days are weighted by flow, as methodologies need loads.  For a day with flow but without readings
+the conservative value is applied: zero if the parameter raises the reduction, else the value of the
+highest day.  A removal share is calculated from the days on which the inflow was measured.  For
+days without a valid certificate the permissible error is applied (`Measured.off`).  This is tonne's
+own rule, like that on missing data (mrv/accounting).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from mrv.rounding import plain_text
 from mrv.texts import Text, text
 
 Floats = NDArray[np.float64]
-# readings are summed in whole thousandths of their unit
+# readings are summed as integers, in thousandths of their unit
 _SCALE = 1000
 # longest time between two readings of a level; time of one aeration (IPCC 2006 Guidelines, volume
 # 4, table 5.12: more than three days) [intervals]; some days have 25 hours
@@ -42,7 +42,7 @@ ZERO = Fraction(0)
 
 
 class Wanted(NamedTuple):
-    """Channels by fleet index, and the edges of the period's local days. [us UTC]"""
+    """Channels by fleet index, and the starts of the period's local days. [us UTC]"""
 
     channels: Mapping[int, tuple[str, ...]]
     edges: Int64
@@ -115,10 +115,7 @@ def gauge(
 
 
 def _lowest(time_us: Int64, value: Any, edges: Int64) -> Floats:
-    """
-    Return the lowest reading of each interval of a period; without any, that of the last
-    hour.
-    """
+    """Return the lowest reading of each interval; without any, the last one of the hour before."""
     first = int(edges[0]) // INTERVAL_US
     result = np.full(-(-int(edges[-1]) // INTERVAL_US) - first, np.inf)
     np.minimum.at(result, time_us // INTERVAL_US - first, value)
@@ -265,7 +262,7 @@ def measured(
     """
     Return the values measured by channels, by parameter, in the methodology's units.
 
-    `rows`: flow of the period, the weight of each day.
+    `rows`: flow of the period, which weights the days.
     `certificates`: certificates by device, limited to the meter in service.
     """
     bench = _Bench(project, fleet, rows, analysers.edges, gauged, certificates)
@@ -275,7 +272,7 @@ def measured(
 
 @dataclass(frozen=True)
 class _Bench:
-    """Data shared by all parameters of a period: project, rows, edges of days, readings by day."""
+    """Data used for all parameters of a period: project, rows, edges of days, readings by day."""
 
     project: Project
     fleet: Fleet
@@ -292,7 +289,7 @@ class _Bench:
         best, silent = [ZERO] * len(channels), list[Silent]()
         read, read_flow, bare = list(best), 0, list[Text]()
         count = len(self.edges) - 1
-        # by channel and day
+        # mean loads by channel and day
         flows, daily = [0] * count, [[ZERO] * count for _ in channels]
         erred = [list(each) for each in daily]
         for device in _serving(self.project, role):
@@ -345,10 +342,7 @@ class _Bench:
         )  # fmt: skip
 
     def _errors(self, device: str, channel: str, flow: Int64) -> tuple[list[Fraction], list[Text]]:
-        """
-        Return a channel's permissible error on days without a certificate [%], and texts on
-        them.
-        """
+        """Return a channel's permissible error on days without a certificate [%], with texts."""
         begin, end = (int(us) // INTERVAL_US for us in (self.edges[0], self.edges[-1]))
         valid = of_channels(self.certificates.get(device, ()), (channel,))
         spans = uncovered(valid, channel, self.project.timezone, begin, end)
@@ -366,7 +360,7 @@ class _Bench:
         ]  # fmt: skip
 
     def _silent(self, device: str, flow: Int64, seen: Sequence[Gauged]) -> Iterator[Silent]:
-        """Yield days with flow and without readings of a channel, consecutive days together."""
+        """Yield runs of days with flow and without readings of a channel."""
         bare = (flow > 0) & np.any([gauged.number == 0 for gauged in seen], axis=0)
         edges = np.flatnonzero(np.diff(np.concatenate([[0], bare, [0]]).astype(np.int8)))
         for first, last in edges.reshape(-1, 2).tolist():
@@ -374,7 +368,7 @@ class _Bench:
             yield Silent(device, begin, end, int(flow[first:last].sum()))
 
     def _seen(self, device: str, channels: Sequence[str]) -> list[Gauged]:
-        """Return the readings of all channels of a device; empty where a channel has none."""
+        """Return the readings of a device's channels; empty if a channel has none."""
         index = self.fleet.by_id[device]
         gauged = [self.gauged.get((index, channel)) for channel in channels]
         seen = [gauge for gauge in gauged if gauge is not None and gauge.number.any()]
@@ -404,8 +398,8 @@ def daily_means(
     """
     Yield channel, day, mean and error of each day with flow, channel after channel.
 
-    The mean is in the parameter's unit; for two channels, in the channels' unit.  The error is that
-    of time without a certificate. [%]
+    The mean is in the parameter's unit; for two channels, in the channels' unit.  The error is the
+    permissible one in time without a certificate. [%]
     """
     for k, channel in enumerate(spec.channels[1:]):
         for day in measured.days if measured else ():
@@ -420,10 +414,7 @@ def daily_means(
 
 
 def _shifted(loads: Sequence[Fraction], errors: Sequence[Fraction]) -> Iterator[Sequence[Fraction]]:
-    """
-    Yield the channels' loads shifted by their errors; for two channels, the second in the other
-    direction.
-    """
+    """Yield the channels' loads with errors subtracted, then added; a second channel's reversed."""
     for sign in (-1, 1):
         yield [
             load + (sign if k == 0 else -sign) * error
@@ -432,7 +423,7 @@ def _shifted(loads: Sequence[Fraction], errors: Sequence[Fraction]) -> Iterator[
 
 
 def _mean(loads: Sequence[Fraction], flow: int, spec: ParameterSpec) -> Fraction:
-    """Return the mean of a parameter from its channels' loads; for two channels, the removal."""
+    """Return a parameter's mean from its channels' loads; for two channels, the removed share."""
     if len(loads) > 1:
         return max(Fraction(0), 1 - loads[1] / loads[0])
     return loads[0] / flow / _SCALE / spec.per

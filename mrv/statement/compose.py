@@ -1,13 +1,13 @@
 """
-Composition of a period's statement: one function for the close and for every check.
+Composition of a period's statement, by the same function at the close and at every check.
 
-A statement is a W3C Verifiable Credential (VC data model 2.0); the signature adds issuer and proof.
-The same evidence gives the same bytes.  Quantities are decimal text in the unit of their name;
-times are RFC 3339; shares have six places, rounded down.
+A statement is a W3C Verifiable Credential (VC data model 2.0); the signature adds issuer and
+proof.  The same evidence gives the same bytes.  Quantities are decimal text in the unit of their
+name; times are RFC 3339; shares have six places, rounded down.
 
 It includes the evidence by grade, in total and by meter and value.  A value signed by a meter has
 grade A only if a third party's document states the meter's key, since the operator enters the key
-in the registry and may hold its secret part.
+in the registry and may have its secret part.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ from mrv.documents import statement as wire
 from mrv.methodologies import find
 from mrv.model import METER_KEYS, Calculation
 from mrv.registry.calibration_interval import longest
-from mrv.registry.monitoring_plan import Version, differences, replaced, version_out
+from mrv.registry.monitoring_plan import Version, differences, replaced
 from mrv.registry.project import FIRST
 from mrv.rounding import plain_text
 from mrv.rules import needs_of, severity_of
@@ -78,6 +78,7 @@ from mrv.statement.plan_writer import (
     document_out,
     required_out,
     sample_out,
+    version_out,
 )
 from mrv.statement.signed_energy import ENERGY, OF_METERS, shares
 from mrv.statement.states import CONTEXT, URN, status_entry
@@ -88,8 +89,7 @@ _CLAUSES = {"FAC-02": signed_by_0_1_0("factor"), "PLN-01": signed_by_0_1_0("plan
 
 TYPES = ("VerifiableCredential", "EmissionReductionStatement")
 # Article 6 accounting uses the values of the fifth assessment report, over 100
-# years (decision 18/CMA.1).  The methodologies here count CO2 alone, whose
-# potential is 1 in every set.
+# years (decision 18/CMA.1).  The potential of CO2 is 1 in every set.
 GWP = wire_account.WarmingPotentials(set="IPCC AR5 GWP-100", co2="1")
 
 
@@ -112,15 +112,19 @@ def label_of(claims: wire.Claims) -> Label:
 
 
 def compose(case: Case, label: Label) -> dict[str, Any]:
-    """Return the statement of a case as the JSON to be signed; errors as of a close."""
+    """
+    Return the statement of a case as the JSON to be signed.
+
+    Raises the errors of a close.
+    """
     result = write(composed(case, label))
-    # creating a type does not check its fields; reading does
+    # a type's fields are checked when it is read, not when it is created
     read(wire.Statement, result, "the statement that was composed")
     return result
 
 
 def composed(case: Case, label: Label) -> wire.Statement:
-    """Return the statement of a case, typed; errors as `compose`."""
+    """Return the statement of a case as a type; errors as `compose`."""
     result = case.result
     name = identifier(result.project, result.from_us, result.to_us, result.timezone, label.sequence)
     return wire.Statement(
@@ -148,7 +152,7 @@ def _claims(case: Case, label: Label, name: str) -> wire.Claims:
         ),
         methodology=_methodology(result),
         monitoring_period=_period(result.from_us, result.to_us, result.timezone),
-        # the first versions of both rules had no number
+        # statements of the first versions of both rules state no number
         metering=case.metering if case.metering > FIRST_METERING else UNSET,
         accounting=case.plan.accounting if case.plan.accounting > FIRST else UNSET,
         emissions=_totals(result.net),
@@ -170,7 +174,7 @@ def _claims(case: Case, label: Label, name: str) -> wire.Claims:
         gaps=tuple(gap_out(gap, case) for gap in result.gaps),
         deductions=tuple(_deduction(d, plan.accounting) for d in result.deductions),
         applicability=_conditions(case),
-        rules=UNSET if plan.accounting == FIRST else _effects(result),
+        rules=UNSET if plan.accounting == FIRST else result.rules,
         evidence=UNSET if plan.accounting == FIRST else evidence_out(case),
         comparisons=tuple(_comparison(c) for c in result.comparisons if c.basis == DESIGN),
         other_periods=tuple(_of_period(c) for c in result.comparisons if c.basis != DESIGN),
@@ -189,7 +193,7 @@ def _claims(case: Case, label: Label, name: str) -> wire.Claims:
 
 
 def _with_difference(claims: wire.Claims, plan: MonitoringPlan) -> wire.Claims:
-    """Return the claims of a correction with its differences from the replaced statement."""
+    """Return the claims of a correction, with the differences from the replaced statement."""
     replaces, corrected = claims.supersedes, plan.corrected
     if replaces is None or corrected is None:
         return claims
@@ -226,12 +230,8 @@ def _conditions(case: Case) -> tuple[wire_account.Condition, ...]:
     )
 
 
-def _effects(result: PeriodResult) -> tuple[wire_account.RuleEffect, ...]:
-    return tuple(copied(wire_account.RuleEffect, rule) for rule in result.rules)
-
-
 def _arrival(case: Case) -> wire_monitoring.Arrival | UnsetType:
-    """Return the arrival times of the project's readings; UNSET where not recorded."""
+    """Return the data on the arrival of the readings; UNSET if not recorded."""
     arrived = case.plan.arrivals
     if arrived is None:
         return UNSET
@@ -243,7 +243,7 @@ def _arrival(case: Case) -> wire_monitoring.Arrival | UnsetType:
 
 
 def _signed(case: Case) -> wire_monitoring.SignedEnergy | UnsetType:
-    """Return the signed share of the energy; UNSET where not compared, or without energy meters."""
+    """Return the signed share of the energy; UNSET if not compared, or without energy meters."""
     extract, outcomes = case.plan.signed, case.result.devices
     if extract is None or not any(outcome.quantity in ENERGY for outcome in outcomes):
         return UNSET
@@ -408,7 +408,6 @@ def _meter(case: Case, outcome: DeviceOutcome) -> wire_monitoring.Meter:
 
 
 def _adjusted(outcome: DeviceOutcome) -> str:
-    """Return the adjustment of a device's metered quantity. [base units]"""
     sign = -1 if outcome.side == "baseline" else 1
     return adjusts(outcome.side, sign * Fraction(outcome.deducted))
 
@@ -451,13 +450,13 @@ def evidence_out(case: Case) -> wire_account.Evidence:
     items = signed(result.evidence, _signed_by_meter(case) if _keys_shown(case) else {})
     return wire_account.Evidence(
         shares=dict(by_grade(items, Fraction(result.claimed_t))),
-        items=tuple(copied(wire_account.EvidenceItem, item) for item in items),
+        items=items,
         asked=required_out(case.plan.required),
     )
 
 
 def _keys_shown(case: Case) -> bool:
-    """Return whether a third party's document states the meters' keys, by the period's end."""
+    """Return whether a third party's document by the period's end states the meters' keys."""
     last = local_date(case.to_us - 1, case.plan.project.timezone)
     return undocumented(METER_KEYS, {METER_KEYS: ""}, case.plan.documents, last) is None
 

@@ -1,11 +1,11 @@
 """
 Requirements not met according to a statement (each is a clarification request), and materiality.
 
-A clarification request stays open until the operator closes the period again with the requirement
+A clarification request remains open until the operator closes the period again with the requirement
 met; an unqualified opinion needs the verifier's signed justification.
 
-Misstatements are summed with sign and as absolute values, so that one cannot silently offset
-another.
+Misstatements are summed with sign and as absolute values, so that an offset of one by another is
+visible.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from mrv.accounting.period_result import INVOICE
 from mrv.calendar import instant_us, local_date
 from mrv.documents import UNSET, coded, text_in, write
 from mrv.documents.monitoring import CrossCheck
-from mrv.documents.period_account import Condition, Gap, Misstatements
+from mrv.documents.period_account import Condition, Gap, Misstatements, Remedy
 from mrv.documents.statement import Claims
 from mrv.documents.verification import Conclusion, UnmetCondition
 from mrv.errors import CanonicalError, StatementStateError
 from mrv.rounding import six_places
-from mrv.rules import Remedy, code_words, needs_of, remedy_of, severity_of, titled
+from mrv.rules import code_words, needs_of, remedy_of, severity_of, titled
 from mrv.texts import Text, joined, plain, text
 
 # materiality thresholds: 5 % is tonne's default, and required in Viet Nam (Circular
@@ -53,10 +53,7 @@ class Materiality:
 
     @property
     def material(self) -> bool:
-        """
-        Return whether either total reaches the threshold; any error is material if the reduction is
-        0.
-        """
+        """Return whether a total reaches the threshold; any error does if the reduction is 0."""
         maximum = max(abs(self.net_t), self.absolute_t)
         return maximum > 0 and maximum * 100 >= abs(self.reduction_t) * self.percent
 
@@ -82,13 +79,17 @@ class Materiality:
 
 
 def beyond(percent: str) -> bool:
-    """Return whether a threshold is outside the permitted range; CanonicalError as `decimal`."""
+    """
+    Return whether a threshold is outside the permitted range.
+
+    Raises CanonicalError as `decimal`.
+    """
     return not 0 <= decimal(percent, "materiality") <= MOST_PERCENT
 
 
 def check_threshold(percent: str) -> None:
     """
-    Refuse a materiality threshold above the highest of any programme.
+    Check that a materiality threshold is not above the highest of any programme.
 
     Raises StatementStateError or CanonicalError with the value and the permitted maximum.
     """
@@ -112,10 +113,10 @@ def decimal(text: object, name: str) -> Fraction:
 
 # rules of failed comparisons: with an invoice, with a check meter
 INVOICED, AGREEING = "EVD-03", "PAR-08"
-# severity without a reply: the effect is small, or the conservative value is already applied
+# severity that needs no reply: the effect is small, or the conservative value is already applied
 OBSERVATION = "observation"
 
-# minimum length of a justification, in any script: Japanese needs few characters
+# minimum length of a justification in any script, as Japanese needs few characters
 _LEAST_CHARACTERS, _LEAST_LETTERS = 20, 10
 _SHOWN = 40
 _LISTED = 5
@@ -126,7 +127,7 @@ WANTED = (
 
 
 class Unmet(NamedTuple):
-    """A condition not met: rule and detail."""
+    """A condition not met: its rule and texts."""
 
     rule: str
     texts: tuple[Text, ...]
@@ -143,7 +144,7 @@ class Unmet(NamedTuple):
         return joined(self.texts, language, tonnes=self.tonnes or "0")
 
     def remedy_words(self, language: str = "en") -> str:
-        """Return remedy and required evidence of its rule; empty for a methodology."""
+        """Return the remedy of its rule and the required evidence; empty for a methodology."""
         listed = "; ".join(code_words("needs", code, language) for code in self.remedy)
         label = code_words("label", "needs", language)
         settled = f"{label[0].upper()}{label[1:]}: {listed}." if listed else ""
@@ -152,7 +153,7 @@ class Unmet(NamedTuple):
 
 # factor between two units of one quantity, and minimum agreement of the values after conversion
 _UNIT, _NEARLY = 1000, Decimal("0.8")
-# a difference of one day's quantity: range, as a share of a mean day
+# range of a difference of about one day's quantity, as a share of a mean day
 _DAY_US, _A_DAY = 86_400_000_000, (Fraction(1, 2), Fraction(2))
 
 
@@ -172,7 +173,7 @@ def _all(claims: Claims) -> Iterator[Unmet]:
             # the conservative of the two values is already applied
             lower = Decimal(check.effect_t) <= 0
             if lower and check.against in by_rule and not _slipped(check):
-                continue  # one finding per invoice: that of the rule which applies it
+                continue  # the rule that applies an invoice has the finding on it
             rule = INVOICED if check.kind == INVOICE else AGREEING
             differs = text(
                 "cross_check.of_zero"
@@ -197,17 +198,14 @@ def _all(claims: Claims) -> Iterator[Unmet]:
 
 
 def _slipped(check: CrossCheck) -> bool:
-    """
-    Return whether an invoice seems entered in another unit: a thousand times, or a
-    thousandth.
-    """
+    """Return whether an invoice may be entered in another unit: about 1,000 times or a 1,000th."""
     times = 1 + Decimal(check.difference_percent or 0) / 100
     about = (times / _UNIT, times * _UNIT)
     return check.kind == INVOICE and any(_NEARLY < part < 1 / _NEARLY for part in about)
 
 
 def _day_short(check: CrossCheck) -> bool:
-    """Return whether an invoice seems to cover a day more than was entered."""
+    """Return whether an invoice may cover a day more than was entered."""
     days = Fraction(instant_us(check.to, "UTC") - instant_us(check.from_, "UTC"), _DAY_US)
     metered = 1 + Fraction(check.difference_percent or 0) / 100
     low, high = _A_DAY
@@ -226,12 +224,12 @@ def _finding(condition: Condition) -> Unmet:
 
 
 def findings(claims: Claims) -> tuple[Unmet, ...]:
-    """Return the findings of a statement that are not met, observations last."""
+    """Return the findings of a statement, observations last."""
     return tuple(sorted(_all(claims), key=lambda condition: condition.severity == OBSERVATION))
 
 
 def finding_json(item: Unmet, language: str = "en") -> dict[str, Any]:
-    """Return a finding for people and programs: text, deduction and remedy."""
+    """Return a finding as JSON for people and programs: text, deduction and remedy."""
     return {
         "rule": item.rule,
         "title": titled(item.rule, language),
@@ -246,7 +244,7 @@ def finding_json(item: Unmet, language: str = "en") -> dict[str, Any]:
 
 
 def observations(claims: Claims) -> Iterator[str]:
-    """Yield findings that need no reply: their effect is small, or already applied."""
+    """Yield findings that need no reply, as their effect is small or already applied."""
     yield from (str(condition) for condition in _all(claims) if condition.severity == OBSERVATION)
 
 
@@ -259,7 +257,7 @@ def graded(claims: Claims) -> str:
 
 
 def effects(claims: Claims) -> Iterator[str]:
-    """Yield each rule with a deduction, and its amount; none before 0.2.0."""
+    """Yield each rule with a deduction, and its amount; nothing before 0.2.0."""
     for rule in claims.rules or ():
         if rule.applied:
             yield (
@@ -271,7 +269,7 @@ def effects(claims: Claims) -> Iterator[str]:
 
 
 def gap_lines(claims: Claims) -> Iterator[str]:
-    """Yield gaps by device and cause: number, hours, deduction; none before 0.2.0."""
+    """Yield gaps by device and cause: number, hours, deduction; nothing before 0.2.0."""
     by_cause: dict[tuple[str, str], list[Gap]] = {}
     for gap in claims.gaps:
         if gap.cause is not UNSET:
@@ -289,7 +287,7 @@ def gap_lines(claims: Claims) -> Iterator[str]:
 def credential_conditions(
     result: Sequence[Unmet], reasons: Sequence[str] = ()
 ) -> tuple[UnmetCondition, ...]:
-    """Return unmet conditions as in the verifier's credential, in order."""
+    """Return unmet conditions in the form of the verifier's credential, in order."""
     return tuple(
         UnmetCondition(
             rule=item.rule,
@@ -310,7 +308,7 @@ def reasons_of(conclusion: Conclusion) -> dict[tuple[str, tuple[Text, ...]], str
 
 
 def forward_of(texts: Sequence[Text]) -> tuple[str | None, str] | None:
-    """Return statement (None: the validation) and name of a finding's forward action request."""
+    """Return statement and name of a finding's forward action request; None: the validation's."""
     for item in texts:
         if item.code == "PLN-02.forward":
             values = dict(item.values)
@@ -320,7 +318,7 @@ def forward_of(texts: Sequence[Text]) -> tuple[str | None, str] | None:
 
 
 def unanswered(claims: Claims, conclusion: Conclusion) -> tuple[Unmet, ...]:
-    """Return the conditions without the verifier's justification; all before 0.2.0."""
+    """Return the conditions without the verifier's justification; before 0.2.0 all."""
     answered = reasons_of(conclusion)
     return tuple(
         condition
@@ -330,7 +328,7 @@ def unanswered(claims: Claims, conclusion: Conclusion) -> tuple[Unmet, ...]:
 
 
 def reasoned(reason: str) -> bool:
-    """Return whether a justification has words."""
+    """Return whether a justification is long enough to have words."""
     words = " ".join(reason.split())
     letters = sum(map(str.isalpha, words))
     return len(words) >= _LEAST_CHARACTERS and letters >= _LEAST_LETTERS
@@ -343,7 +341,11 @@ def first_of(texts: Sequence[str]) -> str:
 
 
 def check_reason(reason: str, what: str = "the reason") -> None:
-    """Refuse a justification, or a finding's text, that is too short; StatementStateError."""
+    """
+    Check that a justification, or a finding's text, is not too short.
+
+    Raises StatementStateError otherwise.
+    """
     if not reasoned(reason):
         start = reason if len(reason) <= _SHOWN else f"{reason[:_SHOWN]}..."
         raise StatementStateError(f"{what} {start!r} is too short for a reader to assess: {WANTED}")

@@ -28,19 +28,19 @@ if TYPE_CHECKING:
     from mrv.statement.plan_extract import MonitoringPlan
 
 
-# a shorter period is seasonal, up to this share above the mean of the year [%, M]
+# shortest period that is not seasonal; a shorter one may be this share above the yearly mean [%, M]
 _YEAR_US = 350 * 86_400_000_000
 _SEASON = 50
-# tolerance of the rated power against that of an estimate [%, M]
+# permitted difference of the rated power from that of an estimate [%, M]
 _OFF_CAPACITY = 10
-# a site's coordinates are read from a map [km, M]; the earth's mean radius [km]
+# tolerance of a site's coordinates, which are read from a map [km, M]; the earth's mean radius [km]
 _SAME_PLACE_KM, _EARTH_KM = 1, 6_371
 # quantities of gas at normal conditions
 GASES = ("biogas",)
-# fields of a plan's line that determine how a parameter is measured
+# fields of a plan's line that state how a parameter is measured
 _MEASURED = ("channel", "option", "frequency", "accuracy_class", "error_percent")
 GAS_BASES = (DRY, _) = ("dry", "wet")
-# full-load hours of a year: of PV in the sunniest places with trackers [M], of anything
+# maximum full-load hours of a year: of PV with trackers in the sunniest places [M], of any plant
 _SUN, _SUN_H, _YEAR_H = "pv_inverter", 2_800, 8_784
 
 
@@ -68,7 +68,7 @@ def as_designed(plan: MonitoringPlan, result: PeriodResult) -> Iterator[Text]:
 
 
 def _equipment(plan: MonitoringPlan, design: Design) -> Iterator[Text]:
-    """Yield differences between the project's devices and the design's equipment, if listed."""
+    """Yield differences between the project's devices and the equipment that the design lists."""
     named: dict[tuple[str, str], list[DesignedDevice]] = {}
     for made in design.devices:
         named.setdefault((stem(made.make), stem(made.model)), []).append(made)
@@ -185,7 +185,7 @@ def _full_load(plan: MonitoringPlan) -> Iterator[Text]:
 def wet_gas(
     methodology: str, version: str, bound: Iterable[tuple[str, str]], bases: Mapping[str, object]
 ) -> Iterator[Text]:
-    """Yield gas meters bound to roles that measure wet gas or have no stated gas basis."""
+    """Yield gas meters that measure wet gas, or have no stated gas basis."""
     roles = {r for r, need in find(methodology, version).roles.items() if need.quantity in GASES}
     for device in sorted({device for device, role in bound if role in roles}):
         if bases.get(device) != DRY:
@@ -223,7 +223,7 @@ def over_full_load(
     methodology: str, version: str, expected: object, devices: Iterable[tuple[str, str, int | None]]
 ) -> Text | None:
     """
-    Return why an estimate exceeds the possible output of its plant in a year; None if not.
+    Return why an estimate exceeds the possible yearly output of its plant; else None.
 
     `expected`: yearly energy stated in the registry; None if not stated. [kWh]
     `devices` (iterable of (role, class, rated power)): meters of the project; generators are used.
@@ -247,7 +247,7 @@ def over_full_load(
 
 
 def _phases(design: Design, last: date) -> Iterator[Text]:
-    """Yield phases that are later than planned, without a reason."""
+    """Yield phases that are later than planned and have no reason."""
     for phase in design.phases:
         done = phase.commissioned if phase.commissioned and phase.commissioned <= last else None
         if phase.reason or (done or last) <= phase.planned:
@@ -281,7 +281,7 @@ def _commissioned(plan: MonitoringPlan, result: PeriodResult, design: Design) ->
 
 
 def _elsewhere(plan: MonitoringPlan, design: Design) -> Iterator[Text]:
-    """Yield a finding if the plant is not at the place of its design."""
+    """Yield a finding if the plant is not at the location of its design."""
     if design.latitude is None or design.longitude is None:
         return
     mine = {device.device for device in plan.project.devices}
@@ -304,10 +304,7 @@ def _km(item: tuple[float, float], other: tuple[float, float]) -> float:
 
 
 def _explains(event: Event, days: tuple[date, date]) -> bool:
-    """
-    Return whether an event with document explains a reduction above the estimate of these
-    days.
-    """
+    """Return whether an event with a document explains a reduction above the estimate on days."""
     return event.what == "increase" and bool(event.document) and event.covers(None, *days)
 
 
@@ -328,7 +325,7 @@ def _above(result: PeriodResult) -> Iterator[Text]:
 RULE = "PLN-01"
 CONSECUTIVE = "PLN-02"
 FIXED = "PAR-01"
-# findings on an estimate or an answered sample, which have no effect on tonnes
+# findings on an estimate or an explained sample, which have no effect on tonnes
 _ESTIMATES = (
     "PLN-01.full_load", "PLN-01.capacity", "PLN-01.above_share", "PLN-01.replaced_units",
     "PLN-01.surveyed_again", "PLN-01.not_installed",
@@ -337,7 +334,7 @@ _SAID = 500  # maximum length of a request repeated in a finding
 
 
 def planned(plan: MonitoringPlan, role: str, device: str) -> Planned | None:
-    """Return the newest version in force for a device in a role."""
+    """Return the line of the newest plan version for a device in a role; None if absent."""
     line = plan.versions[-1].line(role, device) if plan.versions else None
     if line is None:
         return None
@@ -346,7 +343,7 @@ def planned(plan: MonitoringPlan, role: str, device: str) -> Planned | None:
 
 
 def conditions(plan: MonitoringPlan, result: PeriodResult) -> Iterator[Finding]:
-    """Yield findings of a period against the versions of its plan, one per matter."""
+    """Yield findings on a period's conformity with the versions of its plan, one per subject."""
     if not plan.versions:
         yield Finding(RULE, False, text("PLN-01.none"))
         return
@@ -383,7 +380,7 @@ def _entered(plan: MonitoringPlan, version: Version, first: date) -> Iterator[Te
     counts = max(first, version.begins)
     if version.approval is None:
         yield text("PLN-01.not_approved", version=version.name, kind=called(version.kind))
-    # a date alone may be entered at any time; the hash identifies the document
+    # a date can be entered at any time; only the hash identifies the document
     approval = version.approval
     approved = approval is not None and bool(approval.sha256) and approval.day <= counts
     if version.entered is not None and not approved:
@@ -397,11 +394,8 @@ def _entered(plan: MonitoringPlan, version: Version, first: date) -> Iterator[Te
 
 
 def since_before(plan: MonitoringPlan) -> Iterator[Finding]:
-    """
-    Yield findings on time without a statement since the earlier ones, on open forward action
-    requests, and on changes.
-    """
-    # the close names the values of the issued statement, with their effect
+    """Yield findings on time without a statement, open forward action requests, and changes."""
+    # from rule set 2 on, the close reports the values of the issued statement, with their effect
     if plan.changed and plan.accounting == FIRST:
         yield Finding(FIXED, False, "; ".join(plan.changed))
     spans = [
@@ -412,7 +406,7 @@ def since_before(plan: MonitoringPlan) -> Iterator[Finding]:
         yield Finding(CONSECUTIVE, False, _as_0_1_0(plan.unclaimed))
     elif spans:
         yield Finding(CONSECUTIVE, False, (*lines(spans), text("PLN-02.close")))
-    # singly, so that the verifier closes each with its own justification
+    # one finding for each, so that the verifier can close each with its own justification
     for action in plan.forward:
         yield Finding(
             CONSECUTIVE,
@@ -441,8 +435,8 @@ def registered(plan: MonitoringPlan, result: PeriodResult) -> Iterator[Finding]:
     """
     Yield the findings of the registry's rules.
 
-    The service of an excluded meter must be clarified if the project's own meters measured less
-    than its service requires.
+    A finding on an excluded meter (BND-01) has the rule's own severity if the consumption is too
+    low for the service (MTR-06).
     """
     used = (f for f in result.applicability if f.rule == "MTR-06" and not f.holds)
     short = any(line.code != "MTR-06.no_model" for finding in used for line in finding.lines)
@@ -463,7 +457,7 @@ def _departs(plan: MonitoringPlan, version: Version) -> Iterator[Text]:
 
 
 def meter(class_id: str, profile: str, calibrations: Sequence[Calibration]) -> Meter:
-    """Return the data of a device for the plan; registers under their names in registry files."""
+    """Return the data of a device for the plan; registers have their names in registry files."""
     device_class = classes.load().get(class_id)
     generic, own = (profiles.load().get((class_id, name)) for name in ("generic", profile))
     if device_class is None or generic is None or own is None:

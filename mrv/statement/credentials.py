@@ -49,8 +49,7 @@ class Finding:
     """
     Conclusions of a verifier.
 
-    `opinion` ('unqualified', 'qualified', 'adverse' or 'disclaimer'): `unmodified` and `modified`
-    are read as the first two.
+    `opinion`: `unmodified` and `modified` are read as `unqualified` and `qualified`.
     `assurance`: 'reasonable' or 'limited'.
     `materiality_percent`: largest error that would not change the opinion, as decimal text. [%]
     `findings`: remarks, in addition to the signed findings.
@@ -77,7 +76,11 @@ class Finding:
 def sign_statement(
     body: Mapping[str, Any], key: SigningKey, holder: EnrolledKey, created: datetime
 ) -> dict[str, Any]:
-    """Return a statement's body signed by its issuer; SignatureError if it is already signed."""
+    """
+    Return a statement's body signed by its issuer.
+
+    Raises SignatureError if it is already signed.
+    """
     return create_proof({**body, "issuer": issuer(holder)}, key, created)
 
 
@@ -140,13 +143,17 @@ def verification_body(
 
 
 def verification_of(document: Mapping[str, Any]) -> Verification:
-    """Return a verifier's credential from JSON; CanonicalError if it is not one."""
+    """
+    Return a verifier's credential from JSON.
+
+    Raises CanonicalError if it is not one.
+    """
     return read(Verification, document, f"verification {document.get('id')!r}")
 
 
 def conclusion_of(verification: Mapping[str, Any]) -> Finding:
     """
-    Return the conclusions of a verifier's credential.
+    Return the conclusions in a verifier's credential.
 
     Raises CanonicalError if it is not in the form that `verification_body` writes.
     """

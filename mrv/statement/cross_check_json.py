@@ -1,7 +1,7 @@
 """
 Gaps, cross-checks, unusual readings and registry data, as JSON of a statement.
 
-A correction names each input that differs from the statement it replaces. Meters, ratings,
+A correction names each input that differs from the statement that it replaces.  Meters, ratings,
 certificates and ex-ante values are in the statement itself; installation, service, replacements,
 location, entered constants, laboratory results, invoices and check meters are in the plan.
 """
@@ -45,9 +45,9 @@ from mrv.statement.plan_extract import PREFIX, MonitoringPlan
 from mrv.statement.sampling import rate
 from mrv.texts import Text, text
 
-# entered events that explain a gap
+# kinds of events that explain a gap
 _STANDSTILLS = ("outage", "overhaul", "accident")
-# fields of a device in the statement itself
+# fields of a device that the statement itself contains
 _SHOWN = ("id", "serial", "maker", "model", "ratings", "calibrations")
 _LISTS = {
     "laboratory": "sample",
@@ -58,7 +58,7 @@ _LISTS = {
 
 
 def registry_inputs(plan: MonitoringPlan) -> dict[str, str]:
-    """Return the data of a plan as digests, by name."""
+    """Return the digests of a plan's data, by name."""
     record = plan.to_json()
     return {f"{PREFIX}{name}": value for name, value in _named(record)}
 
@@ -109,7 +109,7 @@ def _text(value: Any) -> str:
 
 
 def gap_out(gap: GapOutcome, case: Case) -> Gap:
-    """Return a gap, from rule set 2 on with its cause."""
+    """Return a gap; from rule set 2 on with its cause."""
     first = case.plan.accounting == FIRST
     return copied(
         Gap,
@@ -123,13 +123,13 @@ def gap_out(gap: GapOutcome, case: Case) -> Gap:
 
 
 def seconds(us: int) -> str:
-    """Return microseconds as seconds. [s]"""
+    """Return microseconds as decimal text in seconds. [s]"""
     whole, rest = divmod(us, 1_000_000)
     return f"{whole}.{rest:06d}" if rest else str(whole)
 
 
 def _cause(gap: GapOutcome, case: Case) -> Text:
-    """Return the known cause of a gap, with the event entered for its days."""
+    """Return the known cause of a gap, or the event entered for its days."""
     device, zone = case.fleet.devices[case.fleet.by_id[gap.device]], case.plan.project.timezone
     registers = classes.load()[device.class_id].registers
     if gap.parameters:
@@ -151,7 +151,7 @@ def _cause(gap: GapOutcome, case: Case) -> Text:
 
 
 def unusual_out(case: Case) -> tuple[UnusualReadings, ...]:
-    """Return the findings of each test, in order; tests without findings are omitted."""
+    """Return the flags of each quality test, in order; tests without flags are omitted."""
     result = ((test, case.unusual.of(test)) for test in TESTS)
     key = case.rows.device.astype(np.int64) * len(QUANTITY_INDEX) + case.rows.quantity
     return tuple(_test(case, test, u, key) for test, u in result if len(u.interval))
@@ -208,13 +208,13 @@ def _metered(case: Case, outcome: DeviceOutcome, unusual: Unusual, key: Int64) -
     return exact_sum(rows.value[begin:end][inside])
 
 
-# Share of the reduction from which a misstatement is material, unless the verifier states another:
-# tonne's default, and that of Viet Nam (Circular 38/2023/TT-BCT). [%]
+# Materiality threshold, unless the verifier states another: tonne's default, and that of Viet Nam
+# (Circular 38/2023/TT-BCT). [%]
 MATERIAL_PERCENT = 5
 
 
 def cross_check_out(cross_check: CrossCheck, case: Case) -> CrossCheckShown:
-    """Return a cross-check; that of a check meter with the extent of its readings."""
+    """Return a cross-check; for a check meter with number and times of its readings."""
     meter = cross_check.kind == METER
     return copied(
         CrossCheckShown,
@@ -233,7 +233,7 @@ def cross_check_out(cross_check: CrossCheck, case: Case) -> CrossCheckShown:
 
 
 def readings_out(reach: Reach) -> ReadingsReach:
-    """Return the number of readings, and their extent beyond the period's edges."""
+    """Return the number of readings, and the first and last of them."""
     return ReadingsReach(
         count=reach.readings,
         first=None if reach.first_us is None else utc_text(reach.first_us),

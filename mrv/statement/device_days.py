@@ -41,13 +41,13 @@ from mrv.signatures.day_digests import (
 
 BLOCK_ROWS = 65_536
 TABLE = "interval_quantity"
-# without the register's position, which follows from the readings
+# without the register's value, which can be calculated from the readings
 FIELDS = ("value", "measured_us", "estimated_us", "unknown_us")
 
 
 def blocks(frame: Frame) -> Iterator[Frame]:
     """
-    Yield a frame in blocks of whole devices, each by device and time.
+    Yield a frame in blocks of whole devices, each sorted by device and time.
 
     Arrays that fit in the processor's cache are processed several times faster than those of a
     whole file, and memory stays limited.
@@ -65,7 +65,7 @@ def blocks(frame: Frame) -> Iterator[Frame]:
 
 
 def ordered(frame: Frame) -> Frame:
-    """Return rows by device and time; the same frame if already in order."""
+    """Return rows sorted by device and time; the same frame if they already are."""
     before, after = frame.device[:-1], frame.device[1:]
     rising = (after > before) | ((after == before) & (frame.time_us[1:] >= frame.time_us[:-1]))
     if rising.all():
@@ -154,12 +154,16 @@ def share(part: int, whole: int) -> str:
 
 
 def rows_of(arrived: Mapping[str, Arrived]) -> list[tuple[str, str]]:
-    """Return a day's devices and their arrival data, as below a seal's root."""
+    """Return a day's devices and their arrival data, as sealed."""
     return [(device, str(arrived)) for device, arrived in sorted(arrived.items())]
 
 
 def check_sealed(day: str, sealed: object, arrived: Mapping[str, Arrived], root: str) -> None:
-    """Refuse arrivals that differ from root and sums of a day's seal; LogError."""
+    """
+    Check arrival data against the root and the sums of a day's seal.
+
+    Raises LogError if they differ.
+    """
     named = sealed if isinstance(sealed, dict) else {}
     late = sum(day.late for day in arrived.values())
     sums = {"root": root, "readings": str(sum(day.readings for day in arrived.values()))}
@@ -187,7 +191,7 @@ def intervals_digest(fleet: Fleet, rows: IntervalRows, timezone: str) -> Digest:
 
 
 def _interval_blocks(rows: IntervalRows) -> Iterator[IntervalRows]:
-    """Yield rows of a few devices at a time; all at once if they are not in order of devices."""
+    """Yield rows of a few devices at a time; all at once if they are not sorted by device."""
     heads = np.flatnonzero(rows.device[1:] != rows.device[:-1]) + 1
     begin = 0
     if len(heads) and (rows.device[heads] > rows.device[heads - 1]).all():
@@ -210,7 +214,7 @@ def _interval_leaves(fleet: Fleet, rows: IntervalRows, timezone: str) -> Iterato
 
 
 def reading_leaves(fleet: Fleet, block: Frame, timezone: str) -> Iterator[DayLeaf]:
-    """Return the leaves of a block of readings."""
+    """Yield the leaves of a block of readings."""
     columns = {name: values for name, values in block.columns.items() if not is_absent(values)}
     valid = {n: v != NULL for n, v in columns.items() if v.dtype == np.int64}
     table = f"reading_{block.class_id}"
@@ -226,7 +230,7 @@ def leaves(
     valid: Mapping[str, NDArray[np.bool_]] | None = None,
 ) -> Iterator[DayLeaf]:
     """
-    Return the leaves of rows, one per device and local day.
+    Yield the leaves of rows, one per device and local day.
 
     Parameters
     ----------
@@ -246,7 +250,7 @@ def leaves(
     )
     edges = np.unique(np.concatenate([*of_devices, [len(device)]]))
     day = np.searchsorted(begins, time_us[edges[:-1]], side="right") - 1
-    # days with several rows at one time (several quantities) are encoded in an order of their own
+    # days with several rows at one time (several quantities) are sorted before encoding
     tied = np.flatnonzero((time_us[1:] == time_us[:-1]) & (device[1:] == device[:-1]))
     own_order = set((np.searchsorted(edges, tied, side="right") - 1).tolist())
     rows = Rows(time_us, columns, valid)
@@ -266,6 +270,6 @@ def leaves(
 
 @lru_cache(maxsize=1024)
 def local_days(first_us: int, last_us: int, timezone: str) -> tuple[Int64, list[date]]:
-    """Return the begins of the local days that overlap [first, last], and their dates. [us UTC]"""
+    """Return the starts of the local days that overlap [first, last], and their dates. [us UTC]"""
     result = list(days(first_us, last_us + 1, timezone))
     return np.array([begin for _, begin, _ in result], dtype=np.int64), [day for day, *_ in result]

@@ -7,8 +7,8 @@ in 0.1.0), and control characters are removed.  If a role has too many meters, o
 are drawn, with the number of all.  A drawing has the width of a printed page, with letters of 8
 points.
 
-The single-line diagram uses the loads of meters: a meter, a bus bar, a consumer, the grid.  Each
-column is fed by the columns before it (longest path, as in Sugiyama's first step).
+The single-line diagram is drawn from the loads of meters: a meter, a bus bar, a consumer, the
+grid.  Each column is supplied by the columns before it (longest path, as in Sugiyama's first step).
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from mrv.registry.project import FIRST, CheckMeter
 from mrv.statement.plan_extract import MonitoringPlan
 from mrv.texts import Text, render, signed_by_0_1_0, text
 
-_SHOWN = 6  # maximum meters drawn per role
+_SHOWN = 6  # maximum number of meters drawn per role
 _HEIGHT, _GAP_Y, _EDGE = 80, 18, 24
-# layout of a box: width, distance to the next, font size, and characters that fit by font size
+# layout of a box: width, distance to the next, font size, and characters per line by font size
 _Layout = tuple[int, int, int, dict[int, int]]
 _LAYOUT: _Layout = (324, 42, 12, {15: 35, 12: 47})
 _LAYOUT_0_1_0: _Layout = (300, 90, 11, {15: 32, 11: 47})
@@ -59,7 +59,6 @@ class _Drawing:
     bottom: int = 0
 
     def named(self, kind: str, name: str) -> str:
-        """Return the name of a role or a frequency."""
         return self.names.get(f"{kind}.{name}", name)
 
     def day(self, day: date) -> str:
@@ -88,10 +87,7 @@ class _Drawing:
         return x, y, x + width, y + height
 
     def lines(self, size: int, text: str | Text, columns: int = 90) -> list[str]:
-        """
-        Return a text in lines as wide as a box, or of some columns; in diagrams of 0.1.0 one line,
-        cut.
-        """
+        """Return a text in lines as wide as a box, or of `columns`; for 0.1.0 one cut line."""
         message = render(text, self.language) if isinstance(text, Text) else text
         maximum = self.layout[-1].get(size, columns)
         if self.layout == _LAYOUT_0_1_0:
@@ -99,7 +95,6 @@ class _Drawing:
         return wrapped(message, maximum)
 
     def texts(self, x: int, y: int, style: str, lines: list[str]) -> None:
-        """Draw lines of text, the first at `y`."""
         step = {"h": 24, "t": 18}.get(style, 16)
         self.parts += [
             f'<text class="{style}" x="{x}" y="{y + step * number}">{escape(line)}</text>'
@@ -107,7 +102,6 @@ class _Drawing:
         ]
 
     def line(self, begin: tuple[int, int], end: tuple[int, int], style: str = "") -> None:
-        """Draw a line with two bends."""
         (x, y), (to_x, to_y) = begin, end
         middle = (x + to_x) // 2
         drawn = f'class="{style}" ' if style else ""
@@ -118,15 +112,15 @@ def diagram(
     plan: MonitoringPlan, language: str = "en", names: Mapping[str, str] | None = None
 ) -> str:
     """
-    Return a plan as one SVG document.
+    Return the monitoring diagram of a plan as one SVG document.
 
     `language`: language of its texts; English in packs.
     `names`: names of roles and frequencies, as `role.NAME`, and of the project, as `project.ID`;
-    else by their names in the registry.
+    others have their names in the registry.
     Raises MethodologyError if its methodology or a role of it is unknown.
     """
     project = plan.project
-    # a pack's diagram is drawn again byte for byte
+    # a pack's diagram must be reproduced byte for byte
     layout = _LAYOUT_0_1_0 if plan.accounting == FIRST else _LAYOUT
     drawing = _Drawing(language, names or {}, layout)
     title = text("diagram.no_plan")
@@ -151,7 +145,7 @@ def _meters(plan: MonitoringPlan, drawing: _Drawing, y: int) -> tuple[list[tuple
     """
     Draw the meters of each role with their check meters; return the start points of lines.
 
-    In diagrams of 0.1.0 check meters have boxes of their own; since then they are a line in their
+    In diagrams of 0.1.0 check meters have their own boxes; since then they are a line in their
     meter's box.
     """
     methodology = find(plan.project.methodology, plan.project.version)
@@ -251,7 +245,7 @@ def _account(plan: MonitoringPlan, drawing: _Drawing, ends: list[tuple[int, int]
 
 
 def plain(text: str, maximum: int) -> str:
-    """Return text on one line without control or formatting characters, cut to a length."""
+    """Return text on one line without control or formatting characters, cut to a maximum length."""
     kept = "".join(
         c if unicodedata.category(c)[0] != "C" else "\N{REPLACEMENT CHARACTER}" for c in text
     )
@@ -259,7 +253,7 @@ def plain(text: str, maximum: int) -> str:
 
 
 def wrapped(message: str, columns: int) -> list[str]:
-    """Return text in lines of some columns, of which a character of East Asia takes two."""
+    """Return text in lines of `columns` characters, of which East Asian ones take two."""
     line = plain(message, _ELSE)
     wide = any(unicodedata.east_asian_width(c) in "WF" for c in line)
     return textwrap.wrap(line, columns * 5 // 9 if wide else columns) or [""]
@@ -269,7 +263,7 @@ def in_pages(drawn: str, *, columns: bool = True) -> list[str]:
     """
     Return a drawing in parts that fit on a printed page; no box is cut.
 
-    The last column of a part is the first one of the next; without `columns` a drawing is not
+    The last column of a part is the first one of the next part; without `columns` a drawing is not
     divided.
     """
     found = re.search(r'width="(\d+)" height="(\d+)" viewBox="0 0 \1 \2"', drawn)
@@ -295,7 +289,7 @@ def in_pages(drawn: str, *, columns: bool = True) -> list[str]:
         begin = rows[-1][1]
         reach = begin + _PAGE_H
         end = max((y for y in free if begin < y <= reach), default=reach)
-        # columns end at different heights: a box that would be cut is drawn on the next part
+        # columns end at different heights; a box that would be cut is moved to the next part
         rows.append((end, min((a - 4 for a, b in tall if begin + 4 < a < end < b), default=end)))
     edges = [(begin, end) for (_, begin), (end, _) in pairwise([*rows, (height, height)])]
     wide = min(width, _PAGE_W) if len(lefts) > 1 else width
@@ -312,7 +306,7 @@ def in_pages(drawn: str, *, columns: bool = True) -> list[str]:
 
 
 def _seen(drawn: str, across: range, down: range) -> str:
-    """Return a drawing without texts that its page does not show."""
+    """Return a drawing without texts outside its page."""
 
     def kept(placed: re.Match[str]) -> str:
         return placed[0] if int(placed[1]) in across and int(placed[2]) in down else ""
@@ -346,7 +340,7 @@ _ELSE = 200  # maximum characters of a name
 
 
 def line_diagram(plan: MonitoringPlan, language: str = "en") -> str | None:
-    """Return the plant's meters as one SVG document; None where no meter names its load."""
+    """Return the plant's meters as one SVG document; None if no meter states its load."""
     feeds = {meter: to for meter, (_, to) in plan.points.items() if to}
     if not feeds:
         return None
@@ -359,7 +353,7 @@ def line_diagram(plan: MonitoringPlan, language: str = "en") -> str | None:
     wide = max(_NARROWEST, min(_WIDEST, room))
     boxes: dict[str, tuple[int, int, int]] = {}
     parts: list[str] = []
-    # lines that skip a column run above all boxes, one per target
+    # lines that skip a column are drawn above all boxes, one per target
     far = sorted({to for a, each in drawn.items() for to in each if level[to] != level[a] + 1})
     bottom = top = _LINE_TOP + _ABOVE * len(far)
     for column in range(count):
@@ -379,7 +373,7 @@ def line_diagram(plan: MonitoringPlan, language: str = "en") -> str | None:
         x, y, height = boxes[name]
         for to in targets:
             to_x, to_y, to_height = boxes[to]
-            # each meter has a lane of its own, so that no line seems to lead elsewhere
+            # each meter has a separate lane, so that its line cannot be confused with another
             begin, lane = x + wide, x + wide + lanes[name]
             at, end = y + height // 2, to_y + to_height // 2
             above = ""
@@ -401,11 +395,11 @@ def line_diagram(plan: MonitoringPlan, language: str = "en") -> str | None:
 def _limited(
     feeds: Mapping[str, tuple[str, ...]],
 ) -> tuple[dict[str, tuple[str, ...]], dict[str, int]]:
-    """Return the meters to draw, and for the last of a group the number of those left out."""
+    """Return the meters to draw, and for the last one of a group the number of those omitted."""
     groups: dict[tuple[str, ...], list[str]] = {}
     fed = {to for each in feeds.values() for to in each}
     for name, to in sorted(feeds.items()):
-        # a meter that others feed is always drawn
+        # a meter that other meters supply is always drawn
         groups.setdefault((*to, name) if name in fed else to, []).append(name)
     limited: dict[str, tuple[str, ...]] = {}
     more: dict[str, int] = {}
@@ -417,7 +411,7 @@ def _limited(
 
 
 def _levels(feeds: Mapping[str, tuple[str, ...]], names: list[str]) -> dict[str, int]:
-    """Return the column of each name, after all that feed it; a ring is broken at any place."""
+    """Return the column of each name, after all that supply it; a ring is cut at one place."""
     level = dict.fromkeys(names, 0)
     for _ in names:
         moved = False
@@ -435,7 +429,7 @@ def _levels(feeds: Mapping[str, tuple[str, ...]], names: list[str]) -> dict[str,
 def _lanes(
     feeds: Mapping[str, tuple[str, ...]], level: Mapping[str, int], gap: int
 ) -> dict[str, int]:
-    """Return the position at which each meter's line bends; one lane for equal loads."""
+    """Return the position at which each meter's line bends; meters with equal loads share one."""
     lanes: dict[str, int] = {}
     for column in set(level.values()):
         kinds = sorted({to for name, to in feeds.items() if level[name] == column})

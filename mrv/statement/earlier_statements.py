@@ -26,7 +26,7 @@ from mrv.registry.project import FixedBefore, Project, Usage
 from mrv.rounding import UG_PER_T, exact_text
 
 _KNOWN = Fraction(9, 10)
-# kinds of deductions that do not question the service; others are ids of rules
+# kinds of deductions that do not make the service implausible; others are ids of rules
 _PLAUSIBLE = {Kind.CALIBRATION, Kind.OWN_USE, Kind.DESIGN, "CLM-01"}
 
 
@@ -74,7 +74,7 @@ def changed(claims: Claims, project: Project) -> tuple[str, ...]:
     Return the fixed values of a project that differ from those of an issued statement.
 
     `claims`: values of the issued statement.
-    `project`: project in the registry now, with the devices of the period.
+    `project`: the project as registered now, with the devices of the period.
     """
     was: defaultdict[_Key, set[str]] = defaultdict(set)
     for device, parameter, value in fixed_ex_ante(claims):
@@ -99,7 +99,7 @@ def issued_with(claims: Claims) -> tuple[FixedBefore, ...]:
 
 
 def departed(issued: Iterable[FixedBefore], project: Project) -> tuple[FixedBefore, ...]:
-    """Return the values of issued statements that now differ, or are missing."""
+    """Return the values of issued statements that now differ or are missing."""
     now: defaultdict[_Key, set[str]] = defaultdict(set)
     for key, value in _fixed(project):
         now[key].add(value)
@@ -126,7 +126,7 @@ def _fixed(project: Project) -> Iterator[tuple[_Key, str]]:
 
 
 def may_be_fixed(project: Project) -> dict[_Key, ParameterSpec]:
-    """Return all ex-ante parameters of a project and its devices, entered or not."""
+    """Return all ex-ante parameters of a project and its devices, whether entered or not."""
     methodology = find(project.methodology, project.version)
     every: list[tuple[str | None, Mapping[str, ParameterSpec]]] = [(None, methodology.parameters)]
     every += [
@@ -153,7 +153,7 @@ def _values(
             yield (device, name), exact_text(Fraction(values[name]))
 
 
-# without the plan's digest, which every correction changes
+# digests of the measured evidence, without that of the plan, which every correction changes
 _MEASURED = ("readings", "intervals", "factors")
 
 
@@ -198,7 +198,7 @@ def figures(
 
 
 def inputs(claims: Claims) -> dict[str, str]:
-    """Return the registry data of a statement, under fixed names."""
+    """Return the registry data of a statement, by fixed names."""
     result = {"methodology": f"{claims.methodology.id} {claims.methodology.version}"}
     for fixed_parameter in claims.fixed_parameters or ():
         if fixed_parameter.parameter == "rated_power_w":
@@ -248,8 +248,7 @@ def difference(before: StatementFigures, now: StatementFigures) -> Difference:
     """
     Return the changes of a correction.
 
-    `before`, `now`: `figures(..., by_device=True)` of the statement that is replaced, and of the
-    one that replaces it.
+    `before`, `now`: `figures(..., by_device=True)` of the replaced and of the replacing statement.
     """
     was, is_ = ({_place(d): d for d in statement.devices or ()} for statement in (before, now))
     old, new = before.factors or (), now.factors or ()

@@ -1,12 +1,13 @@
 """
 Evidence of a period, and the functions of each version of the metering rules.
 
-To meter the period again, readings outside it are needed: for the step across an edge, and for the
-last rise of each register.  So a device's evidence begins with the reading at which its register
-last rose before the period, and ends with the first reading at or after its end.  Metering from a
-reading with a rise gives the same rows as metering the whole history, so no stored state is needed.
-In other cases (a break or standstill across an edge, a meter replacement) the evidence reaches
-further, up to the whole history; the operator's close checks that it is sufficient.
+To meter the period again, readings outside it are needed: for the step across its start and end,
+and for the last rise of each register.  So a device's evidence begins with the reading at which its
+register last rose before the period, and ends with the first reading at or after its end.  Metering
+from a reading with a rise gives the same rows as metering the whole history, so no stored state is
+needed.  In other cases (a break or standstill across start or end, a meter replacement) the
+evidence extends further, up to the whole history; the operator's close checks that it is
+sufficient.
 
 A statement names the metering version of its intervals; version 1 if absent.  Old versions never
 change, so that signed statements can always be recalculated.
@@ -56,7 +57,7 @@ _NONE = np.empty(0, dtype=np.int64)
 def monitored(
     project: Project, fleet: Fleet, checks: Iterable[CheckMeter] = ()
 ) -> set[tuple[int, int]]:
-    """Return the (device, quantity) pairs that the project's roles use, and their checks."""
+    """Return (device, quantity) pairs of the project's roles and of their check meters."""
     methodology = find(project.methodology, project.version)
     of = tuple(checks)
     pairs = set()
@@ -85,7 +86,7 @@ def drawing(project: Project, fleet: Fleet) -> frozenset[tuple[int, int]]:
 
 
 def drawn(rows: IntervalRows) -> Iterator[tuple[int, Drawn]]:
-    """Yield fleet index and consumption of each device of sorted rows, one quantity each."""
+    """Yield fleet index and consumption of each device; `rows`: sorted, one quantity per device."""
     whole = rows.measured_us + rows.estimated_us == INTERVAL_US
     for device in np.unique(rows.device[whole]).tolist():
         begin, end = np.searchsorted(rows.device, [device, device + 1])
@@ -123,7 +124,7 @@ def select(
     """
     Return the rows of a period, by device, quantity and start.
 
-    A row without any covered time only stores a register's position and is not evidence.
+    A row without covered time, which only stores a register's value, is not evidence.
     """
     kept = _is_of(rows, pairs) & (rows.start_us >= from_us) & (rows.start_us < to_us)
     kept &= covered(rows) | (rows.value != 0)
@@ -143,13 +144,13 @@ def _is_of(rows: IntervalRows, pairs: set[tuple[int, int]]) -> NDArray[np.bool_]
 
 
 def unmarked(rows: IntervalRows) -> IntervalRows:
-    """Return rows without register marks, which are no evidence and take half of the memory."""
+    """Return rows without register values, which are no evidence and take half of the memory."""
     marks: dict[str, Any] = dict.fromkeys(MARK_FIELDS, absent(len(rows)))
     return replace(rows, **marks)
 
 
 def together(parts: Sequence[IntervalRows]) -> IntervalRows:
-    """Return joined and sorted rows; each part's memory is freed as it is joined."""
+    """Return joined and sorted rows; the memory of each part is freed as it is joined."""
     columns = {}
     for name in INTERVAL_FIELDS:
         columns[name] = joined([getattr(part, name) for part in parts] or [_NONE])
@@ -159,7 +160,7 @@ def together(parts: Sequence[IntervalRows]) -> IntervalRows:
 
 
 def in_order(rows: IntervalRows) -> IntervalRows:
-    """Return rows by device, quantity and start; the same object if already in order."""
+    """Return rows sorted by device, quantity and start; the same object if they already are."""
     place = rows.device.astype(np.int64) * len(QUANTITY_INDEX) + rows.quantity
     before, after = place[:-1], place[1:]
     rising = (after > before) | ((after == before) & (rows.start_us[1:] >= rows.start_us[:-1]))
@@ -169,7 +170,7 @@ def in_order(rows: IntervalRows) -> IntervalRows:
 
 
 def found_again(rows: IntervalRows, part: IntervalRows) -> IntervalRows:
-    """Return the part as a slice of `rows` if it is consecutive there, else the part itself."""
+    """Return the part as a slice of `rows` if it is contiguous there, else the part itself."""
     if not len(part):
         return part
     begin, end = np.searchsorted(rows.device, [part.device[0], part.device[-1] + 1])
@@ -190,9 +191,9 @@ def same(interval_rows: IntervalRows, other: IntervalRows) -> bool:
 
 
 FIRST = 1
-# End of the last period for which replaced rules of metering and accounting are accepted: a
-# statement names its rules itself, and could otherwise always choose those that credit more.  At
-# this hour the year has ended everywhere.
+# End of the last period for which replaced rules of metering and accounting are accepted.  A
+# statement names its own rules; without this limit it could name those that credit more.  At this
+# hour the year has ended in all time zones.
 OLDER_UNTIL = "2027-01-01T12:00:00Z"
 
 
@@ -213,12 +214,12 @@ def of_claims(claims: Claims) -> int:
 
 
 def of_first_release(claims: Claims) -> bool:
-    """Return whether a statement was made by the rules of tonne 0.1.0, which named no versions."""
+    """Return whether a statement is by the rules of tonne 0.1.0, which stated no versions."""
     return claims.metering is UNSET and claims.accounting is UNSET
 
 
 def meter_of(version: int, fleet: Fleet) -> Meter:
-    """Return interval rows of a fleet's complete histories, by the rules of a version."""
+    """Return the function that meters a fleet's complete histories by a version's rules."""
     if version == FIRST:
         old = first_bounds.Bounds(fleet)
         return lambda frames: first.meter(old, first_state.MeterState(len(fleet)), frames).rows

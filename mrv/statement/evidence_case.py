@@ -1,4 +1,4 @@
-"""The evidence of a period, and the figures computed from it."""
+"""The evidence of a period, and the figures calculated from it."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ class Case:
     `frames`: all rows of a device in one frame; iterated once for the digests.
     `rows`: interval rows of the period, from `evidence.select`.
     `from_us`, `to_us`: half-open, on the grid. [us UTC]
-    `recheck`: meter the readings again, in the pass that digests them.
-    `metering`: version of the rules that made the rows.
-    `check_leaves`: for a case that is rechecked: called with the leaves of some devices at a time.
+    `recheck`: whether the readings are metered again, in the pass that digests them.
+    `metering`: version of the rules by which the rows were metered.
+    `check_leaves`: with `recheck`: called with the leaves of some devices at a time.
     """
 
     plan: MonitoringPlan
@@ -78,13 +78,13 @@ class Case:
 
     @cached_property
     def book(self) -> FactorBook:
-        """Return factors of the project's country by the plan's rules; the first have no bounds."""
+        """Return factors of the project's country by the plan's rules; rule set 1 has no bounds."""
         own = self.factors.within(grid_of(self.plan.project))
         return own if self.plan.accounting > FIRST else centres(own)
 
     @cached_property
     def calibration_intervals(self) -> dict[str, Interval]:
-        """Return the calibration interval by device; empty under the first rules."""
+        """Return the calibration interval by device; empty in rule set 1."""
         if self.plan.accounting == FIRST:
             return {}
         project = self.plan.project
@@ -107,7 +107,7 @@ class Case:
         )
 
     def _reference_data(self) -> SupportingData:
-        """Return data for comparison with the period; by later rules also from its readings."""
+        """Return data for comparison with the period; from rule set 2 on also from its readings."""
         result = replace(self.plan.supporting(), channels=self.channels, lit=self._lit())
         if self.plan.accounting == FIRST:
             return result
@@ -184,7 +184,7 @@ class Case:
 
     @cached_property
     def _certificates(self) -> dict[str, tuple[Calibration, ...]]:
-        """Return the certificates of the meters in service, each limited to its meter."""
+        """Return the certificates of the devices' meters, each limited to its own meter."""
         plan = self.plan
         return of_meters(
             plan.calibrations, self.calibration_intervals, self.fleet, plan.serials,
@@ -211,7 +211,7 @@ class Case:
 
     @property
     def unusual(self) -> Unusual:
-        """Return unusual readings of the period; none under rules that do not use them."""
+        """Return the period's readings with quality flags; empty if the rules do not use them."""
         return self._scanned.unusual
 
     @property
@@ -228,15 +228,12 @@ class Case:
 
     @property
     def fitting(self) -> set[int]:
-        """
-        Return the indices of the plan's signed registers that agree with neighbouring
-        readings.
-        """
+        """Return the indices of the plan's signed registers that agree with the readings."""
         return self._scanned.fitting
 
     def check_counted(self) -> None:
         """
-        Refuse counted project-side quantities below the rise of their registers.
+        Check that counted project-side quantities are not below the rise of their registers.
 
         Raises PeriodError, naming device, figures and remedy.
         """
@@ -251,7 +248,7 @@ class Case:
 
     @property
     def reaches(self) -> list[Reach]:
-        """Return the extent of each device's readings, by fleet index."""
+        """Return number, first and last reading of each device, by fleet index."""
         return self._scanned.reaches
 
     @cached_property
@@ -280,9 +277,9 @@ class Case:
 
 def identifier(project: str, from_us: int, to_us: int, timezone: str, sequence: int) -> str:
     """
-    Return the name of a statement: `TN-<project>-<from>-<to>-<seq>`.
+    Return the id of a statement: `TN-<project>-<from>-<to>-<seq>`.
 
-    Local dates where the period is of whole local days, else UTC times.
+    The times are local dates for a period of whole local days, else UTC times.
     """
     first, last = local_date(from_us, timezone), local_date(to_us, timezone)
     if (midnight_us(first, timezone), midnight_us(last, timezone)) == (from_us, to_us):

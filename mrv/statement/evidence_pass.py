@@ -1,15 +1,15 @@
 """
 One pass over the readings of a period: digests, metering, counts, and register comparison.
 
-Blocks of devices pass through all steps while in the processor's cache, so memory is limited by
-the largest device.
+Blocks of devices go through all steps while in the processor's cache, so memory is limited by the
+largest device.
 
 A rise beyond a meter's limits is charged at those limits.  If the limits are wrong (a charger of 60
 kW registered with 60 W), the charge is less than the actual use.  So it is compared with the
 certain part of the rise itself.
 
 The pipeline's quality tests are repeated on the readings and limits in the pack, so that every
-verifier gets the same flags.  A constant run is flagged from its begin on, as its end is known
+verifier gets the same flags.  A constant run is flagged from its start on, as its end is known
 here.
 """
 
@@ -51,7 +51,7 @@ class Unusual:
     """
     Intervals with readings flagged by a test, n rows by device, test and interval.
 
-    `readings` are the numbers of flagged readings.
+    `readings`: number of flagged readings.
     """
 
     device: Int32
@@ -106,7 +106,7 @@ class Judge:
         flags = flags.take(inside)
         if not len(flags):
             return Unusual.concat([])
-        # a reading counts once per test, for any number of channels
+        # a reading with flags on several channels is counted once per test
         reading = np.stack([flags.device, flags.test, flags.time_us]).astype(np.int64)
         device, test, time_us = np.unique(reading, axis=1)
         quarter = np.stack([device, test, time_us // INTERVAL_US])
@@ -116,7 +116,7 @@ class Judge:
         )
 
 
-# minimum number of readings that agree on a register's position, so that a single error is ignored
+# minimum number of readings that agree on a register's value, so that a single error is ignored
 _AGREE = 3
 
 
@@ -131,7 +131,7 @@ class Window(NamedTuple):
 
 
 def windows(project: Project, fleet: Fleet, from_us: int, to_us: int) -> dict[int, list[Window]]:
-    """Return the windows to be checked, by fleet index."""
+    """Return the windows for the comparison of rises, by fleet index."""
     methodology = find(project.methodology, project.version)
     period = (from_us // INTERVAL_US, to_us // INTERVAL_US)
     result: dict[int, list[Window]] = {}
@@ -173,10 +173,7 @@ def rises(
 
 
 def _least(value: Int64, time_us: Int64, window: Window, swaps: Iterable[int]) -> int:
-    """
-    Return the sum of the minimum rises of successive meters; each meter's rise is from its own
-    register.
-    """
+    """Return the sum of the minimum rises of successive meters, each from its own register."""
     known = value != NULL
     values, at = value[known], time_us[known]
     edges = [0, *np.searchsorted(at, sorted(swaps)).tolist(), len(values)]
@@ -224,7 +221,7 @@ def undercounted(
 
 
 class Reach(NamedTuple):
-    """Readings of a device: number, first, last, and number outside the period."""
+    """Number of a device's readings, first and last of them, and number outside the period."""
 
     readings: int
     first_us: int | None
@@ -236,7 +233,7 @@ class Scanned(NamedTuple):
     """
     Results of one pass over the readings.
 
-    `reaches`: time range of the evidence by device.
+    `reaches`: number and times of the readings by device.
     `rows`: interval rows, if requested.
     `risen`: minimum rise of registers in their windows. [base units]
     `other_channels`: registers compared with the other channels of their device.
@@ -267,8 +264,9 @@ class Recheck(NamedTuple):
     Expected results of a pass over the readings.
 
     `pairs`: device and quantity that are metered again.
-    `rows`: expected rows, returned themselves if equal, so that no copy is stored.
-    `check`: called with the leaves of each block; raises where they differ from the signed ones.
+    `rows`: expected rows; the same object is returned if the result is equal, so no copy is stored.
+    `check`: called with the leaves of each block; raises an error if they differ from the signed
+    ones.
     """
 
     pairs: set[tuple[int, int]]
@@ -278,7 +276,7 @@ class Recheck(NamedTuple):
 
 class ReadingChecks(NamedTuple):
     """
-    Checks that the accounting rules make on readings; none under the first rules.
+    Checks that the accounting rules require of readings; none in rule set 1.
 
     `analysers`: channels that measure a parameter.  `signed`: signed registers.  `drawn`: devices
     and quantities metered outside the account.  `unrecorded`: registers of the project's side.
@@ -332,7 +330,7 @@ def scan(
     fitting: set[int] = set()
     meter = meter_of(metering, fleet)
     beside = set() if checks is None else {*checks.drawn}
-    # rows that are also in the account are taken from there
+    # rows that are also in the account are not metered twice
     more = beside if pairs is None else beside - pairs
     for frame in frames:
         for block in device_days.blocks(frame):

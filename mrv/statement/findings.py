@@ -88,7 +88,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Finding with its state after its events."""
+    """A finding with its state after its events."""
 
     name: str
     state: State
@@ -97,12 +97,12 @@ class Record:
 
     @property
     def kind(self) -> Kind:
-        """Return CAR, CL, OBS or FAR."""
+        """Return the kind: CAR, CL, OBS or FAR."""
         result: Kind = self.name.split("-")[0]  # type: ignore[assignment]  # of the name's pattern
         return result
 
     def credential_form(self) -> FindingShown:
-        """Return the finding as in a verifier's credential, with digests of the signed events."""
+        """Return the finding as in a verifier's credential, with digests of its signed events."""
         return FindingShown(
             finding=self.name,
             kind=self.kind,
@@ -188,7 +188,7 @@ def read_event(document: Mapping[str, Any], statement: Mapping[str, Any]) -> Eve
 def _event(
     document: Mapping[str, Any], finding: FindingSaid, statement: Mapping[str, Any]
 ) -> Event:
-    """Return the event of a document, signed or about to be."""
+    """Return the event of a document, signed or not."""
     named = related(statement["id"], canonical.encode(statement))
     if finding.id != statement["id"] or document["relatedResource"] != [named]:
         raise CanonicalError(
@@ -227,7 +227,11 @@ def about_text(subject: About) -> str:
 
 
 def _check_about(subject: About, event: What, claims: Claims) -> None:
-    """Refuse devices and days that do not belong to the statement; StatementStateError."""
+    """
+    Check that devices and days belong to the statement.
+
+    Raises StatementStateError otherwise.
+    """
     if event != "raised":
         raise StatementStateError(
             "devices and days are entered when a finding is raised; omit them in later events"
@@ -328,7 +332,11 @@ def read_events(data: bytes, statement: Mapping[str, Any]) -> tuple[Record, ...]
 
 
 def fold(events: Iterable[Event]) -> tuple[Record, ...]:
-    """Return findings after their events; StatementStateError for events in a wrong order."""
+    """
+    Return the findings after the given events.
+
+    Raises StatementStateError for events in a wrong order.
+    """
     records: tuple[Record, ...] = ()
     for event in events:
         records = add(records, event)

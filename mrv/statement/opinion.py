@@ -64,17 +64,14 @@ REJECTING = ("adverse", "disclaimer")
 
 
 def opinion_word(opinion: Opinion) -> Opinion:
-    """
-    Return the word for an opinion that credentials use now: `unmodified` of older ones is
-    `unqualified`.
-    """
+    """Return the current term for an opinion: `unqualified` for `unmodified`."""
     return _OLDER.get(opinion, opinion)
 
 
 def materiality(
     statement: Mapping[str, Any], records: Sequence[Record], percent: str
 ) -> Materiality:
-    """Return the misstatements of a statement's findings that are not corrected."""
+    """Return the uncorrected misstatements of a statement's findings, and the threshold."""
     effects = [record.effect_t for record in records if record.effect_t is not None]
     claims = claims_of(statement)
     return Materiality(
@@ -87,7 +84,7 @@ def materiality(
 
 def check_opinion(opinion: Opinion, records: Sequence[Record], result: Materiality) -> None:
     """
-    Refuse an unqualified opinion while requirements or findings are open.
+    Check that an unqualified opinion has no open requirements or findings.
 
     Raises StatementStateError that names the open findings, or the misstatement.
     """
@@ -115,7 +112,7 @@ def check_people(
     created: str,
 ) -> None:
     """
-    Refuse a review by a member of the team, and a visit after the signature.
+    Check that the reviewer is not in the team, and that no visit is after the signature.
 
     Raises StatementStateError, naming the person, or the day.
     """
@@ -135,7 +132,7 @@ def check_people(
 
 def check_words(opinion: Opinion, claims: Claims, words: Words) -> None:
     """
-    Refuse an unqualified opinion with blank descriptions.
+    Check that an unqualified opinion has all descriptions.
 
     Raises StatementStateError that names the open findings, the first blank descriptions, or a row
     of another statement.
@@ -173,7 +170,7 @@ class Words:
     """
     A verifier's descriptions.
 
-    `reasons`: reasons for closing each open finding, in order; blank for one that stays open.
+    `reasons`: reason for closing each open finding, in order; blank for one that remains open.
     """
 
     parameters: tuple[ParameterVerified, ...] = ()
@@ -198,7 +195,7 @@ def requirements(claims: Claims) -> tuple[Requirement, ...]:
 
 
 def _of_methodology(claims: Claims) -> tuple[str, ...]:
-    """Return the methodology's own requirements; none of a version that is not included."""
+    """Return the methodology's own requirements; none for a version that tonne does not include."""
     try:
         return find(claims.methodology.id, claims.methodology.version).asks
     except MethodologyError:  # the verification reports it
@@ -217,7 +214,7 @@ def subjects(claims: Claims) -> tuple[Subject, ...]:
 
 
 def known(claims: Claims) -> Words:
-    """Return the rows of a statement with known data, and blanks for the verifier."""
+    """Return the rows of a statement with known data, and blanks for the verifier's texts."""
     every = subjects(claims)
     count = Counter(parameter for parameter, _ in every)
     rows = dict.fromkeys(
@@ -270,9 +267,9 @@ def _written(words: str, *, whole: bool) -> bool:
 
 def check_rows(claims: Claims, words: Words) -> None:
     """
-    Refuse rows that are not of the statement, and repeated rows.
+    Check that each row is of the statement and is not repeated.
 
-    Raises StatementStateError that names the first such row.
+    Raises StatementStateError that names the first other row.
     """
     every = subjects(claims)
     known_rows = {*every, *((parameter, None) for parameter, _ in every)}
@@ -292,7 +289,7 @@ def missing(claims: Claims, conclusion: Conclusion) -> tuple[str, ...]:
 
 
 def open_findings(claims: Claims, words: Words) -> list[Unmet]:
-    """Return the findings of a statement without a worded justification."""
+    """Return the findings of a statement without a justification in words."""
     every = unmet(claims)
     reasons = (*words.reasons, *("" for _ in every))
     return [
@@ -301,7 +298,7 @@ def open_findings(claims: Claims, words: Words) -> list[Unmet]:
 
 
 def _source(claims: Claims, parameter: str, device: str | None) -> str:
-    """Return the sources of a figure in registry and readings."""
+    """Return the sources of a figure, in registry and readings."""
     metered = [
         item
         for item in claims.monitored_parameters
@@ -346,10 +343,7 @@ def _percent(share: str) -> str:
 
 
 def _cross_checked(claims: Claims, device: str | None) -> str:
-    """
-    Return the invoices and check meters with which a device's readings were compared, as
-    text.
-    """
+    """Return the invoices and check meters that were compared with a device's readings, as text."""
     return "; ".join(
         f"{'invoice' if check.kind == INVOICE else 'check meter'} {check.against}: difference"
         f" {check.difference_percent or 'not known'} %, tolerance {check.tolerance_percent} %"

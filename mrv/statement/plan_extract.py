@@ -76,7 +76,7 @@ from mrv.statement.plan_writer import (
     shown,
     span_out,
     values_out,
-    version_out,
+    version_shown,
 )
 
 # prefix of inputs that are in the plan only (`cross_check_json.registry_inputs`)
@@ -205,7 +205,7 @@ class MonitoringPlan:
         )
 
     def by_first_rules(self) -> MonitoringPlan:
-        """Return the plan in the form of the first version of the accounting rules."""
+        """Return the plan in the form of rule set 1."""
         none: Mapping[str, Any] = {}
         return replace(
             self,
@@ -252,8 +252,8 @@ class MonitoringPlan:
             devices=tuple(map(self._device_out, self.devices)),
             carried=CarriedIn(ug=str(self.carried_ug), from_=self.carried_from),
             check_meters=tuple(map(check_meter_out, self.checks)) or UNSET,
-            monitoring=tuple(version_out(version) for version in self.versions) or UNSET,
-            monitoring_before=tuple(version_out(v) for v in self.versions_before) or UNSET,
+            monitoring=tuple(map(version_shown, self.versions)) or UNSET,
+            monitoring_before=tuple(map(version_shown, self.versions_before)) or UNSET,
             invoices=tuple(map(invoice_named, self.invoices)) or UNSET,
             earlier=self.earlier or UNSET,
             corrected=self.corrected or UNSET,
@@ -342,7 +342,7 @@ class MonitoringPlan:
 
 
 def _as_before(corrected: StatementFigures | None) -> StatementFigures | None:
-    """Return the figures without those that older rules did not compare."""
+    """Return the figures without those that rule set 1 did not compare."""
     if corrected is None or not corrected.inputs:
         return corrected
     kept = tuple(value for value in corrected.inputs if not value.name.startswith(PREFIX))

@@ -9,7 +9,7 @@ from typing import Any
 
 from ingest.model import Device, Exchange, QualityLimits, Replacement
 from mrv.countries import FIRST_COUNTRY
-from mrv.documents import UNSET, UnsetType, read, text_in, write
+from mrv.documents import UNSET, UnsetType, read, text_in
 from mrv.documents.monitoring import DesignDocument
 from mrv.documents.plan import (
     ChangedAfterwards,
@@ -20,7 +20,6 @@ from mrv.documents.plan import (
 )
 from mrv.errors import CanonicalError, PeriodError
 from mrv.registry import Calibration, Declared, Sample
-from mrv.registry.monitoring_plan import version_in
 from mrv.registry.project import (
     FIRST,
     VERSIONS,
@@ -45,14 +44,15 @@ from mrv.statement.plan_writer import (
     span_in,
     time_us,
     values_in,
+    version_of,
 )
 
 
 def read_plan(record: Mapping[str, Any]) -> MonitoringPlan:
     """
-    Return the plan from `MonitoringPlan.to_json`.
+    Return the plan from the result of `MonitoringPlan.to_json`.
 
-    Raises CanonicalError if a key is missing, unknown or of another type; with its path.
+    Raises CanonicalError, with the path of a key that is missing, unknown or of another type.
     """
     plan = read(PlanExtract, record, "plan.json")
     try:
@@ -76,9 +76,9 @@ def _plan_of(plan: PlanExtract) -> MonitoringPlan:
         carried_ug=int(plan.carried.ug),
         carried_from=plan.carried.from_,
         checks=tuple(map(check_meter_in, plan.check_meters or ())),
-        versions=tuple(version_in(write(version)) for version in plan.monitoring or ()),
+        versions=tuple(map(version_of, plan.monitoring or ())),
         forward=plan.forward_actions or (),
-        versions_before=tuple(version_in(write(v)) for v in plan.monitoring_before or ()),
+        versions_before=tuple(map(version_of, plan.monitoring_before or ())),
         invoices=tuple(map(invoice_of, plan.invoices or ())),
         earlier=plan.earlier or (),
         corrected=plan.corrected or None,
@@ -155,7 +155,7 @@ def _known(accounting: int) -> int:
 
 
 def _country(record: ProjectExtract, accounting: int) -> str | None:
-    """Return the project's country; the first rules supported one grid only."""
+    """Return the project's country; in rule set 1 there was only one."""
     if isinstance(record.country, str):
         return record.country
     return FIRST_COUNTRY if accounting == FIRST else None
@@ -197,7 +197,7 @@ def _place_in(record: PlaceExtract | UnsetType) -> tuple[float, float] | None:
 
 
 def _floats(value: Any) -> Any:
-    """Return limits with decimal text as floats, for quality tests."""
+    """Return limits with decimal text converted to floats, for quality tests."""
     match value:
         case dict():
             return {name: _floats(inner) for name, inner in value.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
@@ -35,15 +36,16 @@ from mrv.documents.plan import (
     InvoiceNamed,
     OutsidePeriod,
     PlaceExtract,
+    PlanLine,
     PlanVersionWhole,
     ProjectExtract,
     Span,
     StatementFigures,
 )
 from mrv.parameters import USUAL, RequiredGrades, required_of
-from mrv.registry import Calibration, Sample, monitoring_plan
+from mrv.registry import Calibration, Sample
 from mrv.registry.calibration_interval import Interval, limited
-from mrv.registry.monitoring_plan import Approval, Version
+from mrv.registry.monitoring_plan import REGISTERED, Approval, Line, Version
 from mrv.registry.project import (
     FIRST,
     Certified,
@@ -61,7 +63,7 @@ from mrv.signatures.canonical import MAX_SAFE_INTEGER
 from mrv.statement.device_days import Arrivals, Arrived
 
 _DECIMAL = "$decimal"
-# reader of a document's text, by the type of the entry's field
+# function that reads a document's text, by the type of the entry's field
 _READ: dict[type, Callable[[str], Any]] = {
     date: date.fromisoformat, Fraction: Fraction, Decimal: decimal_of, int: int,
 }  # fmt: skip
@@ -70,14 +72,14 @@ E = TypeVar("E")
 
 
 def number_out(value: Any) -> str | None:
-    """Return a number as the text entered; a float as its shortest text."""
+    """Return a number as the entered text; a float as its shortest text."""
     if value is None:
         return None
     return repr(value) if isinstance(value, float) else str(value)
 
 
 def values_out(value: Any) -> Any:
-    """Return parameters of any shape; a number that JSON readers might round as text."""
+    """Return parameters of any structure as JSON; numbers that readers may round become text."""
     match value:
         case Mapping():
             return {name: values_out(inner) for name, inner in value.items()}
@@ -91,7 +93,7 @@ def values_out(value: Any) -> Any:
 
 
 def values_in(value: Any) -> Any:
-    """Return parameters from `values_out`."""
+    """Return parameters from the result of `values_out`."""
     match value:
         case dict() if value.keys() == {_DECIMAL}:
             return decimal_of(value[_DECIMAL])
@@ -113,12 +115,12 @@ def time_us(text: str) -> int:
 
 
 def time_in(text: str | None) -> int | None:
-    """Return a time from `time_out`. [us UTC]"""
+    """Return a time from the result of `time_out`. [us UTC]"""
     return None if text is None else time_us(text)
 
 
 def place_out(place: tuple[float, float] | None) -> PlaceExtract | UnsetType:
-    """Return a location as the shortest texts of the same numbers."""
+    """Return a location as decimal text that gives the same numbers."""
     if place is None:
         return UNSET
     latitude, longitude = map(repr, map(float, place))
@@ -127,8 +129,7 @@ def place_out(place: tuple[float, float] | None) -> PlaceExtract | UnsetType:
 
 def shown(kind: type[T], entry: object, /, **others: Any) -> T:
     """
-    Return an entry of the registry as its document type: the fields of equal names, and given
-    others.
+    Return a registry entry as its document type: fields of equal names, and `others`.
 
     Days, numbers and times become text; `from_us` of the entry is `from_` of the document.  In
     fields that a document may omit, None, empty and false values are omitted.
@@ -167,7 +168,7 @@ def _text(value: Any) -> Any:
 
 def registered(kind: type[E], document: Form, /, **others: Any) -> E:
     """
-    Return the entry of the registry from `shown`, by the types of its fields, and given others.
+    Return the registry entry from the result of `shown`, by the types of its fields, and `others`.
 
     Raises ValueError or InvalidOperation for an invalid day or number.
     """
@@ -189,7 +190,6 @@ def _registered(kind: type, document: Form, others: Mapping[str, Any]) -> Iterat
 
 @cache
 def _types(kind: type) -> dict[str, frozenset[Any]]:
-    """Return the types that each field of an entry may have."""
     return {
         name: frozenset(get_args(hint) or (hint,)) for name, hint in get_type_hints(kind).items()
     }
@@ -206,7 +206,7 @@ def document_out(document: Document) -> DesignDocument:
 
 
 def changed_late_out(change: ChangedLate) -> ChangedAfterwards:
-    """Return changes made after the period began, as JSON."""
+    """Return a change made after the period began, as JSON."""
     return shown(
         ChangedAfterwards,
         change,
@@ -225,20 +225,52 @@ def calibration_out(calibration: Calibration, interval: Interval | None = None) 
 
 def approval_shown(approval: Approval) -> PlanApproval:
     """Return a programme's decision on a version."""
-    return read(PlanApproval, monitoring_plan.approval_out(approval), "an approval of the plan")
+    return shown(PlanApproval, approval, date=approval.day.isoformat())
 
 
-def version_out(version: Version) -> PlanVersionWhole:
-    """Return a version of the project's own monitoring plan."""
-    return read(
+def approval_of(approval: PlanApproval) -> Approval:
+    """Return a decision from `approval_shown`; ValueError for an invalid day."""
+    return registered(Approval, approval, day=date.fromisoformat(approval.date))
+
+
+def version_shown(version: Version) -> PlanVersionWhole:
+    """Return a version of the project's own monitoring plan; in the form of 0.1.0, without kind."""
+    whole = shown(
         PlanVersionWhole,
-        monitoring_plan.extract_out(version),
-        f"version {version.name} of the monitoring plan",
+        version,
+        version=version.name,
+        kind=UNSET if version.kind == REGISTERED else version.kind,
+        from_=version.begins.isoformat(),
+        to=UNSET if version.ends is None else version.ends.isoformat(),
+        entered=UNSET if version.entered is None else utc_text(version.entered),
+        approval=UNSET if version.approval is None else approval_shown(version.approval),
+        lines=tuple(shown(PlanLine, line) for line in version.lines),
+    )
+    return read(PlanVersionWhole, write(whole), f"version {version.name} of the monitoring plan")
+
+
+def version_of(version: PlanVersionWhole) -> Version:
+    """Return a version from `version_shown`; ValueError for an invalid day or time."""
+    return registered(
+        Version,
+        version,
+        name=version.version,
+        kind=version.kind or REGISTERED,
+        begins=date.fromisoformat(version.from_),
+        ends=None if version.to is UNSET else date.fromisoformat(version.to),
+        entered=None if version.entered is UNSET else time_us(version.entered),
+        approval=None if version.approval is UNSET else approval_of(version.approval),
+        lines=tuple(registered(Line, line) for line in version.lines),
     )
 
 
+def version_out(version: Version) -> dict[str, Any]:
+    """Return a version as canonical JSON, without its approval and the time of its entry."""
+    return write(version_shown(replace(version, approval=None, entered=None)))
+
+
 def project_out(project: Project, accounting: int) -> ProjectExtract:
-    """Return the extract of a project with its devices; accounting version 1 has no country."""
+    """Return the extract of a project with its devices; in rule set 1 without country."""
     return shown(
         ProjectExtract,
         project,
@@ -259,7 +291,7 @@ def check_meter_out(check_meter: CheckMeter) -> CheckMeterNamed:
 
 
 def check_meter_in(check_meter: CheckMeterNamed) -> CheckMeter:
-    """Return a check meter from `check_meter_out`."""
+    """Return a check meter from the result of `check_meter_out`."""
     return CheckMeter(check_meter.of, check_meter.meter, decimal_of(check_meter.tolerance_percent))
 
 
@@ -269,7 +301,7 @@ def span_out(span: tuple[int, int]) -> Span:
 
 
 def span_in(span: Span) -> tuple[int, int]:
-    """Return a span from `span_out`. [us UTC]"""
+    """Return a span from the result of `span_out`. [us UTC]"""
     return time_us(span.from_), time_us(span.to)
 
 
@@ -304,7 +336,7 @@ def certified_in(
     certified: Sequence[EnergyCertified],
 ) -> dict[tuple[str, str], tuple[Certified, ...]]:
     """
-    Return certified energy from `certified_out`.
+    Return certified energy from the result of `certified_out`.
 
     Raises ValueError for an amount not above 0, a time inside an interval, runs out of order, or a
     repeated certificate of a device.
@@ -355,7 +387,11 @@ def invoice_named(invoice: Invoice) -> InvoiceNamed:
 
 
 def invoice_of(invoice: InvoiceNamed) -> Invoice:
-    """Return an invoice from `invoice_named`; ValueError for an invalid day."""
+    """
+    Return an invoice from the result of `invoice_named`.
+
+    Raises ValueError for an invalid day.
+    """
     return registered(Invoice, invoice, percent=decimal_of(invoice.tolerance_percent))
 
 
@@ -365,7 +401,7 @@ def outside_out(outside: MeteredOutside) -> OutsidePeriod:
 
 
 def outside_in(outside: OutsidePeriod) -> MeteredOutside:
-    """Return the quantity from `outside_out`."""
+    """Return the quantity from the result of `outside_out`."""
     return registered(MeteredOutside, outside, value=int(outside.metered))
 
 
@@ -405,7 +441,11 @@ def arrivals_out(arrived: Arrivals) -> tuple[ArrivedDevice, ...]:
 
 
 def arrivals_in(record: tuple[ArrivedDevice, ...]) -> Arrivals:
-    """Return arrivals from `arrivals_out`; ValueError if more arrived late than in all."""
+    """
+    Return arrivals from the result of `arrivals_out`.
+
+    Raises ValueError if more readings were late than arrived.
+    """
     arrived: Arrivals = {}
     for of_device in record:
         here = arrived.setdefault(of_device.device, {})
@@ -422,19 +462,23 @@ def invoice_out(invoice: Invoice) -> dict[str, Any]:
 
 
 def invoice_in(record: Mapping[str, Any]) -> Invoice:
-    """Return an invoice from `invoice_out`; CanonicalError for other values."""
+    """
+    Return an invoice from the result of `invoice_out`.
+
+    Raises CanonicalError for other values.
+    """
     return invoice_of(read(InvoiceNamed, record, f"invoice {record.get('id')!r}"))
 
 
 def required_out(required: RequiredGrades) -> EvidenceAsked | UnsetType:
-    """Return the grades that a programme requires as JSON; empty for the usual ones."""
+    """Return the grades that a programme requires as JSON; omitted if they are the default."""
     if required == USUAL:
         return UNSET
     return read(EvidenceAsked, required.to_json(), "evidenceAsked")
 
 
 def required_in(record: EvidenceAsked | UnsetType) -> RequiredGrades:
-    """Return the grades that a programme requires; the usual ones where none are stated."""
+    """Return the grades that a programme requires; the default if none are stated."""
     if record is UNSET:
         return USUAL
     return required_of(write(record))

@@ -3,8 +3,8 @@ Sampling of device-days by a verifier: at random, and by risk.
 
 The seed is the SHA-256 of the signed statement's digest and of the verifier's signature over it:
 the operator cannot predict it, and the verifier cannot draw again, as an Ed25519 signature (RFC
-8032) of one key over one message has one value.  The list is a function of seed and evidence and
-can be repeated from the pack.
+8032) of one key over one message has one value.  The list depends only on seed and evidence, so the
+draw can be repeated from the pack.
 
 A unit is a device on a local day of its service.  Its weight is 1 and, for more likely or larger
 errors:
@@ -71,7 +71,7 @@ class Unit:
     reasons: tuple[str, ...]
 
     def drawn(self, how: Drawn) -> SampledDay:
-        """Return the unit as in a sampling list."""
+        """Return the unit in the form of a sampling list; `how` it was drawn."""
         return SampledDay(
             device=self.device,
             role=self.role,
@@ -93,7 +93,7 @@ class _Days(NamedTuple):
 
 
 class _Period(NamedTuple):
-    """Shared data of all devices: days with their edges, doubtful, uncovered and unusual days."""
+    """Data used for all devices: days with their edges; doubtful, uncovered and unusual days."""
 
     dates: list[date]
     edges: list[int]
@@ -132,7 +132,7 @@ def _period(case: Case) -> _Period:
 
 
 def rate(device_outcome: DeviceOutcome) -> Fraction:
-    """Return emissions of a metered base unit of a device. [t CO2e]"""
+    """Return the emissions of a device per metered base unit. [t CO2e]"""
     return (
         Fraction(device_outcome.emissions_t) / device_outcome.metered
         if device_outcome.metered
@@ -182,10 +182,7 @@ def _key(case: Case, device_outcome: DeviceOutcome) -> tuple[int, int]:
 
 
 def _sums(rows: IntervalRows, edges: list[int]) -> dict[tuple[int, int], _Days]:
-    """
-    Return daily sums of each device and quantity; rows must be sorted by device, quantity,
-    start.
-    """
+    """Return daily sums of each device and quantity; `rows`: by device, quantity, start."""
     count = len(edges) - 1
     sums = {}
     key = rows.device.astype(np.int64) * len(QUANTITY_INDEX) + rows.quantity
@@ -209,7 +206,7 @@ _MOST = 100
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Number of units drawn at random, and by risk; None: the square root of the population."""
+    """Number of units to draw at random, and by risk; None: the square root of the population."""
 
     random: int | None = None
     by_risk: int | None = None
@@ -246,7 +243,7 @@ def check_sampling(
     document: Mapping[str, Any], statement: Mapping[str, Any], case: Case, holder: EnrolledKey
 ) -> tuple[int, int, int]:
     """
-    Draw a signed sampling list again and compare; the caller checks its proof.
+    Check that a signed sampling list equals a new draw of its seed; the caller checks its proof.
 
     Raises CanonicalError or SignatureError if it does not have the form of `sign_sampling`, is of
     another statement, or differs from the draw of its seed.
@@ -312,7 +309,6 @@ def _subject(statement: Mapping[str, Any], case: Case, size: Size, draw: bytes) 
 def _draw(
     seed: bytes, population: Sequence[Unit], first: int, second: int
 ) -> list[tuple[Drawn, Unit]]:
-    """Return units drawn without replacement, sorted by device and day."""
     numbers = _numbers(seed)
     remaining = list(population)
     drawn: list[tuple[Drawn, Unit]] = [
@@ -329,7 +325,7 @@ def _draw(
 
 
 def _numbers(seed: bytes) -> Iterator[int]:
-    """Yield numbers of 256 bits; their remainder by a population is uniform."""
+    """Yield numbers of 256 bits, so large that their remainders are practically uniform."""
     return (
         int.from_bytes(canonical.sha256(seed + number.to_bytes(8, "big")), "big")
         for number in count()

@@ -8,8 +8,8 @@ intervals completely within it, up to its total rise.  A chain ends where
 - the meter was replaced,
 - a signed register contradicts the neighbouring readings, or has none.
 
-An interval with several kinds of signature counts for the first of `KINDS`.  The energy is rounded
-down.
+An interval with several kinds of signature is assigned to the first of `KINDS`.  The energy is
+rounded down.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ COSE_METER: Final = "cose-meter"
 COSE_GATEWAY: Final = "cose-gateway"
 NONE: Final = "none"
 Kind = Literal["ocmf", "cose-meter", "cose-gateway"]
-# in order of precedence: signed by the meter itself, then by a gateway
+# kinds in order of precedence: signed by the meter itself, then by a gateway
 KINDS: tuple[Kind, ...] = (OCMF, COSE_METER, COSE_GATEWAY)
 OF_METERS = frozenset({OCMF, COSE_METER})
 ENERGY = ("energy_export", "energy_import")
@@ -93,7 +93,7 @@ class RegisterComparison:
 
     def fitting(self, block: Frame) -> set[int]:
         """
-        Return the indices of registers between the readings before and after them.
+        Return the indices of registers with a value between those of the neighbouring readings.
 
         `block`: whole devices, by device and time.
         """
@@ -106,7 +106,7 @@ class RegisterComparison:
                 register = self._registers[place]
                 values = block.columns.get(register.channel)
                 if values is None or values.dtype != np.int64:
-                    continue  # its class has no such register
+                    continue  # the device's class has no such register
                 readings = values[begin:end].astype(np.int64, copy=False)
                 if _between(block.time_us[begin:end], readings, register):
                     result.add(place)
@@ -169,7 +169,7 @@ def shares(
 def _chains(
     registers: Sequence[Register], fitting: set[int], device: Device, of: DeviceOutcome
 ) -> Iterator[list[Register]]:
-    """Yield runs of signed registers that enclose a metered quantity."""
+    """Yield runs of signed registers that include a metered quantity."""
     channel = channel_of(device, of.quantity)
     swaps = [r.at_us for r in device.replacements if r.channel == channel]
     for kind in KINDS:
@@ -206,7 +206,7 @@ def _of_device(chains: Sequence[list[Register]], start_us: Int64, value: Int64) 
             first, last = chain[0], chain[-1]
             inside = (start_us >= first.time_us) & (start_us + INTERVAL_US <= last.time_us)
             rest = int(value[inside & free].sum())
-            # without the chain's energy that already has a better kind
+            # less the energy of the chain with a preferred kind of signature
             maximum = int(last.value - first.value) - int(value[inside & ~free].sum())
             result[kind] += max(0, min(rest, maximum))
             free &= ~inside
@@ -247,7 +247,7 @@ def keys_of(
     named: Iterable[SigningKeyNamed], devices: Iterable[Device], serials: Mapping[str, str | None]
 ) -> dict[str, list[DatedKey]]:
     """
-    Return keys by names of signers; each may sign for itself and for devices behind it.
+    Return keys by names of signers; each may sign for itself and for devices connected to it.
 
     Raises SignedValueError if a key cannot be read.
     """
@@ -286,7 +286,7 @@ def energy_registers(checked: Checked, device: Device) -> Iterator[RegisterValue
         from mrv.signed_values import cose  # noqa: PLC0415 - cbor2, for batches alone
 
         names = {channel_of(device, quantity) for quantity in ENERGY}
-        # a register cannot be signed before it was read
+        # a register is read before it is signed
         until = checked.batch.at_ms * 1_000 + _APART_US
         every = cose.registers(checked.batch, device)
         yield from (register for register in every if register[1] in names and register[0] <= until)

@@ -40,7 +40,7 @@ ROLE: Literal["third-party"] = "third-party"
 _ALGORITHMS = "EdDSA", "Ed25519"  # RFC 8037, RFC 9864
 _COSE_ALGORITHMS = -8, -19
 _ALGORITHM, _KEY_ID = 1, 4
-# fields that the issuer does not state: signature, and the registry's doubt about the row
+# fields that the issuer does not state: signature, and the registry's objection to the row
 _NOT_STATED = "signed", "doubt"
 
 
@@ -65,7 +65,7 @@ class SignedRow(NamedTuple):
 
 
 def message_of(project: str, item: AnyRow) -> bytes:
-    """Return the bytes of a row for its issuer's signature."""
+    """Return the bytes of a row that its issuer signs."""
     match item:
         case Invoice():
             kind, fields = "invoice", write(invoice_named(item))
@@ -80,7 +80,7 @@ def message_of(project: str, item: AnyRow) -> bytes:
 
 
 def row_of(project: str, item: AnyRow) -> SignedRow:
-    """Return a row as signed by its issuer, with its signature."""
+    """Return the data of a row for its issuer's signature."""
     return SignedRow(*_whose(item), project, message_of(project, item), item.signed or "")
 
 
@@ -135,7 +135,7 @@ def key_of(signed: str) -> str:
 
 
 def holds(row: SignedRow) -> bool:
-    """Return whether the signature is of this row, by the key that it names."""
+    """Return whether the named key signed this row."""
     detached = _read(row.signed, row.message)
     return ed25519.verifies(decode_multikey(detached.key), detached.signature, detached.over)
 
@@ -190,7 +190,7 @@ def _bytes64(text: str) -> bytes:
 
 def check(row: SignedRow, keys: Sequence[EnrolledKey]) -> EnrolledKey:
     """
-    Return the key of a signature that gives grade A; SignatureError for any other.
+    Return the key of a signature that gives grade A.
 
     `keys`: keys of third parties, and of operators from whom the signer must be independent.
     Raises SignatureError if the row differs from the signed one.
@@ -248,7 +248,7 @@ def _check_whose(row: SignedRow, key: EnrolledKey, keys: Iterable[EnrolledKey]) 
 
 
 def unsigned(row: SignedRow, keys: Sequence[EnrolledKey]) -> list[str]:
-    """Return why a new row is not accepted as signed; an ended key cannot sign new rows."""
+    """Return why a new row is not accepted as signed; a key that has ended cannot sign new rows."""
     try:
         check(row, [key for key in keys if key.role != ROLE or key.valid_until is None])
     except (SignatureError, EnrolmentError) as error:
@@ -259,7 +259,7 @@ def unsigned(row: SignedRow, keys: Sequence[EnrolledKey]) -> list[str]:
 def counted(
     project: str, rows: Iterable[Row], keys: Sequence[EnrolledKey], signers: set[RowSigner]
 ) -> tuple[Row, ...]:
-    """Return rows with their accepted signatures; their signers are added to `signers`."""
+    """Return the rows, with accepted signatures only; their signers are added to `signers`."""
     invoices = list[Row]()
     for invoice in rows:
         row = signed_row(project, invoice)
@@ -280,7 +280,7 @@ def check_kept(
     operators: Sequence[EnrolledKey],
 ) -> Counter[str]:
     """
-    Refuse rows of a plan signed by another key; return the number of rows by key.
+    Check that a plan's rows are signed by the named keys; return the number of rows by key.
 
     `operators`: signers of the statement.
     Raises SignatureError or EnrolmentError as `check`.
@@ -296,7 +296,11 @@ def check_kept(
 
 
 def check_named(project: str, rows: Iterable[AnyRow], keys: Sequence[EnrolledKey] | None) -> None:
-    """Refuse rows whose key has other limits in the reader's own keys; errors as `check`."""
+    """
+    Check the signed rows against the reader's own keys, if these include the signer.
+
+    Raises SignatureError or EnrolmentError as `check`.
+    """
     known = {key.multikey for key in keys or ()}
     for row in filter(None, map(partial(signed_row, project), rows)):
         if key_of(row.signed) in known:

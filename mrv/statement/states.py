@@ -13,8 +13,8 @@ entry of the issue names all approvals, so that none can be removed or added lat
 The validity of a statement is a bit of a status list (W3C Bitstring Status List v1.0).  The
 operator signs one list per project, with one bit per statement, set permanently when it is
 superseded or revoked.  A statement's index is derived from its name; a list in which two statements
-share an index is refused, which is very unlikely.  A bit states only the present state; the log has
-the time.
+share an index is rejected, which is very unlikely.  A bit states only the current state; the log
+has the time.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ MEDIA_TYPE = "application/vc"
 
 
 def related(name: str, data: bytes) -> dict[str, Any]:
-    """Return the reference to a document by id and digests of its bytes."""
+    """Return the reference to a document: id, and digests of its bytes."""
     return write(
         RelatedResource(
             id=name,
@@ -128,7 +128,7 @@ _COMMANDS = {
 
 def check_step(statement: str, state: str, wanted: State) -> None:
     """
-    Refuse a transition that does not follow the state.
+    Check that a transition is permitted in the current state.
 
     Raises StatementStateError that names the state and the permitted next states.
     """
@@ -143,7 +143,11 @@ def check_step(statement: str, state: str, wanted: State) -> None:
 
 
 def check_role(key: EnrolledKey, role: Role, statement: str) -> None:
-    """Refuse a signer of another role; EnrolmentError names both roles."""
+    """
+    Check the role of a signer's key.
+
+    Raises EnrolmentError that names both roles.
+    """
     if key.role != role:
         raise EnrolmentError(
             f"key {key.name!r} is enrolled as {key.role}; statement {statement} needs the"
@@ -152,7 +156,11 @@ def check_role(key: EnrolledKey, role: Role, statement: str) -> None:
 
 
 def check_other(preparer: EnrolledKey, verifier: EnrolledKey) -> None:
-    """Refuse a verifier who is the preparer, or of the preparer's organisation."""
+    """
+    Check that the verifier is neither the preparer nor of the preparer's organisation.
+
+    Raises EnrolmentError otherwise.
+    """
     if preparer.multikey == verifier.multikey or preparer.name == verifier.name:
         raise EnrolmentError(
             f"{verifier.name!r} prepared this statement and cannot verify it; have "
@@ -167,7 +175,7 @@ def check_other(preparer: EnrolledKey, verifier: EnrolledKey) -> None:
 
 
 def unnamed(role: Role, bounds: KeyBounds) -> tuple[str, ...]:
-    """Return the missing organisation data of a signer's key, as option of `tonne keys create`."""
+    """Return the missing organisation data of a signer's key, as options of `tonne keys create`."""
     if role not in ("operator", "verifier", "third-party"):
         return ()
     lacks = () if bounds.organisation else ("organisation",)
@@ -176,7 +184,11 @@ def unnamed(role: Role, bounds: KeyBounds) -> tuple[str, ...]:
 
 
 def check_named(key: EnrolledKey) -> None:
-    """Refuse an operator's or verifier's key without organisation data; EnrolmentError."""
+    """
+    Check that an operator's or verifier's key has organisation data.
+
+    Raises EnrolmentError otherwise.
+    """
     if lacks := unnamed(key.role, key.bounds):
         raise EnrolmentError(
             f"key {key.name!r} ({key.role}) names no {' and no '.join(lacks)}: operator and "
@@ -186,7 +198,11 @@ def check_named(key: EnrolledKey) -> None:
 
 
 def check_project(key: EnrolledKey, project: str, what: str) -> None:
-    """Refuse a key that is not permitted to sign for a project; EnrolmentError names both."""
+    """
+    Check that a key may sign for a project.
+
+    Raises EnrolmentError that names both.
+    """
     allowed = key.bounds.projects
     if allowed is not None and project not in allowed:
         raise EnrolmentError(
@@ -196,7 +212,11 @@ def check_project(key: EnrolledKey, project: str, what: str) -> None:
 
 
 def check_accreditation(key: EnrolledKey, methodology: str, created: str) -> None:
-    """Refuse a verifier whose accreditation does not cover a methodology, or the day."""
+    """
+    Check that a verifier's accreditation covers a methodology, and the day.
+
+    Raises EnrolmentError otherwise.
+    """
     body = key.bounds.accreditation
     if body is None:
         return
@@ -240,7 +260,7 @@ def check_approval(
     project: str,
 ) -> None:
     """
-    Refuse an approval of another statement or verification; the caller checks its proof.
+    Check that an approval is of a statement and its verification; the caller checks its proof.
 
     Raises CanonicalError, SignatureError or EnrolmentError if it is in another form, of other
     documents, earlier than the verification, or not by an operator of the project.
@@ -277,12 +297,16 @@ def check_approval(
 
 
 def people(holders: Iterable[EnrolledKey]) -> int:
-    """Return the number of approving people; two keys of one holder are one person."""
+    """Return the number of approving persons; two keys of one holder are one person."""
     return len({normalised(holder.name) for holder in holders})
 
 
 def check_enough(result: int, wanted: int, statement: str) -> None:
-    """Refuse an issue with too few approvals; EnrolmentError states the next step."""
+    """
+    Check that an issue has enough approvals.
+
+    Raises EnrolmentError that states the next step.
+    """
     if result < wanted:
         raise EnrolmentError(
             f"{wanted} approvals are required to issue {statement}; signed so far: {result}; "
@@ -291,7 +315,7 @@ def check_enough(result: int, wanted: int, statement: str) -> None:
 
 
 def digests(approvals: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return the digests by which the log names approvals, in their order."""
+    """Return the digests by which the log names approvals, sorted."""
     return sorted(map(_digest, approvals))
 
 
@@ -302,8 +326,8 @@ def _digest(document: Mapping[str, Any]) -> str:
 _LIST_CONTEXT = ("https://www.w3.org/ns/credentials/v2",)
 _LIST_TYPES = ("VerifiableCredential", "BitstringStatusListCredential")
 PURPOSE = "revocation"
-# Maximum validity of a list, whatever end it states (in tonne 0.1.0 none): otherwise an owner could
-# present a list without end after the statement was revoked.
+# Maximum validity of a list, also if it states a later end or, as in tonne 0.1.0, none.  Otherwise
+# an owner could present an old list after the statement was revoked.
 LIFE_DAYS = 31
 _BITS = 2**24
 _URN = "urn:tonne:status:"
@@ -342,7 +366,7 @@ def sign_list(
     days: int = LIFE_DAYS,
 ) -> dict[str, Any]:
     """
-    Return a project's signed status list: which of its statements are no longer valid.
+    Return a project's signed status list of the statements that are no longer valid.
 
     `every`: all statements of the project.
     `ended`: those no longer valid.
@@ -360,7 +384,7 @@ def sign_list(
     bits = bytearray(_BITS // 8)
     for name in ended:
         index = place(name)
-        bits[index // 8] |= 0x80 >> index % 8  # bit 0 is the leftmost
+        bits[index // 8] |= 0x80 >> index % 8  # bit 0 is the leftmost bit of a byte
     document = {
         "@context": list(_LIST_CONTEXT),
         "id": list_id(project),
@@ -382,7 +406,7 @@ def sign_list(
 
 def counts(document: Mapping[str, Any], project: str, statement: str) -> bool:
     """
-    Return whether a statement is still valid by a status list; the caller checks the list's proof.
+    Return whether a statement is valid by a status list; the caller checks the list's proof.
 
     Raises CanonicalError if it is the list of another project.
     """
@@ -419,9 +443,9 @@ def _encode(bits: bytes) -> str:
     return "u" + urlsafe_b64encode(gzip.compress(bits, mtime=0)).decode().rstrip("=")
 
 
-@lru_cache(maxsize=2)  # several statements have the same list, of 2 MB
+@lru_cache(maxsize=2)  # several statements use the same list, of 2 MB
 def _decode(text: str) -> bytes:
-    """Return the bits of an encoded list; longer data are not decompressed."""
+    """Return the bits of an encoded list; data above its size are not decompressed."""
     if not text.startswith("u"):
         raise CanonicalError("encodedList is not multibase base64url; download the list again")
     try:

@@ -1,8 +1,8 @@
 """
 Texts as data: a code and exact values; words are in one file per language.
 
-Findings, deductions and conditions carry a `Text`, rendered in the reader's language on display.
-A text is never used as a key.
+Findings, deductions and conditions contain a `Text`, which is rendered in the reader's language on
+display.  A text is never used as a key.
 
 Word files: one TOML file per language in a folder; missing words are taken from English.
 """
@@ -25,9 +25,9 @@ _GROUP = 3
 _LANGUAGE = "language"
 # a separate language: English texts signed by tonne 0.1.0
 RELEASE_0_1_0 = "release_0_1_0"
-# maximum lines of a finding; one more line states the number of further ones
+# maximum number of texts of a finding; a last text states the number of further ones
 MOST_LINES = 5
-# marks of certainty, but not links in Markdown
+# matches marks of certainty, but not links in Markdown
 _CERTAINTY = re.compile(r"(?<![:,\s]) \[M\]|(?:(?<=[:,])(\s))?\[([MrTBR])\](?!\()")
 
 
@@ -37,7 +37,7 @@ class Text:
     """
     A text before rendering.
 
-    `code`: table and key in the word files, as `MTR-01.above_rating`.
+    `code`: table and key in the word files, such as `MTR-01.above_rating`.
     `values`: by name: a name or identifier, a number as exact decimal text or int, a `Text`, or a
     tuple of these, which is a list.
     """
@@ -46,7 +46,6 @@ class Text:
     values: tuple[tuple[str, Value], ...] = ()
 
     def __str__(self) -> str:
-        """Return the text in English."""
         return render(self)
 
     def __lt__(self, other: object) -> bool:
@@ -56,7 +55,7 @@ class Text:
         return repr(self) < repr(other)
 
     def named(self, what: str) -> Iterator[str]:
-        """Yield the names in a text, such as a `device` or an `invoice`, also in nested texts."""
+        """Yield the values of a name in a text and its nested texts, such as of `device`."""
         for name, value in self.values:
             for each in value if isinstance(value, tuple) else (value,):
                 if isinstance(each, Text):
@@ -82,7 +81,7 @@ def joint(code: str, names: Sequence[str]) -> Value:
 
 
 def plain(words: str) -> tuple[Text, ...]:
-    """Return a methodology's words without a code as texts; empty for no words."""
+    """Return words without a code as texts; empty for no words."""
     return (text("text.plain", words=words),) if words else ()
 
 
@@ -112,13 +111,13 @@ def lines(texts: Iterable[Text], maximum: int = MOST_LINES) -> tuple[Text, ...]:
 
 def render(text_: Text, language: str = "en", **others: Value) -> str:
     """
-    Return a text in a language, or in English where a translation is missing.
+    Return a text in a language, or in English if a translation is missing.
 
-    `others`: values that are not the text's own, as the `tonnes` of its finding.
+    `others`: further values, such as the `tonnes` of its finding.
 
     Notes
     -----
-    A code that this release does not know is shown with its values.
+    A code that this release does not know is written with its values.
     """
     values = {**others, **dict(text_.values)}
     pattern = words(language).get(text_.code)
@@ -130,8 +129,9 @@ def render(text_: Text, language: str = "en", **others: Value) -> str:
 
 def sourced(source: str, language: str = "en") -> str:
     """
-    Return a source with a note on how its text was read, in words; a note directly after [M], which
-    marks a text that was not compared, is omitted.
+    Return a source in which a note in words replaces the mark of how its text was read.
+
+    A note directly after [M], which marks an unverified text, is omitted.
     """
     own = words(language)
 
@@ -151,7 +151,7 @@ def joined(texts: Sequence[Text], language: str = "en", **others: Value) -> str:
 
 
 def number(decimal: str, language: str) -> str:
-    """Return decimal text in a language's form: same digits, other marks."""
+    """Return decimal text in a language's form: same digits, other separators."""
     point, comma = form("decimal", language), form("group", language)
     sign = "\N{MINUS SIGN}" if decimal.startswith("-") else ""
     whole, _, rest = decimal.lstrip("-").partition(".")
@@ -274,7 +274,7 @@ def _filled(english: Words, own: Words) -> Words:
 
 
 def faults(english: Words, own: Words) -> Iterator[Fault]:
-    """Yield missing words of a language, missing words of English, and different values."""
+    """Yield words that a language lacks, words that English lacks, and differing values."""
     here, there = dict(_flat(english)), dict(_flat(own))
     for key, value in here.items():
         if not there.get(key, "").strip(" "):
@@ -294,7 +294,7 @@ def faults(english: Words, own: Words) -> Iterator[Fault]:
 
 
 def fields(pattern: str) -> Counter[str]:
-    """Return the value names in a text."""
+    """Return the number of each value name in a text."""
     parsed = [(name, form) for _, name, form, _ in string.Formatter().parse(pattern)]
     result = Counter(
         f"{name}:{form}" if form else name for name, form in parsed if name is not None

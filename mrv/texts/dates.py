@@ -26,7 +26,7 @@ def moment(local: datetime, language: str) -> str:
 
 @cache
 def moment_form(language: str) -> str:
-    """Return the form in which a language joins time {0} and day {1}."""
+    """Return the pattern in which a language joins time {0} and day {1}."""
     return str(get_datetime_format("medium", _locale(language)))
 
 
@@ -75,7 +75,7 @@ def period(begin: str, end: str, language: str) -> str:
 
 
 def is_language(tag: str) -> bool:
-    """Return whether CLDR knows a language tag, with or without words here."""
+    """Return whether CLDR knows a language tag, with or without words of tonne."""
     try:
         return bool(_locale(tag))
     except (UnknownLocaleError, ValueError):

@@ -1,8 +1,8 @@
 """
-Offline check of a statement or an evidence pack, in numbered steps.
+Offline verification of a statement or an evidence pack, in numbered steps.
 
-Only the reader's trusted keys are relied on: the pack's results are recalculated from its raw
-readings by the functions that produced them.
+The verification relies only on the reader's trusted keys: the pack's results are recalculated from
+its raw readings by the functions that produced them.
 """
 
 from mrv.packs.pack import Pack, Table

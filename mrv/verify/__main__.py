@@ -1,8 +1,8 @@
 """
-`python -m mrv.verify`: the check of `tonne verify` without a server installation.
+`python -m mrv.verify`: the verification of `tonne verify` without a server installation.
 
-It needs numpy, pyarrow, cryptography, msgspec, rfc8785, and tzdata where the system has
-no time zones.  Exit codes are those of `tonne verify`.
+It needs numpy, pyarrow, cryptography, msgspec, rfc8785, and tzdata if the system has no time
+zones.  Exit codes are those of `tonne verify`.
 """
 
 from __future__ import annotations

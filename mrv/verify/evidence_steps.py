@@ -1,7 +1,4 @@
-"""
-Verification steps on plan, factors, readings, intervals and the account; on the days sealed by the
-log, and on approvals of the issue.
-"""
+"""Verification steps on plan, factors, readings, intervals, account, sealed days, and approvals."""
 
 from __future__ import annotations
 
@@ -57,10 +54,7 @@ _SIGNED_LATER = ("issuer", "proof")
 
 
 def plan_and_factors(subject: Subject) -> str:
-    """
-    Check that plan and factors are those named in the statement and published; return a
-    summary.
-    """
+    """Check that plan and factors are those of the statement and published; return a summary."""
     subject.needs_evidence()
     _same_digest("plan", canonical.encode(subject.plan.to_json()), subject)
     _same_digest(
@@ -87,7 +81,7 @@ def plan_and_factors(subject: Subject) -> str:
 
 
 def _recalculated(subject: Subject, book: Sequence[Factor]) -> Iterator[str]:
-    """Yield texts of factors that a project calculated, with the result of the calculation."""
+    """Yield texts on factors that a project calculated, with the result of the recalculation."""
     own = load().within(grid_of(subject.plan.project))
     for factor in book:
         if factor.calculation is not None:
@@ -140,7 +134,7 @@ def _same_digest(name: str, data: bytes, subject: Subject) -> None:
 
 
 def readings(subject: Subject) -> str:
-    """Check that every device-day of readings equals the signed one; return a summary."""
+    """Check that the digest of every device-day of readings is the signed one; return a summary."""
     subject.needs_evidence()
     digest = subject.case.readings
     _same_leaves("readings", digest, subject)
@@ -150,7 +144,7 @@ def readings(subject: Subject) -> str:
 
 
 def intervals(subject: Subject) -> str:
-    """Check that every device-day of intervals equals the signed one; return a summary."""
+    """Check that the digest of each device-day of intervals is the signed one; return a summary."""
     subject.needs_evidence()
     digest = subject.case.intervals
     _same_leaves("intervals", digest, subject)
@@ -172,7 +166,7 @@ def _same_leaves(name: str, digest: Digest, subject: Subject) -> None:
 
 
 def metering(subject: Subject) -> str:
-    """Check that intervals metered again from the raw readings are equal; return a summary."""
+    """Check that metering the raw readings again gives the same intervals; return a summary."""
     subject.needs_evidence()
     case = subject.case
     rows = case.metered
@@ -183,10 +177,7 @@ def metering(subject: Subject) -> str:
 
 
 def account(subject: Subject) -> str:
-    """
-    Check that the statement recalculated from the evidence is equal to the last digit;
-    return a summary.
-    """
+    """Check that the recalculated statement is equal to the last digit; return a summary."""
     subject.needs_evidence()
     again = compose(subject.case, label_of(subject.claims))
     stated = {k: v for k, v in subject.statement.items() if k not in _SIGNED_LATER}
@@ -200,7 +191,7 @@ def account(subject: Subject) -> str:
 
 
 def first_difference(expected: Any, result: Any, path: str = "") -> str | None:
-    """Return the path of the first differing value, with both values; None where all are equal."""
+    """Return the path of the first differing value, with both values; None if all are equal."""
     if type(expected) is type(result):
         if isinstance(expected, dict):
             for key in sorted({*expected, *result}):
@@ -236,10 +227,7 @@ def _short(value: object) -> str:
 
 
 def claims(subject: Subject) -> str:
-    """
-    Check the crediting period, and that credits do not exceed the reduction; return a
-    summary.
-    """
+    """Check crediting period, and that credits do not exceed the reduction; return a summary."""
     stated = subject.claims
     inner, outer = stated.monitoring_period, stated.project.crediting_period
     begin, end, first, last = (
@@ -264,7 +252,7 @@ def claims(subject: Subject) -> str:
 
 
 def _graded(subject: Subject) -> None:
-    """Note where a statement required a lower grade of evidence than the programme."""
+    """Record where a statement required a lower grade of evidence than the programme."""
     evidence = subject.claims.evidence
     if evidence is UNSET:
         return
@@ -342,10 +330,7 @@ _SHOWN = 3
 
 
 def seals(subject: Subject) -> str:
-    """
-    Check that the log sealed the readings of the period's days before the statement; return
-    a summary.
-    """
+    """Check that the log sealed the period's readings before the statement; return a summary."""
     subject.needs_evidence()
     if subject.receipt is None:
         raise NotApplicableError("not issued yet")
@@ -386,10 +371,10 @@ def _whole_days(subject: Subject) -> set[str]:
 
 def _before(subject: Subject, head: Checkpoint) -> None:
     """
-    Check that the tree of the seals is that of the receipt, and ends before the statement's entry.
+    Check that the seals are in the tree of the receipt, and before the statement's entry.
 
     The inclusion proof of the statement gives the root of all entries before it.  A seal under that
-    root was made earlier, in the same tree; this does not depend on the signers of the heads.
+    root was logged earlier, in the same tree; this does not depend on the signers of the heads.
     """
     receipt = parse_receipt(subject.receipt or "")
     issued = subject.head
@@ -445,7 +430,7 @@ def _check_seal(
 
 
 def _arrival(entry: Mapping[str, Any], subject: Subject, project: Project) -> None:
-    """Raise an error for an arrival of a day's readings that differs between log and statement."""
+    """Check that the arrival of a day's readings is equal in log and statement."""
     sealed, plan, day = entry.get("arrival"), subject.plan.arrivals, entry["day"]
     if sealed is None:
         return
@@ -464,7 +449,7 @@ def _arrival(entry: Mapping[str, Any], subject: Subject, project: Project) -> No
 
 
 def _came(subject: Subject, days: int) -> str:
-    """Return a sentence on the arrival of the sealed days' readings."""
+    """Return a sentence on the arrival of the readings of sealed days."""
     every = subject.arrived
     if not every:
         return ""

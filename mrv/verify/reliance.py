@@ -1,4 +1,4 @@
-"""Reliance on a statement: missing evidence, and grounds of the outcome."""
+"""Reliance on a statement: missing evidence, and the basis of the result."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WAIVERS = (
     "unbound-keys",
 )
 _KEYS = "pass your file of trusted keys with --keys FILE"
-# state from which a reader needs the key of a role
+# state from which on a reader needs the key of a role
 _ROLES = {"operator": "submitted", "verifier": "verified", "log": "issued"}
 _STEPS = {
     "submitted": ("signature", "the operator's signature", "`tonne statement submit`"),
@@ -43,7 +43,7 @@ _STEPS = {
 
 
 def note_missing(subject: Subject) -> None:
-    """Record missing evidence that the steps could not examine."""
+    """Record missing evidence that no step could examine."""
     if subject.pack.bare:
         subject.lack("evidence", "draft", "the evidence", "pass the pack's folder or its zip file")
     order = ("draft", "submitted", "verified", "issued")
@@ -77,9 +77,9 @@ def _note_keys(subject: Subject) -> None:
 
 
 def _note_unnamed(subject: Subject) -> None:
-    """Note keys without an organisation or accreditation in the reader's key ring."""
+    """Record keys without an organisation or accreditation in the reader's key ring."""
     if of_first_release(subject.claims):
-        return  # its keyrings did not state organisations
+        return  # the keyrings of that version did not state organisations
     signed = {("operator", _issuer(subject.statement))}
     if subject.verification is not None:
         signed.add(("verifier", _issuer(subject.verification)))
@@ -97,9 +97,9 @@ def _note_unnamed(subject: Subject) -> None:
 
 
 def _note_unbound(subject: Subject) -> None:
-    """Note operators' keys without the projects that they may sign for, if there are several."""
+    """Record operators' keys that do not state their projects, if there are several operators."""
     operators = [key for key in subject.trusted or () if key.role == "operator"]
-    # the operators' keys have no organisation to compare
+    # the operators' keys state no organisation for a comparison
     if not any(key.bounds.organisation or key.bounds.organisation_id for key in operators):
         return
     if all(same_organisation(operators[0], other) for other in operators):
@@ -132,11 +132,11 @@ def _issuer(document: Mapping[str, Any]) -> object:
 
 
 def relied_on(subject: Subject, rules: Rules | None) -> Iterator[str]:
-    """Return the keys, log, clock and rules on which the outcome is based."""
+    """Yield the keys, log, clock and rules on which the result is based."""
     if subject.trusted is not None:
         named = "; ".join(map(_key, subject.trusted)) or "none"
         yield f"keys, by {subject.source}: {named}"
-    # a log and a list signed only by the pack's own keys are not relied on
+    # the result does not rely on a log or list signed only by the pack's own keys
     head = None if subject.trusted is None else subject.head
     if head is not None:
         seen = [f"{w.witness.name} at {_moment(w.time_s)}" for w in subject.witnesses]
@@ -208,7 +208,7 @@ def _dates(subject: Subject) -> Iterator[str]:
 
 
 def not_relied_on(subject: Subject) -> Iterator[str]:
-    """Yield texts on items that were not checked or not relied on."""
+    """Yield texts on items that were not checked, or on which the result does not rely."""
     if subject.trusted is None:
         yield "the signers: the pack's own keys only show that its parts match"
     for key in subject.trusted or ():

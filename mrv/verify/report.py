@@ -1,4 +1,4 @@
-"""Result of a verification: steps, missing evidence and grounds."""
+"""Result of a verification: steps, missing evidence and the basis of the result."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Missing(NamedTuple):
     Evidence that a reader still needs.
 
     `code`: stable identifier, for programs.
-    `state`: state from which a reader needs it.
+    `state`: state from which on a reader needs it.
     `what`: description, in a sentence.
     `remedy`: option or command that supplies it.
     `waiver`: value of `--accept` that waives it; empty if none.
@@ -68,7 +68,8 @@ class StampedStatement(NamedTuple):
     """
     Time stamps of a statement by trusted authorities.
 
-    `stamps`: name of each authority, and when it first saw the statement or the log with it.
+    `stamps`: each authority, and the time of its first stamp of the statement or of the log with
+    it.
     `issue_by`: time by which enough of them had stamped the log with this issue, UTC.
     `ends`: authorities whose certificate has expired, and when.
     """
@@ -103,10 +104,10 @@ class Figures(NamedTuple):
 
 class Rules(NamedTuple):
     """
-    Versions of the rules of a statement, and today's.
+    Versions of the rules of a statement, and the current ones.
 
-    `today`: result under today's rules, where these differ.
-    `why`: reason for a missing result under today's rules.
+    `today`: result under the current rules, if they differ.
+    `why`: reason for a missing result under the current rules.
     """
 
     metering: int
@@ -118,7 +119,7 @@ class Rules(NamedTuple):
 
     @property
     def older(self) -> bool:
-        """Return whether today's rules differ."""
+        """Return whether the current rules differ."""
         return (self.metering, self.accounting) != (self.metering_today, self.accounting_today)
 
     @property
@@ -152,10 +153,10 @@ class Report:
 
     `statement`: its id, if readable.
     `state`: state supported by the evidence: draft, submitted, verified or issued.
-    `keys`: where the trusted keys came from, in a sentence.
+    `keys`: source of the trusted keys, in a sentence.
     `lacking`: evidence of an issued statement that is missing.
     `accepted`: state required by the reader, and accepted weaknesses.
-    `relied`, `not_relied`: grounds of the outcome, and items not relied on, in sentences.
+    `relied`, `not_relied`: what the result relies on, and what not, in sentences.
     `unmet`: conditions not met according to the statement.
     `effects`: rules with a deduction, each with its tonnes.
     `gaps`: gaps by device and cause, with hours and tonnes.
@@ -163,7 +164,7 @@ class Report:
     `arrived`: arrival of the readings of each sealed day.
     `stamps`: trusted time-stamp authorities of the statement, each with its first time.
     `stamped_days`: time by which they stamped the seal of each day.
-    `rules`: versions of its rules, and the result under today's; None without evidence.
+    `rules`: versions of its rules, and the result under the current ones; None without evidence.
     """
 
     statement: str
@@ -185,7 +186,7 @@ class Report:
 
     @property
     def wanted(self) -> str:
-        """Return the sufficient state: the earliest of those accepted."""
+        """Return the state that the reader requires: the earliest of those accepted."""
         return next((state for state in STATES if state in self.accepted), STATES[-1])
 
     @property
@@ -268,7 +269,7 @@ def plain(text: str) -> str:
 
 
 def lines(report: Report) -> Iterator[str]:
-    """Return a report for people, one line per step; the last lines state the result."""
+    """Yield a report for people, one line per step; the last lines state the result."""
     yield from map(plain, _lines(report))
 
 
@@ -296,7 +297,7 @@ def _lines(report: Report) -> Iterator[str]:
 
 
 def _arrivals(report: Report) -> Iterator[str]:
-    """Yield the days with readings that came late or all at once, the worst first."""
+    """Yield days with readings that arrived late or all at once, most important first."""
     arrivals = [arrival for arrival in report.arrived if arrival.striking]
     for arrival in sorted(arrivals, key=lambda x: (-x.late, x.hours, x.day))[:_DAYS_SHOWN]:
         hours = "1 hour" if arrival.hours == 1 else f"{arrival.hours} different hours"
@@ -309,7 +310,7 @@ def _arrivals(report: Report) -> Iterator[str]:
 
 
 def _stamped(report: Report) -> Iterator[str]:
-    """Yield texts of days whose seals have no timestamp in time, the latest first."""
+    """Yield texts on days whose seals were not time-stamped in time, the latest first."""
     late = [stamped_day for stamped_day in report.stamped_days if stamped_day.late]
     for day in sorted(late, key=lambda x: x.stamped or "", reverse=True)[:_DAYS_SHOWN]:
         message = f"sealed at {day.sealed} by the log's own clock" if day.sealed else "sealed"

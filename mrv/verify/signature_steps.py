@@ -55,7 +55,7 @@ from mrv.verify.subject import NotApplicableError, NotCheckedError, Subject
 from mrv.verify.witness_step import counted
 
 _KEY_ID_BYTES = 4
-# maximum lead of another machine's clock, as for readings
+# maximum time by which another machine's clock may be ahead, as for readings
 AHEAD = timedelta(minutes=5)
 
 
@@ -81,7 +81,11 @@ def form(subject: Subject) -> str:
 
 
 def _of_this_version(subject: Subject) -> None:
-    """Raise PackFormatError for a pack in another version's format."""
+    """
+    Check that the pack has the format of this version.
+
+    Raises PackFormatError otherwise.
+    """
     pack, written = subject.pack, subject.stated.get("codeVersion")
     if README in pack.hashes and not {MANIFEST, GUIDE} & pack.files.keys():
         raise PackFormatError(
@@ -105,7 +109,7 @@ def _of_this_version(subject: Subject) -> None:
 
 
 def _exactly_listed(subject: Subject) -> None:
-    """Raise an error for files missing from manifest or pack, or different from the manifest."""
+    """Check that the pack has exactly the files of the manifest."""
     listed = canonical.parse_object(subject.pack.files[MANIFEST]).get("files")
     if not isinstance(listed, dict):
         raise CanonicalError(f"{MANIFEST} lists no files")
@@ -118,7 +122,7 @@ def _exactly_listed(subject: Subject) -> None:
             f"{', '.join(map(repr, added))}: not a file of this pack; remove it, or get the "
             "pack again"
         )
-    # tables are compared later, in parts, so that the error can name a device-day
+    # tables are compared later, by device-day, so that the error can name it
     changed = [name for name in sorted(there & subject.pack.files.keys())
                if listed[name] != subject.pack.hashes[name]]  # fmt: skip
     if changed:
@@ -134,7 +138,7 @@ def _credential(document: Mapping[str, Any], types: tuple[str, ...], name: str) 
 
 
 def _signed_in_order(subject: Subject) -> None:
-    """Raise an error for a pack without a document that a later one depends on."""
+    """Check that the pack has each document on which a later one depends."""
     if ("proof" in subject.statement) != ("issuer" in subject.statement):
         raise CanonicalError(
             "statement.json has an issuer without a proof, or a proof without one; get the "
@@ -153,10 +157,7 @@ def _signed_in_order(subject: Subject) -> None:
 
 
 def keys(subject: Subject) -> str:
-    """
-    Check that signers have keys of the right role and are different persons; return a
-    summary.
-    """
+    """Check that signers' keys have the required roles and different owners; return a summary."""
     own = _own_keys(subject)
     if subject.state == "draft":
         raise NotApplicableError("the statement is a draft and not signed")
@@ -175,15 +176,15 @@ def keys(subject: Subject) -> str:
 
 
 def _needed(subject: Subject) -> list[Role]:
-    """Return the roles whose signatures the documents require."""
     needed: list[Role] = [role for _, role in _signed(subject)]
     return needed if subject.receipt is None else [*needed, "log"]
 
 
 def _signers(subject: Subject, roles: Collection[Role]) -> list[EnrolledKey]:
     """
-    Return the signers in these roles, each within its limits; EnrolmentError if the key ring
-    differs.
+    Return the signers in these roles, each within its limits.
+
+    Raises EnrolmentError if the key ring differs.
     """
     result = [_signer(d, subject.ring, role) for d, role in _signed(subject) if role in roles]
     for key in result:
@@ -196,7 +197,6 @@ def _signers(subject: Subject, roles: Collection[Role]) -> list[EnrolledKey]:
 
 
 def _own_keys(subject: Subject) -> tuple[EnrolledKey, ...]:
-    """Return the keys that came with the pack."""
     if KEYS in subject.pack.files:
         data, maximum = subject.pack.files[KEYS], subject.pack.budget.keys
         listed = canonical.parse_object(data).get("keys")
@@ -253,7 +253,7 @@ def _named(holder: EnrolledKey) -> tuple[str, bytes]:
 
 def log_holder(ring: Iterable[EnrolledKey], note: str) -> EnrolledKey:
     """
-    Return the one enrolled key of a log that signed a note.
+    Return the trusted key of a log that signed a note.
 
     Raises NotCheckedError if no log of that name is among the trusted ones.
     Raises EnrolmentError if none of the trusted keys signed it.
@@ -276,7 +276,7 @@ def log_holder(ring: Iterable[EnrolledKey], note: str) -> EnrolledKey:
 
 
 def operator(subject: Subject) -> str:
-    """Check that the operator's proof is of this statement; return a summary."""
+    """Check the operator's proof of this statement; return a summary."""
     if subject.state == "draft":
         raise NotApplicableError("the statement is a draft without a proof")
     subject.needs_keys("operator")
@@ -284,10 +284,7 @@ def operator(subject: Subject) -> str:
 
 
 def verifier(subject: Subject) -> str:
-    """
-    Check that the verifier's credential is valid and of this signed statement; return a
-    summary.
-    """
+    """Check that the verifier's credential is valid and of this statement; return a summary."""
     document = subject.verification
     if document is None:
         raise NotApplicableError("not verified yet")
@@ -398,10 +395,7 @@ def _seen(subject: Subject) -> str:
 
 
 def status(subject: Subject) -> str:
-    """
-    Check by the status list that the statement is neither superseded nor revoked; return a
-    summary.
-    """
+    """Check by status list that the statement is not superseded or revoked; return a summary."""
     if subject.state == "draft":
         raise NotApplicableError("the statement is a draft, which is not valid")
     if not subject.lists:
@@ -411,10 +405,10 @@ def status(subject: Subject) -> str:
         )
     subject.needs_keys("operator")
     made = [_listed(subject, where, document) for where, document in subject.named_lists]
-    # a list made later does not concern the reader's time of verification
+    # a list signed after the reader's time of verification is used only if there is no earlier one
     past = [item for item in made if item.at - AHEAD <= subject.at] or made
     project, name = subject.claims.project.id, subject.claims.statement
-    # an end is permanent: any list that states it prevails over a newer list without it
+    # the end of a statement is permanent: a list that states it takes precedence over a newer one
     for item in past:
         if not counts(item.document, project, name):
             raise SignatureError(
@@ -438,7 +432,7 @@ class _List(NamedTuple):
 
 
 def _by_an_ended_key(subject: Subject, item: _List) -> None:
-    """Raise an error for a list signed by an ended key, as its stated date is not reliable."""
+    """Check that a list's key has not ended, which would make the list's date unreliable."""
     subject.lack(
         "status-key",
         "issued",
@@ -465,7 +459,7 @@ def _listed(subject: Subject, where: str, document: Mapping[str, Any]) -> _List:
 
 
 def _current(subject: Subject, document: Mapping[str, Any]) -> None:
-    """Raise an error unless a list is newer than the statement, and valid at the reader's time."""
+    """Check that a list is newer than the statement, and valid at the reader's time."""
     begin, end = lasts(document)
     signed = time_of(proofs_of(document)[0]["created"], "created of the status list")
     if not begin <= end or abs(signed - begin) > AHEAD:

@@ -2,7 +2,7 @@
 The verification: its numbered steps in order, and the outcome of each.
 
 This file also has the steps on findings and sampling, and the result of an older statement under
-today's rules.  Old rules are frozen, so that old statements can always be recalculated.
+the current rules.  Old rules do not change, so that old statements can always be recalculated.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ from mrv.verify.reliance import WAIVERS, not_relied_on, note_missing, relied_on
 from mrv.verify.report import STATES, Figures, Report, Rules, StepResult, plain
 from mrv.verify.subject import NotApplicableError, NotCheckedError, Subject
 
-# errors of a plan by older rules that lacks data for today's rules
+# errors of a plan by older rules that lacks data for the current rules
 _UNFIT = (InputError, KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError)
 
 
@@ -68,9 +68,9 @@ class _Versions(NamedTuple):
 
 def rules(subject: Subject) -> Rules | None:
     """
-    Return the rules of a statement, and the result under today's; None without evidence.
+    Return the rules of a statement, and the result under the current ones; None without evidence.
 
-    Records missing evidence where the older rules had ended before the period did.
+    Evidence is recorded as missing if the older rules had ended before the period did.
     """
     if subject.pack.bare:
         return None
@@ -89,7 +89,7 @@ def rules(subject: Subject) -> Rules | None:
 
 
 def _by_todays(case: Case) -> Case:
-    """Return the pack's readings and registry, metered and accounted by today's rules."""
+    """Return the pack's readings and registry, metered and accounted by the current rules."""
     plan, fleet, rows = replace(case.plan, accounting=ACCOUNTING), case.fleet, case.rows
     if case.metering != METERING:
         pairs = evidence.monitored(plan.project, fleet, plan.checks)
@@ -118,10 +118,7 @@ def _ask_for_todays(subject: Subject, then: _Versions) -> None:
 
 
 def findings(subject: Subject) -> str:
-    """
-    Check every event of the findings, and that the verifier's credential contains all;
-    return a summary.
-    """
+    """Check every event of the findings, and that the credential has all; return a summary."""
     subject.needs_evidence()
     listed = _listed(subject)
     if subject.verification is None and not listed:
@@ -173,7 +170,7 @@ def _same(
     stated: Conclusion,
     subject: Subject,
 ) -> None:
-    if stated.misstatements is UNSET:  # of a version in which findings were not signed
+    if stated.misstatements is UNSET:  # findings were not signed in that version
         if records:
             raise CanonicalError(f"{FINDINGS} has findings, verification.json has none")
         return
@@ -194,7 +191,7 @@ def _same(
 
 def sampling(subject: Subject) -> str:
     """
-    Check that the verifier's list equals the draw of its seed from this evidence; return a
+    Check that the verifier's list is the draw of its seed from the evidence; return a
     summary.
     """
     subject.needs_evidence()
@@ -353,7 +350,7 @@ def _with_remedy(item: Unmet) -> str:
 
 
 def _policies(stated: str | None, policy: Policy | None) -> tuple[Policy, ...]:
-    """Return the policies to be met: of the trust root or key ring, and the reader's own."""
+    """Return the witness policies to be met: of the trust root or key ring, and the reader's."""
     kept = () if stated is None else (read_policy(stated.encode("utf-8", "surrogateescape")),)
     return kept if policy is None else (*kept, policy)
 
@@ -387,13 +384,13 @@ def _take(number: int, step: Step, subject: Subject) -> StepResult:
             number, step.name, "failed", plain(str(error)), _remedy(subject, step.remedy)
         )
     except _MALFORMED as error:
-        # a document of the correct kind with a field of a wrong type
+        # a document of the correct kind has a field of a wrong type
         detail = f"a field is missing or malformed ({type(error).__name__}: {error})"
         return StepResult(number, step.name, "failed", detail, _remedy(subject, step.remedy))
 
 
 def _remedy(subject: Subject, remedy: str) -> str:
-    """Return a remedy; before it the program to use, where another one made the pack."""
+    """Return a remedy, preceded by the program to use if another one created the pack."""
     try:
         made_by = subject.claims.code_version
     except (InputError, *_MALFORMED):

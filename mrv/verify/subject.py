@@ -57,7 +57,7 @@ class NotApplicableError(Exception):
 
 
 class NotCheckedError(Exception):
-    """A step needs an input that the reader did not give."""
+    """A step needs an input that the reader did not supply."""
 
 
 @dataclass
@@ -161,7 +161,7 @@ class Subject:
 
     @property
     def stated(self) -> Mapping[str, Any]:
-        """Return the statement's `credentialSubject` as in its file, in any form."""
+        """Return the statement's `credentialSubject` as in its file, of any form."""
         result = self.statement.get("credentialSubject")
         if not isinstance(result, dict):
             raise CanonicalError("statement.json has no credentialSubject")
@@ -169,12 +169,20 @@ class Subject:
 
     @cached_property
     def claims(self) -> Claims:
-        """Return the claims of the statement; CanonicalError with the path of an invalid field."""
+        """
+        Return the claims of the statement.
+
+        Raises CanonicalError with the path of an invalid field.
+        """
         return claims_of(self.statement, STATEMENT)
 
     @cached_property
     def conclusion(self) -> Conclusion | None:
-        """Return the conclusions of the verifier; CanonicalError as for `claims`."""
+        """
+        Return the conclusions of the verifier; None without a verification.
+
+        Raises CanonicalError as for `claims`.
+        """
         if self.verification is None:
             return None
         return read(Verification, self.verification, VERIFICATION).credential_subject
@@ -198,7 +206,11 @@ class Subject:
 
     @cached_property
     def period_us(self) -> tuple[int, int]:
-        """Return the period, half-open [us UTC]; CanonicalError where it is too long."""
+        """
+        Return the period, half-open. [us UTC]
+
+        Raises CanonicalError if it is too long.
+        """
         period = self.claims.monitoring_period
         begin, end = instant_us(period.from_, "UTC"), instant_us(period.to, "UTC")
         if end - begin > MOST_YEARS * 366 * 86_400_000_000:
@@ -214,7 +226,7 @@ class Subject:
 
     @cached_property
     def leaves(self) -> dict[str, list[DayLeaf]]:
-        """Return the leaves of `digests.json`, of readings and of intervals."""
+        """Return the leaves of readings and of intervals in `digests.json`."""
         record = canonical.parse_object(self.pack.files[DIGESTS])
         if record.keys() != {"readings", "intervals"} or not all(
             isinstance(listed, list) for listed in record.values()
@@ -237,7 +249,7 @@ class Subject:
 
     @cached_property
     def case(self) -> Case:
-        """Return all evidence, as at the operator's close."""
+        """Return all evidence, in the form of the operator's close."""
         begin, end = self.period_us
         return Case(
             plan=self.plan,
@@ -253,14 +265,17 @@ class Subject:
 
     @cached_property
     def _signed_leaves(self) -> dict[str, list[DayLeaf]]:
-        """Return signed leaves of readings by device."""
         signed_leaves: dict[str, list[DayLeaf]] = {}
         for leaf in self.leaves["readings"]:
             signed_leaves.setdefault(leaf.device, []).append(leaf)
         return signed_leaves
 
     def _check_leaves(self, leaves: Sequence[DayLeaf]) -> None:
-        """Raise CanonicalError for readings that differ from digests.json, device by device."""
+        """
+        Check readings against digests.json, device by device.
+
+        Raises CanonicalError if they differ.
+        """
         devices = dict.fromkeys(leaf.device for leaf in leaves)
         signed = [leaf for device in devices for leaf in self._signed_leaves.get(device, ())]
         tables = {leaf.table for leaf in leaves}
@@ -269,7 +284,7 @@ class Subject:
             refuse_differences(signed, leaves)
 
     def needs_evidence(self) -> None:
-        """Raise NotApplicableError for a statement without evidence."""
+        """Raise NotApplicableError if the statement has no evidence."""
         if self.pack.bare:
             raise NotApplicableError("a statement without its evidence pack")
 
@@ -284,17 +299,21 @@ class Subject:
             )
 
     def lack(self, code: str, state: str, what: str, remedy: str, waiver: str = "") -> None:
-        """Record evidence that is missing for a reader who requires that state or a later one."""
+        """Record missing evidence for a reader who requires that state or a later one."""
         self.lacking.append(Missing(code, state, what, remedy, waiver))
 
 
 def refuse_differences(expected: Iterable[DayLeaf], day_leafs: Iterable[DayLeaf]) -> None:
-    """Raise CanonicalError with the device-days of evidence that differs from digests.json."""
+    """
+    Check that evidence equals digests.json.
+
+    Raises CanonicalError with the device-days that differ.
+    """
     refuse(differences(expected, day_leafs), "differs from digests.json")
 
 
 def refuse(result: Sequence[object], what: str) -> None:
-    """Raise CanonicalError if there is any difference."""
+    """Raise CanonicalError if there are any differences."""
     if result:
         named = "; ".join(str(item) for item in result[:_SHOWN])
         more = f"; and {len(result) - _SHOWN} more" if len(result) > _SHOWN else ""
@@ -302,17 +321,17 @@ def refuse(result: Sequence[object], what: str) -> None:
 
 
 def a(role: str) -> str:
-    """Return the name of a role with its article, `a` or `an`."""
+    """Return the name of a role with its indefinite article."""
     return f"an {role}" if role == "operator" else f"a {role}"
 
 
-# maximum lead of another reader's clock
+# maximum time by which another reader's clock may be ahead
 _AHEAD = timedelta(minutes=5)
 
 
 def asked_at(text: str | None) -> datetime:
     """
-    Return the time of `--at`, in UTC; now where absent.
+    Return the time of `--at`, in UTC; the current time if absent.
 
     Raises InputError if it is not a time with an offset, is outside the range of UTC, or is in the
     future.
@@ -336,7 +355,7 @@ def asked_at(text: str | None) -> datetime:
 
 def own_keys(file: str, pack: str, at: datetime) -> Trust:
     """
-    Return the keys that a reader trusts; keys inside the pack are refused.
+    Return the keys that a reader trusts; keys inside the pack are rejected.
 
     Raises InputError if the file is in the pack under verification, cannot be read, is neither a
     trust root nor a keyring, or contains an invalid status list.
@@ -384,7 +403,7 @@ def _policy(data: bytes, where: str) -> Policy:
 
 def own_authorities(file: str, pack: str) -> StampRule:
     """
-    Return the time-stamp authorities that a reader trusts; those inside the pack are refused.
+    Return the time-stamp authorities that a reader trusts; those inside the pack are rejected.
 
     Raises InputError if the file is in the pack under verification, cannot be read, or contains no
     certificate.
@@ -419,7 +438,11 @@ def own_meter_keys(file: str, pack: str) -> OwnKeys:
 
 
 def given(file: str, option: str) -> bytes:
-    """Return the bytes of an option's file; InputError where it cannot be read."""
+    """
+    Return the bytes of an option's file.
+
+    Raises InputError if it cannot be read.
+    """
     try:
         return read_file(file)
     except OSError as error:

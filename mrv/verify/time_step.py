@@ -2,8 +2,8 @@
 Verification step on time: times of signing, and validity of each key at that time; and further
 steps.
 
-The time in a proof is only its signer's statement, but the order of the log is proved: an entry was
-made before those that follow it.  A key that ended is therefore accepted for entries before its
+The time in a proof is only stated by its signer, but the order of the log is proven: an entry was
+made before those that follow it.  A key that has ended is therefore accepted for entries before its
 end.
 
 The other steps check that a pack is complete (exactly the files of its manifest, and the manifest
@@ -56,7 +56,7 @@ from mrv.verify.signature_steps import AHEAD, log_holder, log_key
 from mrv.verify.subject import NotApplicableError, NotCheckedError, Subject
 from mrv.verify.witness_step import seen_before
 
-# the present guide page, and that in packs of 0.1.0
+# the current guide page, and that in packs of 0.1.0
 _WORDINGS = ("guide.md", "guide_0_1_0.md")
 
 
@@ -101,10 +101,7 @@ _NAMES = {
 
 
 def signed_values(subject: Subject) -> str:
-    """
-    Check signed rows and values with the keys of plan.json, and the stated share; return a
-    summary.
-    """
+    """Check signed rows and values by the keys of plan.json, and their share; return a summary."""
     subject.needs_evidence()
     plan, stated = subject.plan, subject.claims.signed_energy
     try:
@@ -134,9 +131,9 @@ def signed_values(subject: Subject) -> str:
 
 def _rows(subject: Subject) -> str:
     """
-    Check rows signed by third parties, with keys not of the statement's signers; return a summary.
+    Check rows signed by third parties, which must be independent of the signers; return a summary.
 
-    The holder of a key follows from the reader's own keys; an unknown signer is recorded.
+    The reader's own keys state the holder of a key; an unknown signer is recorded.
     """
     plan, project = subject.plan, subject.plan.project.id
     rows: tuple[AnyRow, ...] = (*plan.invoices, *plan.samples, *plan.documents)
@@ -174,8 +171,8 @@ def _hold_against(subject: Subject, plan: MonitoringPlan, own: OwnKeys) -> None:
     for signer in sorted({value.signer for value in extract.values}):
         serial = next((key.serial for key in extract.keys if key.device == signer), None)
         named = f"{signer} (serial {serial})" if serial else signer
-        # a serial number is on the meter's label; an id is chosen by the operator, and may be
-        # another's
+        # a serial number is on the meter's label; the operator chooses the id, which may be
+        # another meter's
         mine = own.get(serial or "") or own.get(signer, ())
         if not mine:
             subject.lack(
@@ -263,7 +260,7 @@ def _other(name: str, digest: str, listed: dict[str, Any]) -> bool:
 
 
 def times(subject: Subject) -> str:
-    """Check the order of signature times, and that keys were valid then; return a summary."""
+    """Check the order of signing times, and that keys were valid then; return a summary."""
     if subject.state == "draft":
         raise NotApplicableError("the statement is a draft and not signed")
     subject.needs_keys(*(("operator",) if subject.verification is None else _BOTH))
@@ -301,7 +298,7 @@ def _signed_at(document: Mapping[str, Any]) -> datetime:
 
 
 def _dated_once(document: Mapping[str, Any]) -> None:
-    """Raise an error for a document whose own time differs from that of its proof."""
+    """Check that a document's own time is that of its proof."""
     at, time = _signed_at(document), time_of(document["validFrom"], "validFrom")
     if time != at:
         raise SignatureError(
@@ -311,7 +308,7 @@ def _dated_once(document: Mapping[str, Any]) -> None:
 
 
 def _issued_last(subject: Subject, verified: datetime) -> None:
-    """Raise an error for a time of issue before a signature that it needs, or in the future."""
+    """Check that a statement was issued after all required signatures, and not in the future."""
     at = subject.issued
     if at is None:
         return
@@ -348,7 +345,7 @@ def _signers(subject: Subject) -> set[EnrolledKey]:
 
 
 def _key_counted(subject: Subject, key: EnrolledKey) -> None:
-    """Raise an error for log entries after a key's end; record entries of unproved order."""
+    """Check that no log entry is after its key's end; record entries whose order is not proven."""
     place, until = key.bounds.ends_at, key.valid_until
     if place is None and not key.has_ended(subject.at):
         return
@@ -376,7 +373,7 @@ def _key_counted(subject: Subject, key: EnrolledKey) -> None:
 
 
 def _accreditation_counted(subject: Subject, key: EnrolledKey) -> None:
-    """Record where a valid accreditation depends on the verifier's own date only."""
+    """Record a valid accreditation that depends on the verifier's own date only."""
     body = key.bounds.accreditation
     until = None if body is None else body.valid_until
     if until is None or datetime.fromisoformat(until) > subject.at or _shown_before(subject, until):
@@ -394,7 +391,7 @@ def _accreditation_counted(subject: Subject, key: EnrolledKey) -> None:
 
 
 def _shown_before(subject: Subject, until: str) -> bool:
-    """Return whether trusted witnesses or authorities saw this issue before a time."""
+    """Return whether trusted witnesses or authorities confirm that the issue was before a time."""
     return seen_before(subject, datetime.fromisoformat(until)) or _stamped_before(subject, until)
 
 

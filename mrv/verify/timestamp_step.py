@@ -32,10 +32,7 @@ _OPTION = "--authorities FILE"
 
 
 def timestamps(subject: Subject) -> str:
-    """
-    Check that authorities stamped the statement and the seals of days in time; return a
-    summary.
-    """
+    """Check that authorities stamped statement and days' seals in time; return a summary."""
     if subject.state == "draft":
         raise NotApplicableError("the statement is a draft and not signed")
     data, rule = subject.pack.files.get(TIMESTAMPS), subject.authorities
@@ -106,7 +103,7 @@ class _Seen(NamedTuple):
 
 
 def _after_signing(subject: Subject, stamp: Stamp) -> None:
-    """Raise an error for a statement with a time stamp before its own time of signing."""
+    """Check that no time stamp of a statement is before its own time of signing."""
     signed = _created(subject.statement)
     end = time_of(subject.claims.monitoring_period.to, "end of the period")
     if stamp.latest + AHEAD < end:
@@ -159,7 +156,7 @@ def _over(
         try:
             _under(subject, stored_tokens, place, index, entry)
         except NotCheckedError:
-            continue  # an earlier log, whose key the reader does not have
+            continue  # an entry of an earlier log, whose key the reader does not have
         stamps += heads[place.head]
     return stamps
 
@@ -230,7 +227,6 @@ def _text(checkpoint: str) -> bytes:
 
 
 def _by_authority(stamps: Iterable[Stamp]) -> dict[str, Stamp]:
-    """Return the earliest time stamp of each authority."""
     result: dict[str, Stamp] = {}
     for stamp in sorted(stamps, key=lambda x: x.latest):
         result.setdefault(str(stamp.authority), stamp)
@@ -238,7 +234,7 @@ def _by_authority(stamps: Iterable[Stamp]) -> dict[str, Stamp]:
 
 
 def _enough(stamps: Iterable[Stamp], rule: StampRule) -> datetime | None:
-    """Return the time by which enough authorities had stamped it, UTC; None if too few."""
+    """Return the time by which enough authorities had stamped the bytes, UTC; None if too few."""
     seen = sorted(stamp.latest for stamp in _by_authority(stamps).values())
     return seen[rule.threshold - 1] if len(seen) >= rule.threshold else None
 

@@ -49,7 +49,7 @@ def counted(subject: Subject, note: str) -> tuple[Cosignature, ...]:
 
 
 def seen_before(subject: Subject, moment: datetime) -> bool:
-    """Return whether enough witnesses cosigned the head before a time: one, or as in a policy."""
+    """Return whether one witness, or the number in a policy, cosigned the head before a time."""
     keys = {
         witness.witness
         for witness in subject.witnesses
@@ -71,7 +71,7 @@ def _cosignatures(note: str, keys: Iterable[Vkey]) -> tuple[list[Cosignature], l
 
 
 def _timely(subject: Subject, result: Iterable[Cosignature]) -> list[Cosignature]:
-    # a cosignature without a time may be of any head
+    # a cosignature without a time (0) does not limit the time of the head
     last_s = subject.at.timestamp() + _AHEAD_S
     return [cosignature for cosignature in result if 0 < cosignature.time_s <= last_s]
 
@@ -146,7 +146,7 @@ def _names(subject: Subject) -> str:
 
 
 def _check_logs(subject: Subject, note: str) -> None:
-    """Raise an error if a policy names logs and this is none of them."""
+    """Check that this log is one of those that the policies name, if any."""
     origin = Checkpoint.from_text(signature_lines(note)[0]).origin
     holders = [key for key in subject.ring if key.role == "log" and key.name == origin]
     mine = {Vkey(key.name, NOTE, key.public) for key in holders}

@@ -159,9 +159,13 @@ def _of_the_framework(request: Request, error: HTTPException) -> Response:
     """Return the problem document of an unknown URL or method, naming the available ones."""
     headers = dict(error.headers or {})
     if error.status_code == _NOT_ALLOWED:
-        ways = _allowed(request)
-        message = f"{request.method} is not available at this address; available: {ways or 'GET'}"
-        return problem(error.status_code, message, {**headers, **({"Allow": ways} if ways else {})})
+        allowed = _allowed(request)
+        message = (
+            f"{request.method} is not available at this address; available: {allowed or 'GET'}"
+        )
+        return problem(
+            error.status_code, message, {**headers, **({"Allow": allowed} if allowed else {})}
+        )
     if error.status_code == HTTPStatus.NOT_FOUND:
         message = "no resource has this address; /v1/openapi.json lists all"
         return problem(error.status_code, message, headers)

@@ -27,11 +27,11 @@ HEAD_BYTES = 65_536
 # time for which a client may continue sending a body that is already answered [s]
 LINGER_S = 2.0
 # time in which 48 KiB of an answer must be read [s]
-TAKEN_S = 60.0
+READ_ANSWER_S = 60.0
 LINE_BYTES = 16_384
 HEAD_LINES = 100
-MOST = 2_000
-MOST_OF_ADDRESS = 200
+MAX_CONNECTIONS = 2_000
+MAX_PER_ADDRESS = 200
 _NETWORK_6 = 64  # an IPv6 customer has a network, not a single address
 _STATUS = {
     408: "the request did not arrive completely in time",
@@ -94,9 +94,9 @@ class Places:
     def take(self, address: str) -> bool:
         """Take a place, closing an idle connection if necessary; return whether there is one."""
         share = share_of(address)
-        if self._of[share] >= MOST_OF_ADDRESS and not self._speaks_for_others(share):
+        if self._of[share] >= MAX_PER_ADDRESS and not self._speaks_for_others(share):
             return False
-        if self._taken >= MOST:
+        if self._taken >= MAX_CONNECTIONS:
             if not self._waiting:
                 return False
             self._waiting.popitem(last=False)[0].end()
@@ -133,9 +133,9 @@ class PromptProtocol(HttpToolsProtocol):
     """HTTP/1.1 with limits to headers, to data after an answer, and to connections."""
 
     _late: asyncio.TimerHandle | None = None
-    _untaken: asyncio.TimerHandle | None = None
+    _read_timer: asyncio.TimerHandle | None = None
     _unfinished = False
-    _behind = 0
+    _bytes_after_answer = 0
     _address: str | None = None
     _head = 0
     _refused = 0
@@ -157,7 +157,7 @@ class PromptProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse received data while headers are within their limit."""
-        if self.transport.is_closing() or self._goes_on_behind(len(data)):
+        if self.transport.is_closing() or self._sends_on(len(data)):
             return
         self._head += len(data)
         super().data_received(data)
@@ -207,13 +207,13 @@ class PromptProtocol(HttpToolsProtocol):
             self._places.waits(self)
         closing = self.transport.is_closing()
         if self._unfinished and self.cycle.response_complete and not closing:
-            self._behind = 0
+            self._bytes_after_answer = 0
             self._late = self.loop.call_later(LINGER_S, self.end)
 
     def pause_writing(self) -> None:
         """Start the deadline for a client that does not read its answer."""
         super().pause_writing()
-        self._untaken = self.loop.call_later(TAKEN_S, self.end)
+        self._read_timer = self.loop.call_later(READ_ANSWER_S, self.end)
 
     def resume_writing(self) -> None:
         """Cancel the deadline when the client has read enough."""
@@ -251,20 +251,20 @@ class PromptProtocol(HttpToolsProtocol):
             self._late.cancel()
             self._late = None
 
-    def _goes_on_behind(self, count: int) -> bool:
+    def _sends_on(self, count: int) -> bool:
         """Return whether the client, already answered, has sent too much more of the body."""
         if not self._unfinished or not self.cycle.response_complete:
             return False
-        self._behind += count
-        if self._behind <= HEAD_BYTES:
+        self._bytes_after_answer += count
+        if self._bytes_after_answer <= HEAD_BYTES:
             return False
         self.flow.pause_reading()
         return True
 
     def _taken(self) -> None:
-        if self._untaken is not None:
-            self._untaken.cancel()
-            self._untaken = None
+        if self._read_timer is not None:
+            self._read_timer.cancel()
+            self._read_timer = None
 
     def _refuse(self, status: int) -> None:
         self._refused = status

@@ -288,8 +288,8 @@ def add(document: dict[str, Any]) -> None:
         for key, content in schema.get("properties", {}).items():
             if _needs_example(content) and key in {**_PROPERTIES, **own}:
                 content["examples"] = [own[key] if key in own else _PROPERTIES[key]]
-    for ways in document["paths"].values():
-        for direction in ways.values():
+    for operations in document["paths"].values():
+        for direction in operations.values():
             # the first line of the docstring is clearer than the function's name
             direction["summary"] = direction["description"].partition("\n")[0].rstrip(".")
             for parameter in direction.get("parameters", ()):

@@ -22,9 +22,9 @@ from starlette.types import Receive, Scope, Send
 from mrv.calendar import instant_us
 from mrv.errors import PeriodError
 from services.api.answers import ProblemError
-from services.api.request_context import Asked
+from services.api.request_context import RequestContext
 
-_ONE = re.compile(r"\s*(\d{0,18})-(\d{0,18})\s*")
+_RANGE = re.compile(r"\s*(\d{0,18})-(\d{0,18})\s*")
 # maximum number of ranges: many small ones would make the server work for nothing
 _MAX = 16
 
@@ -44,11 +44,11 @@ def check(header: str | None, size: int) -> None:
     if len(parts) > _MAX:
         raise ProblemError(400, f"Range has more than {_MAX} parts; request fewer at once")
     for part in parts:
-        _check_one(part, size)
+        _check_range(part, size)
 
 
-def _check_one(text: str, size: int) -> None:
-    match = _ONE.fullmatch(text)
+def _check_range(text: str, size: int) -> None:
+    match = _RANGE.fullmatch(text)
     first, last = match.groups() if match else ("", "")
     if not (first or last):
         raise ProblemError(400, "Range is malformed; write it as `bytes=0-1023`, `1024-` or `-512`")
@@ -69,7 +69,7 @@ _MAKING = ".making-"
 # age from which a folder counts as left behind by a killed process [s]
 _MAKES_S = 6 * 3600.0
 _MADE = "Tue, 01 Jan 1980 00:00:00 GMT"
-_one_at_a_time = threading.Lock()
+_making = threading.Lock()
 
 
 def edition(*facts: object) -> str:
@@ -96,7 +96,7 @@ def made(folder: Path, name: str, room: Room, make: Callable[[Path], Path]) -> B
     file = folder / name
     with suppress(FileNotFoundError):
         return file.open("rb")
-    with _one_at_a_time:
+    with _making:
         with suppress(FileNotFoundError):
             return file.open("rb")
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -133,7 +133,7 @@ def size_of(file: BinaryIO) -> int:
 
 
 def sent(
-    ask: Asked, file: BinaryIO, tag: str, media_type: str, headers: Mapping[str, str]
+    ask: RequestContext, file: BinaryIO, tag: str, media_type: str, headers: Mapping[str, str]
 ) -> Response:
     """
     Send an open file, whole or in ranges, or answer not modified; then close it.
@@ -212,8 +212,10 @@ def span_us(begin: str, end: str, timezone: str) -> tuple[int, int]:
     return edges[0], edges[1]
 
 
-MOST = 1_000
-Limit = Annotated[int, Query(ge=1, le=MOST, description="Maximum number of items on the page.")]
+MAX_ITEMS = 1_000
+Limit = Annotated[
+    int, Query(ge=1, le=MAX_ITEMS, description="Maximum number of items on the page.")
+]
 Cursor = Annotated[str | None, Query(description="`next` of the previous page.", max_length=2_048)]
 
 
@@ -227,7 +229,7 @@ def current(body: object, headers: dict[str, str] | None = None) -> Response:
 
 
 def page(
-    ask: Asked,
+    ask: RequestContext,
     of: tuple[object, ...],
     limit: int,
     rows: Sequence[Any],

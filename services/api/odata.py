@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from ingest.errors import InputError
 
-MOST = 1_000
+MAX_TOP = 1_000
 PAGE = 100
 _MAX_TOKENS, _MAX_DEPTH, _MAX_SKIP = 200, 20, 100_000
 _DEEPEST = 3
@@ -100,7 +100,7 @@ def read(options: Mapping[str, str], depth: int = 0) -> Query:
         _orders(options.get("$orderby", "")),
         tuple(_words("$select", options.get("$select", ""))),
         _expansions(options.get("$expand", ""), depth),
-        _number("$top", options.get("$top", str(PAGE)), MOST),
+        _number("$top", options.get("$top", str(PAGE)), MAX_TOP),
         _number("$skip", options.get("$skip", "0"), _MAX_SKIP),
         count == "true",
     )

@@ -96,7 +96,7 @@ FRESH_S = 300.0
 STALE_S = 24 * 3600.0
 BETWEEN_S = 10.0
 UNKNOWN_S = 300.0
-MOST_UNKNOWN = 10_000
+MAX_UNKNOWN = 10_000
 WAIT_S = 2.0
 _FETCH_S = 5.0
 _LARGEST = 1_048_576
@@ -189,7 +189,7 @@ class ProviderKeys:
 
     def _remember_unknown(self, id_: str) -> None:
         self._unknown[id_] = time.monotonic() + UNKNOWN_S
-        while len(self._unknown) > MOST_UNKNOWN:
+        while len(self._unknown) > MAX_UNKNOWN:
             self._unknown.popitem(last=False)
 
 

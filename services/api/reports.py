@@ -36,7 +36,7 @@ from services.api.answers import (
 from services.api.file_cache import size_of
 from services.api.made_files import make_pack, make_report
 from services.api.principals import PUBLIC
-from services.api.request_context import Api, Asked
+from services.api.request_context import Api, RequestContext
 from services.issuer.timestamps import edition as pack_edition
 from services.issuer.timestamps import stamps_of
 from services.scraping import Background
@@ -56,13 +56,13 @@ if TYPE_CHECKING:
 _TOO_MANY = 429
 
 
-def may_wait(ask: Asked) -> bool:
+def may_wait(ask: RequestContext) -> bool:
     """Return whether the caller prefers a job; only identified callers get one."""
     prefer = Preferences.of(ask.request.headers.getlist("prefer"))
     return prefer.respond_async and ask.who is not PUBLIC
 
 
-def later(ask: Asked, wanted: Wanted) -> Response:
+def later(ask: RequestContext, wanted: Wanted) -> Response:
     """
     Start making a file, and answer with its job.
 
@@ -99,7 +99,7 @@ PACKS, _REPORTS = 64, 256
 _SHARE_OF_REPORTS = 10
 
 
-def report(ask: Asked, stored: Stored, wanted: Format, lang: str | None) -> Response:
+def report(ask: RequestContext, stored: Stored, wanted: Format, lang: str | None) -> Response:
     """
     Return a statement's report, or a job that makes it.
 
@@ -112,7 +112,7 @@ def report(ask: Asked, stored: Stored, wanted: Format, lang: str | None) -> Resp
     return send_report(ask, stored, wanted, spoken)
 
 
-def send_report(ask: Asked, stored: Stored, wanted: Format, spoken: str) -> Response:
+def send_report(ask: RequestContext, stored: Stored, wanted: Format, spoken: str) -> Response:
     """Return a statement's report, made now if missing."""
     file, tag = set_report(ask.api, stored, wanted, spoken)
     shared = "public" if stored.state in PUBLIC_STATES and wanted == "pdf" else "private"
@@ -180,7 +180,7 @@ def packed(api: Api, stored: Stored, job: UUID | None = None) -> tuple[BinaryIO,
     return kept.made(file.parent, file.name, kept.Room(PACKS, api.files_bytes), make), tag
 
 
-def send_pack(ask: Asked, stored: Stored) -> Response:
+def send_pack(ask: RequestContext, stored: Stored) -> Response:
     """Return a pack to a permitted caller."""
     file, tag = packed(ask.api, stored)
     headers = {
@@ -190,7 +190,7 @@ def send_pack(ask: Asked, stored: Stored) -> Response:
     return kept.sent(ask, file, tag, "application/zip", headers)
 
 
-def spoken_language(ask: Asked, lang: str | None) -> str:
+def spoken_language(ask: RequestContext, lang: str | None) -> str:
     """
     Return the language of a report: as requested, else by the caller's preference.
 

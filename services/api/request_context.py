@@ -174,7 +174,7 @@ class Api:
     networks: tuple[Network, ...] = ()
 
 
-class Asked:
+class RequestContext:
     """
     Context of a request: caller, session, and database connection.
 
@@ -332,24 +332,24 @@ class LetIn(NamedTuple):
     whole: bool
 
 
-LET_IN: dict[Callable[[Request], Awaitable[Asked]], LetIn] = {}
+LET_IN: dict[Callable[[Request], Awaitable[RequestContext]], LetIn] = {}
 
 
-def _permitted(*roles: str, whole: bool = False) -> Callable[[Request], Awaitable[Asked]]:
+def _permitted(*roles: str, whole: bool = False) -> Callable[[Request], Awaitable[RequestContext]]:
     """
     Return a dependency that admits these roles, checked before anything else.
 
     `whole`: only callers with access to all projects, as the data cannot be separated by project.
     """
 
-    async def admitted(request: Request) -> Asked:
+    async def admitted(request: Request) -> RequestContext:
         api: Api = request.app.state.api
         _refuse_unknown(request)
         if "authorization" not in request.headers:
             who = PUBLIC
         else:
             who = await authenticate(request.headers["authorization"], api.reads, api.oidc)
-        ask = Asked(request, who)
+        ask = RequestContext(request, who)
         if roles and who.role not in roles:
             if request.method != "GET" and who is not PUBLIC:
                 await run_in_threadpool(_noted_refusal, ask)
@@ -387,17 +387,17 @@ def _query_names(dependant: Dependant) -> Iterator[str]:
         yield from _query_names(further)
 
 
-def _noted_refusal(ask: Asked) -> None:
+def _noted_refusal(ask: RequestContext) -> None:
     with ask.reading() as conn:
         ask.noted(conn, _FORBIDDEN)
 
 
-Ask = Annotated[Asked, Depends(_permitted())]
+Ask = Annotated[RequestContext, Depends(_permitted())]
 READERS = ("operator", "verifier", "auditor", "admin")
-Reader = Annotated[Asked, Depends(_permitted(*READERS))]
-WholeReader = Annotated[Asked, Depends(_permitted(*READERS, whole=True))]
-Operator = Annotated[Asked, Depends(_permitted("operator"))]
-Verifier = Annotated[Asked, Depends(_permitted("verifier"))]
-Party = Annotated[Asked, Depends(_permitted("operator", "verifier"))]
+Reader = Annotated[RequestContext, Depends(_permitted(*READERS))]
+WholeReader = Annotated[RequestContext, Depends(_permitted(*READERS, whole=True))]
+Operator = Annotated[RequestContext, Depends(_permitted("operator"))]
+Verifier = Annotated[RequestContext, Depends(_permitted("verifier"))]
+Party = Annotated[RequestContext, Depends(_permitted("operator", "verifier"))]
 # with access to some projects only, an administrator could create a key for all
-Admin = Annotated[Asked, Depends(_permitted("admin", whole=True))]
+Admin = Annotated[RequestContext, Depends(_permitted("admin", whole=True))]

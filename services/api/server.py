@@ -28,7 +28,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ingest.errors import ServerError
 from services.api.answers import problem
 from services.api.connections import (
-    MOST,
+    MAX_CONNECTIONS,
     Lanes,
     Places,
     PromptProtocol,
@@ -291,7 +291,7 @@ class _Server(uvicorn.Server):
             self.closing()
         super().handle_exit(sig, frame)
 
-    def hear(self, sig: int, frame: FrameType | None) -> None:
+    def stop_early(self, sig: int, frame: FrameType | None) -> None:
         """
         Stop if uvicorn does not handle signals yet.
 
@@ -348,14 +348,14 @@ def answer(
         server_header=False,
         date_header=True,
         # not reached: `Places` closes idle connections before, which causes no 503
-        limit_concurrency=MOST + 1,
+        limit_concurrency=MAX_CONNECTIONS + 1,
         proxy_headers=bool(proxies),
         forwarded_allow_ips=proxies,
         timeout_graceful_shutdown=_CLOSING_S,
         **settings,
     )
     config.places = Places(networks(proxies))  # type: ignore[attr-defined]  # the protocol finds it there
-    _open_files(MOST + _FILES_BESIDE)
+    _open_files(MAX_CONNECTIONS + _FILES_BESIDE)
     server = _Server(config)
     server.closing = closing
     try:
@@ -366,7 +366,7 @@ def answer(
             f"{named[0]} cannot listen on {bind}; set {named[1]} to a free address"
         ) from None
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, server.hear)
+        signal.signal(number, server.stop_early)
     listening()
     server.run(sockets=[ours])
     if not server.started:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
@@ -49,14 +50,13 @@ needed_country = click.option(
 )
 
 
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+NEW_FILE = click.Path(dir_okay=False, path_type=Path)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 class Group(click.Group):
-    """
-    Command group that suggests the nearest name for a mistyped command; also used for
-    subgroups.
-    """
+    """Command group that suggests the nearest name for a mistyped command, also in subgroups."""
 
     group_class = type
 

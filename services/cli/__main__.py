@@ -24,16 +24,13 @@ _STDOUT = 1
 
 
 def reader_is_gone() -> bool:
-    """
-    Return whether the reader of our output has closed the pipe; False if a server connection
-    broke.
-    """
+    """Return whether standard output was closed by its reader, such as `head`."""
     poll = select.poll()
     poll.register(_STDOUT, 0)  # errors and hang-ups are always reported
     return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
 
-def say_no_more() -> None:
+def discard_output() -> None:
     """Discard remaining buffered output, so that Python reports no error at exit."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, _STDOUT)
@@ -97,7 +94,7 @@ class LazyGroup(Group):
             raise
         except (Exception, KeyboardInterrupt) as error:
             if isinstance(error, BrokenPipeError) and reader_is_gone():
-                say_no_more()
+                discard_output()
                 ctx.exit(Exit.PIPE)
             known = explain(error)
             if known is None:

@@ -143,8 +143,10 @@ def test_(id_: str, *, as_json: bool) -> None:
     message = sender.Message("[tonne] test", "tonne alarms contacts test")
     stamp = f"test-{int(datetime.now(UTC).timestamp())}"
     settings = Settings()
-    ways = sender.Ways(settings.smtp_url, settings.smtp_from, settings.apprise_config)
-    outcome = sender.send(ways, recipient.address, message, stamp)
+    message_servers = sender.MessageServers(
+        settings.smtp_url, settings.smtp_from, settings.apprise_config
+    )
+    outcome = sender.send(message_servers, recipient.address, message, stamp)
     if not outcome.taken:
         raise InputError(
             f"{recipient.address} did not accept the message: {outcome.error}; check the address"

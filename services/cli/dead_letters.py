@@ -20,7 +20,7 @@ from psycopg import Connection
 
 from ingest import sparkplug
 from ingest.errors import InputError, did_you_mean
-from services.cli import Choice, Group, json_option
+from services.cli import NEW_FILE, Choice, Group, json_option
 from services.cli import json_option as json_
 from services.cli.output import bar, counted, print_json, print_result, table, time_text
 from services.cli.payload_text import (
@@ -385,9 +385,7 @@ def count(
 
 @deadletter.command()
 @click.argument("letter", type=int)
-@click.option(
-    "--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the bytes to this file."
-)
+@click.option("--out", type=NEW_FILE, help="Write the bytes to this file.")
 @json_
 def show(letter: int, *, out: Path | None, as_json: bool) -> None:
     """

@@ -11,15 +11,16 @@ from pathlib import Path
 import click
 
 from ingest.errors import InputError
+from services.cli import FILE
 from services.edge import config as configuration
 from services.edge.metrics import summary
-from services.environment import METRICS_BIND, one_setting, split_bind
+from services.environment import METRICS_BIND, read_setting, split_bind
 from services.local import LOOPBACK, choose
 from services.logs import get_logger
 
 
 @click.command()
-@click.argument("config", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("config", type=FILE)
 @click.option(
     "--check",
     is_flag=True,
@@ -97,10 +98,7 @@ def edge(
 
 
 def _enrol(config: configuration.Config, ca_sha256: str | None) -> None:
-    """
-    Fetch the first certificate with a token typed in the terminal or read from standard
-    input.
-    """
+    """Fetch the first certificate with a token from the terminal or standard input."""
     from services.edge import identity  # noqa: PLC0415 - only for --enrol
 
     if config.identity is None or config.enrolment is None:
@@ -122,7 +120,7 @@ def _public_key(config: configuration.Config) -> str:
 
 def _metrics_bind() -> str:
     """Return the listening address for metrics: the setting, or by default a free port."""
-    setting = one_setting(os.environ, Path(".env"), "metrics_bind")
+    setting = read_setting(os.environ, Path(".env"), "metrics_bind")
     if setting is None:
         return f"{LOOPBACK}:{choose(split_bind(METRICS_BIND)[1])}"
     split_bind(setting or METRICS_BIND)

@@ -212,10 +212,7 @@ class TerminalBar(Bar):
 
 
 def steps(progress: Bar, job: str) -> Callable[[int, str], None]:
-    """
-    Return a function that a job calls at the start of each step, with its number (from 1)
-    and name.
-    """
+    """Return a function that a job calls at each step's start, with its number from 1 and name."""
 
     def begun(number: int, name: str) -> None:
         progress.at(number - 1)
@@ -293,10 +290,7 @@ def _scaled(value: int, scales: tuple[tuple[int, str], ...], base: str) -> str:
 
 
 def _short(number: Decimal) -> str:
-    """
-    Return a number rounded to four significant digits; all digits before the decimal point
-    are kept.
-    """
+    """Return a number with four significant digits, or with all digits of its integer part."""
     places = max(_DIGITS - 1 - max(number.adjusted(), 0), 0)
     rounded = number.quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN)
     text = f"{rounded:,f}"

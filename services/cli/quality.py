@@ -143,7 +143,6 @@ def indicators(
 
 
 def _indicator_row(row: dict[str, Any], zone: str) -> list[object]:
-    """Return an indicator's table row."""
     line = row | {"start": time_text(row["start"], zone)}
     if line["covered"] is not None:
         line["covered"] = f"{line['covered'] * 100:.0f} %"

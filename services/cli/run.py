@@ -30,7 +30,7 @@ from services.logs import get_logger
 from services.metrics import Metrics
 from services.settings import Settings
 from services.store.postgres.pool import connect
-from services.webhooks import Sender, Ways, may_send
+from services.webhooks import MessageServers, Sender, may_send
 
 
 @click.command()
@@ -159,8 +159,12 @@ def watch(every: float, audit_s: float, *, seal: bool, webhooks: bool) -> None:
     whom = Witnesses.by(settings) if seal else None
     allowed = webhook_post.networks(settings.webhook_networks)
     sends = webhooks and may_send(url, log)
-    ways = Ways(settings.smtp_url, settings.smtp_from, settings.apprise_config)
-    events = Sender(url, metrics, log, allowed, ways=ways) if sends else nullcontext()
+    message_servers = MessageServers(settings.smtp_url, settings.smtp_from, settings.apprise_config)
+    events = (
+        Sender(url, metrics, log, allowed, message_servers=message_servers)
+        if sends
+        else nullcontext()
+    )
     cosigning = nullcontext() if whom is None else Cosigning(url, whom, metrics, log)
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: watcher.stop())

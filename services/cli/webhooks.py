@@ -20,7 +20,7 @@ from services.metrics import Metrics
 from services.settings import Settings
 from services.store import webhooks as store
 from services.store.postgres.pool import connect
-from services.webhooks import Sender, Ways
+from services.webhooks import MessageServers, Sender
 
 _id = click.argument("id_", metavar="ID")
 _author = click.option("--author", help="Name of the person acting; default: the system's user.")
@@ -244,8 +244,10 @@ def send(*, once: bool, as_json: bool) -> None:
     settings = Settings()
     log, metrics = get_logger("webhooks"), Metrics()
     allowed = webhook_post.networks(settings.webhook_networks)
-    ways = Ways(settings.smtp_url, settings.smtp_from, settings.apprise_config)
-    sender = Sender(settings.require("database_url"), metrics, log, allowed, ways=ways)
+    message_servers = MessageServers(settings.smtp_url, settings.smtp_from, settings.apprise_config)
+    sender = Sender(
+        settings.require("database_url"), metrics, log, allowed, message_servers=message_servers
+    )
     if once:
         done = sender.once()
         print_result(
@@ -275,7 +277,6 @@ def _check(url: str) -> None:
 
 
 def _fields(row: store.Webhook | store.Delivery) -> dict[str, object]:
-    """Return a row as a JSON object."""
     return {
         name: value.isoformat() if isinstance(value, datetime) else value
         for name, value in row._asdict().items()

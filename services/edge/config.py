@@ -208,7 +208,6 @@ def _needs_identity(url: str) -> bool:
 
 
 def _devices(source: Source) -> Iterator[str]:
-    """Yield the device ids that a source names."""
     if isinstance(source, LocalMqtt | CsvFolder):
         yield from source.devices.values()
     if not isinstance(source, LocalMqtt) and source.device is not None:

@@ -103,7 +103,7 @@ def _plain(text: str) -> str:
     return _ESCAPED.sub(r"\1", text)
 
 
-MOST_BYTES = 64 << 20
+MAX_BYTES = 64 << 20
 _UNPACKED = 8  # maximum ratio of a workbook's unpacked size to its file
 _DELIMITERS = ",;\t"
 # number of lines in which the header is searched
@@ -111,7 +111,7 @@ _MAX_BEFORE = 50
 _REST_S = 2.0
 UNENDED_S = 60.0
 # time after which a file is read although its file system refuses leases [s]
-HELD_S = 3_600.0
+LEASE_WAIT_S = 3_600.0
 _AT_ONCE = 5_000
 _ASIDE = (
     "no newline ends this line, so it may be incomplete: earlier lines "
@@ -127,7 +127,7 @@ def decoded(data: bytes) -> str:
 
     Raises ValueError when it is too long, not UTF-8 (names the line), or not a workbook.
     """
-    if len(data) > MOST_BYTES:
+    if len(data) > MAX_BYTES:
         raise ValueError(f"has {len(data)} bytes; split it into files below 64 MiB")
     if data.startswith(b"PK\x03\x04"):
         return _sheet(data)
@@ -144,7 +144,7 @@ def _sheet(data: bytes) -> str:
         from openpyxl import load_workbook  # noqa: PLC0415 - the extra `report`; workbooks need it
 
         with zipfile.ZipFile(io.BytesIO(data)) as parts:
-            if sum(part.file_size for part in parts.infolist()) > _UNPACKED * MOST_BYTES:
+            if sum(part.file_size for part in parts.infolist()) > _UNPACKED * MAX_BYTES:
                 raise ValueError("the workbook is too large; export fewer days")
         sheet = load_workbook(io.BytesIO(data), read_only=True, data_only=True).worksheets[0]
         sheet.reset_dimensions()  # the size stated in the file may be wrong
@@ -372,7 +372,7 @@ class Folder(threading.Thread):
             same
             and rested_s > _REST_S
             and (rested_s > UNENDED_S or _ended(path))
-            and (rested_s > HELD_S or not _open_to_write(path))
+            and (rested_s > LEASE_WAIT_S or not _open_to_write(path))
         )
 
     def _take(self, path: Path) -> None:
@@ -423,7 +423,6 @@ class Folder(threading.Thread):
 
 
 def _ended(path: Path) -> bool:
-    """Return whether a file ends with a newline."""
     with path.open("rb") as file:
         file.seek(max(path.stat().st_size - 1, 0))
         return file.read(1) == b"\n"

@@ -140,10 +140,7 @@ class Listener(threading.Thread):
         )
 
     def _on_message(self, client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
-        """
-        Record a message, then acknowledge it; without acknowledgement the broker sends it
-        again.
-        """
+        """Record a message, then acknowledge it; else the broker sends it again."""
         content_type = getattr(message.properties, "ContentType", None)
         try:
             records = self._records(message.topic, bytes(message.payload), content_type)

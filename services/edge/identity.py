@@ -83,10 +83,7 @@ def due(folder: Path, now: datetime) -> bool:
 
 
 def _authority(url: str, digest: str) -> bytes:
-    """
-    Return the certificate of the authority, fetched without trust and compared with the
-    digest.
-    """
+    """Return the authority's certificate, fetched without trust and compared with the digest."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -316,10 +313,7 @@ class Batches:
         self._since: dict[str, float] = {}
 
     def gathers(self, waiting: Sequence[Waiting], now_s: float) -> bool:
-        """
-        Return whether a device's messages should wait for more before they are signed
-        together.
-        """
+        """Return whether a device's messages wait for more, to be signed together."""
         if not waiting or (waiting[0].device, waiting[0].id) in self._made:
             return False
         device = waiting[0].device

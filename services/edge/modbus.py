@@ -168,7 +168,7 @@ _SUNSPEC_TYPE = "application/vnd.tonne.sunspec+json"
 _BASES = (40_000, 50_000, 0)
 _END = 0xFFFF
 _MODELS = 100
-MOST = 124  # maximum registers per request
+MAX_REGISTERS = 124  # maximum registers per request
 
 
 class _PolledDevice:
@@ -259,8 +259,10 @@ class Models:
     def _whole(self, bus: Bus, span: Span) -> bytes:
         """Return the bytes of one model, read in as many requests as its length needs."""
         return b"".join(
-            bus.read(Span("holding", span.address + at, min(MOST, span.length - at)), self._unit)
-            for at in range(0, span.length, MOST)
+            bus.read(
+                Span("holding", span.address + at, min(MAX_REGISTERS, span.length - at)), self._unit
+            )
+            for at in range(0, span.length, MAX_REGISTERS)
         )
 
     def _walk(self, bus: Bus) -> list[Span]:

@@ -23,7 +23,15 @@ from typing import Literal, NamedTuple, TextIO
 import msgspec
 
 from ingest.errors import InputError
-from services.edge.outbox_files import PAGE, Room, is_none, lock, machine, readable, take_away
+from services.edge.outbox_files import (
+    PAGE,
+    Room,
+    delete_some,
+    is_disk_full,
+    lock,
+    machine,
+    readable,
+)
 
 # maximum difference of a trusted clock, including the transmission time [ms]
 TRUSTED_MS = 120_000
@@ -86,7 +94,7 @@ CREATE TABLE IF NOT EXISTS refused (
     reason TEXT NOT NULL, body BLOB NOT NULL
 ) STRICT;
 """
-_REFUSED_KEPT = 1_000
+_MAX_REFUSED = 1_000
 
 
 class Record(NamedTuple):
@@ -155,7 +163,7 @@ class Outbox:
             self._db = self._open()
             with _closed_on_error(self._db):
                 self._check_machine()
-                self._room = Room(self._db, path, self._most_pages)
+                self._room = Room(self._db, path, self._max_pages)
 
     def _open(self) -> sqlite3.Connection:
         try:
@@ -186,13 +194,13 @@ class Outbox:
             "cache_size = -2000",
             "journal_size_limit = 4194304",
             f"wal_autocheckpoint = {(4 << 20) // PAGE}",
-            f"max_page_count = {self._most_pages}",
+            f"max_page_count = {self._max_pages}",
         ):
             db.execute(f"PRAGMA {pragma}")
         db.executescript(_SCHEMA)
 
     @property
-    def _most_pages(self) -> int:
+    def _max_pages(self) -> int:
         return max(self.limit_bytes // PAGE, 64)
 
     def _rescue(self, verdict: str) -> sqlite3.Connection:
@@ -246,7 +254,7 @@ class Outbox:
                     with self._transaction():
                         self._insert(records)
                 except sqlite3.OperationalError as error:
-                    if not is_none(error):
+                    if not is_disk_full(error):
                         raise
                     keeps = self._when_full == "oldest" and remedy != self._room.tighten
                     if remedy is None or keeps:
@@ -271,7 +279,7 @@ class Outbox:
     def _make_room(self) -> None:
         """Delete messages according to the policy for a full disk, and count them."""
         with self._transaction():
-            gone = take_away(self._db, thin=self._when_full == "thin")
+            gone = delete_some(self._db, thin=self._when_full == "thin")
             self._note(self._db, "dropped", str(gone + int(self.fact("dropped") or 0)))
         self._dropping += gone
 
@@ -310,7 +318,7 @@ class Outbox:
             try:
                 return self._free(device, known)
             except sqlite3.OperationalError as error:
-                if not is_none(error):
+                if not is_disk_full(error):
                     raise
             # receipts free space on a full disk
             self._room.tighten()
@@ -340,7 +348,7 @@ class Outbox:
                     with self._transaction():
                         self._note(self._db, name, str(number))
                 except sqlite3.OperationalError as error:
-                    if not is_none(error):
+                    if not is_disk_full(error):
                         raise
                     # a full disk: receipts free space, so sending must not wait for it
                     if remedy is not None:
@@ -364,7 +372,7 @@ class Outbox:
             )
             self._db.execute(
                 "DELETE FROM refused WHERE seq <= (SELECT max(seq) FROM refused) - ?",
-                (_REFUSED_KEPT,),
+                (_MAX_REFUSED,),
             )
 
     def count(self) -> int:

@@ -80,10 +80,7 @@ def readable(path: Path) -> list[tuple[object, ...]]:
 
 
 def _lengthen(path: Path) -> None:
-    """
-    Extend a truncated SQLite file with zeros to the length in its header, so that it can be
-    read.
-    """
+    """Extend a truncated SQLite file with zeros to the length in its header, to read it."""
     with path.open("r+b") as file:
         head = file.read(32)
         pages, size = int.from_bytes(head[28:32], "big"), int.from_bytes(head[16:18], "big")
@@ -100,8 +97,8 @@ class Room:
     `max_pages`: maximum size of the file while the disk has room.
     """
 
-    def __init__(self, db: sqlite3.Connection, path: Path, most_pages: int) -> None:
-        self._db, self._folder, self._most_pages = db, path.parent, most_pages
+    def __init__(self, db: sqlite3.Connection, path: Path, max_pages: int) -> None:
+        self._db, self._folder, self._max_pages = db, path.parent, max_pages
         self._ballast = path.with_name(path.name + ".ballast")
         self._tight = False
         before = db.execute("SELECT 1 FROM fact WHERE name = 'tight'").fetchone()
@@ -138,7 +135,7 @@ class Room:
     def look(self) -> None:
         """Let the file grow again once the disk has space."""
         if self._tight and self._hold_ballast(_BALLAST_BYTES):
-            self._db.execute(f"PRAGMA max_page_count = {self._most_pages}")
+            self._db.execute(f"PRAGMA max_page_count = {self._max_pages}")
             self._db.execute("DELETE FROM fact WHERE name = 'tight'")
             self._tight = False
 
@@ -163,12 +160,12 @@ class Room:
         return shutil.disk_usage(self._folder).free
 
 
-def is_none(error: sqlite3.OperationalError) -> bool:
+def is_disk_full(error: sqlite3.OperationalError) -> bool:
     """Return whether an SQLite error means lack of space."""
     return "full" in str(error) or "disk I/O" in str(error)
 
 
-def take_away(db: sqlite3.Connection, *, thin: bool) -> int:
+def delete_some(db: sqlite3.Connection, *, thin: bool) -> int:
     """
     Delete messages to free space; return their number.
 

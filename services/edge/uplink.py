@@ -183,7 +183,7 @@ class Link:
         parts = urlsplit(url)
         self._host, self._port = parts.hostname or "localhost", parts.port or PORTS[parts.scheme]
         self._windows: dict[str, _Window] = {}
-        self._ready = self._timed = self._heard_time = False
+        self._ready = self._timed = self._time_known = False
         self._ask_s = self._connect_s = self._rest_until_s = 0.0
         self._subscribe_s: float | None = None
         self._kept_from = False
@@ -232,7 +232,7 @@ class Link:
     @property
     def clock_ahead_s(self) -> float | None:
         """Return how far this machine's clock is ahead of the server's, if known. [s]"""
-        return self._ahead_ms / 1000 if self._heard_time else None
+        return self._ahead_ms / 1000 if self._time_known else None
 
     def step(self, wait_s: float) -> None:
         """Do the due work, and wait briefly for the network."""
@@ -345,7 +345,7 @@ class Link:
             self._take_receipt(receipt.device, ids)
 
     def _take_time(self, now_ms: int) -> None:
-        self._ahead_ms, self._heard_time = self._clock.correct(now_ms), True
+        self._ahead_ms, self._time_known = self._clock.correct(now_ms), True
         if self._timed:
             return
         wrong = abs(self._ahead_ms) > TRUSTED_MS
@@ -445,10 +445,7 @@ class Link:
         self.sent += len(part.messages)
 
     def _payload(self, waiting: Waiting) -> bytes:
-        """
-        Return a message's payload with id and time; the time is added at sending, by the corrected
-        clock.
-        """
+        """Return a message's payload with id and time, added at sending by the corrected clock."""
         body: dict[str, Any] = msgspec.json.decode(waiting.body)
         body["id"] = waiting.id
         if waiting.moment is not None:

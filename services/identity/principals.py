@@ -191,10 +191,7 @@ class IdentityFolder:
         self._hash(folder.name).unlink(missing_ok=True)
 
     def hand_out_password(self, name: str, authority: Authority) -> None:
-        """
-        Create a password for a device, and write it for the device and its hash for the
-        broker.
-        """
+        """Create a device's password; write it for the device, and its hash for the broker."""
         password = files.make()
         folder = self.device(name)
         write(folder / PASSWORD, password.encode())

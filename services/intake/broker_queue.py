@@ -51,7 +51,7 @@ class BrokerQueue(Collector):
         self, url: str, tls: Tls, room: Room, metrics: Metrics, log: FilteringBoundLogger
     ) -> None:
         self._room, self._log = room, log
-        self._found: dict[str, float] = {}
+        self._values: dict[str, float] = {}
         parts = urlsplit(url)
         self._host, self._port = server_of(url, PORTS)
         secure = parts.scheme == "mqtts"
@@ -65,17 +65,14 @@ class BrokerQueue(Collector):
             client.username_pw_set(unquote(parts.username), password)
         client.reconnect_delay_set(*_AGAIN_S)
         client.on_connect, client.on_disconnect = self._connected, self._lost
-        client.on_subscribe, client.on_message = self._subscribed, self._heard
+        client.on_subscribe, client.on_message = self._subscribed, self._on_message
         client.on_connect_fail = self._unreached
         self._client, self._warned = client, False
         metrics.registry.register(self)
 
     @staticmethod
     def by(settings: Settings, metrics: Metrics, log: FilteringBoundLogger) -> BrokerQueue | None:
-        """
-        Return the collector for the broker of the settings; None without broker or
-        permission.
-        """
+        """Return the collector for the settings' broker; None without broker or permission."""
         if settings.mqtt_url is None:
             return None
         room = Room(settings.broker_queue_messages, settings.broker_queue_bytes)
@@ -111,15 +108,15 @@ class BrokerQueue(Collector):
                 " `tonne broker config` writes the permissions"
             )
 
-    def _heard(self, _c: Any, _d: Any, message: mqtt.MQTTMessage) -> None:
+    def _on_message(self, _c: Any, _d: Any, message: mqtt.MQTTMessage) -> None:
         try:
-            self._found[_NUMBERS[message.topic]] = float(message.payload)
+            self._values[_NUMBERS[message.topic]] = float(message.payload)
         except (KeyError, ValueError):
             return
         self._warned = False
 
     def _lost(self, _c: Any, _d: Any, _f: Any, reason: Any, _p: Any) -> None:
-        self._found.clear()
+        self._values.clear()
         if reason.is_failure:
             self._warn(f"the connection is lost: {reason}")
 
@@ -134,7 +131,7 @@ class BrokerQueue(Collector):
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Yield the current values for a scrape."""
-        result = dict(self._found)
+        result = dict(self._values)
         for key, name, limit in (
             ("count", "messages", self._room.messages),
             ("bytes", "bytes", self._room.bytes),

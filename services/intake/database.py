@@ -248,8 +248,8 @@ def _become_source(connection: Connection, wanted: Source) -> None:
     connection.execute("SELECT pg_advisory_unlock(%s)", [_LOCK])
 
 
-def _wait(connection: Connection, function: str, most_s: int | None = None) -> bool:
-    connection.execute(f"SET lock_timeout = '{most_s or PREDECESSOR_S}s'")
+def _wait(connection: Connection, function: str, maximum_s: int | None = None) -> bool:
+    connection.execute(f"SET lock_timeout = '{maximum_s or PREDECESSOR_S}s'")
     try:
         connection.execute(f"SELECT {function}(%s)".encode(), [_LOCK])
     except errors.LockNotAvailable:
@@ -268,7 +268,6 @@ def _refused(connection: Connection, wanted: Source) -> ServerError:
 
 
 def _holder(connection: Connection) -> str:
-    """Return the name of the writing process."""
     row = connection.execute(
         "SELECT bool_or(mode = 'ExclusiveLock') FROM pg_locks WHERE locktype = 'advisory'"
         " AND granted AND (classid::bigint << 32) + objid::bigint = %s"

@@ -150,7 +150,6 @@ class Deriving:
             self._store.deriver.notes.lost = True
 
     def _run(self) -> None:
-        """Run the thread's loop."""
         rested_s = 0.0
         try:
             while True:

@@ -100,9 +100,9 @@ class Bell:
             if self._rung is not None:
                 os.write(self._rung, b"w")
 
-    def wait(self, most_s: float) -> None:
+    def wait(self, maximum_s: float) -> None:
         """Wait until it rings, at most for a time."""
-        select.select([self.descriptor], [], [], most_s)
+        select.select([self.descriptor], [], [], maximum_s)
 
     def silence(self) -> None:
         """Make the descriptor unreadable again after a ring, for the next `wait`."""
@@ -138,7 +138,7 @@ class Handover:
         self._under_way = 0
         self._todo: queue.Queue[tuple[Inbox, Read] | None] = queue.Queue(IN_FLIGHT)
         self._done: queue.SimpleQueue[Done] = queue.SimpleQueue()
-        self._told: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
+        self._outgoing: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
         self._statuses: queue.SimpleQueue[list[Status]] = queue.SimpleQueue()
 
     def close(self) -> None:
@@ -185,15 +185,12 @@ class Handover:
 
     def messages(self) -> list[tuple[str, bytes]]:
         """Return the messages to send to devices: topics and payloads."""
-        return _all(self._told)
+        return _all(self._outgoing)
 
     # called by the storing thread
 
     def take(self) -> tuple[Inbox, Read] | None:
-        """
-        Return the next batch; None if none came for a while, or after the last one (`ended` is
-        then set).
-        """
+        """Return the next batch; None if none came in time, or after the last (`ended` is set)."""
         try:
             batch = self._todo.get(timeout=CHECK_S)
         except queue.Empty:
@@ -213,16 +210,13 @@ class Handover:
     def tell(self, messages: list[tuple[str, bytes]]) -> None:
         """Queue messages to devices."""
         for message in messages:
-            self._told.put(message)
+            self._outgoing.put(message)
         if messages:
             self.bell.ring()
 
     @contextlib.contextmanager
     def ending(self) -> Iterator[None]:
-        """
-        Context that records an error of the storing thread, for the receiving thread to
-        raise.
-        """
+        """Context that records the storing thread's error, for the receiving thread to raise."""
         try:
             yield
         except GaveUpError:

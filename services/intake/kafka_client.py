@@ -150,9 +150,9 @@ def unreachable(access: KafkaAccess, error: BaseException, doing: str = "do this
 
 class Reasons(logging.Handler):
     """
-    Collects the reasons of failures from aiokafka's log while the block runs; its errors lack them.
+    Context that collects the causes of failures from aiokafka's log.
 
-    aiokafka retries a refused connection or record silently.
+    aiokafka repeats a refused connection or record, and its exceptions do not name the cause.
     """
 
     def __init__(self, access: KafkaAccess) -> None:
@@ -189,10 +189,7 @@ class Reasons(logging.Handler):
         return result
 
     def _token_refused(self, error: BaseException) -> bool:
-        """
-        Return whether a token was refused; aiokafka then reports only that no broker is
-        known.
-        """
+        """Return whether a token was refused; aiokafka reports only that no broker is known."""
         away = isinstance(error, errors.NodeNotReadyError | errors.KafkaConnectionError)
         by_token = self._access.user is not None and self._access.mechanism == TOKEN
         return by_token and away and isinstance(self._last, errors.StaleMetadata)
@@ -234,14 +231,14 @@ class Tokens(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka has no ty
 
     def __init__(self, access: KafkaAccess) -> None:
         self._access = access
-        self._held, self._until_s = "", 0.0
+        self._cached, self._until_s = "", 0.0
 
     async def token(self) -> str:
         """Return a valid token."""
         if time.monotonic() >= self._until_s:
-            self._held, life_s = await asyncio.to_thread(self._ask)
+            self._cached, life_s = await asyncio.to_thread(self._ask)
             self._until_s = time.monotonic() + life_s * _SPENT
-        return self._held
+        return self._cached
 
     def _ask(self) -> tuple[str, float]:
         access = self._access

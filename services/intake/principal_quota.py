@@ -34,10 +34,7 @@ _LONG = 256
 
 
 class Limits(NamedTuple):
-    """
-    Maximum number of messages, and of payload bytes, per principal and minute; 0 is
-    unlimited.
-    """
+    """Maximum messages, and payload bytes, per principal and minute; 0 is unlimited."""
 
     messages: int = MESSAGES_A_MINUTE
     bytes: int = BYTES_A_MINUTE
@@ -73,7 +70,7 @@ class PrincipalQuota:
         self._names: dict[str, str] = {}
         self._router: Router | None = None
         self._epoch: int | None = None
-        self._heard_s = clock()
+        self._received_s = clock()
         self._swept_s = 0.0
         self._away_s = self._away_until_s = 0.0
 
@@ -100,8 +97,8 @@ class PrincipalQuota:
             return []
         now_s = self._clock()
         if self._epoch is not None and inbox.epoch != self._epoch:
-            self.note_pause(now_s - self._heard_s)
-        self._epoch, self._heard_s = inbox.epoch, now_s
+            self.note_pause(now_s - self._received_s)
+        self._epoch, self._received_s = inbox.epoch, now_s
         beyond = self._take(self._spent(router, inbox), now_s)
         return self._beyond(router, inbox, beyond) if beyond else []
 
@@ -132,14 +129,11 @@ class PrincipalQuota:
         return name
 
     def _take(self, spent: dict[str, list[int]], now_s: float) -> set[str]:
-        """
-        Deduct all messages of each principal from its quota; return the
-        principals above theirs.
-        """
+        """Deduct each principal's messages from its quota; return the principals above theirs."""
         beyond = set()
-        most_s = MINUTE_S + self._credit_s(now_s)
+        maximum_s = MINUTE_S + self._credit_s(now_s)
         a_second = self._limits.messages / MINUTE_S, self._limits.bytes / MINUTE_S
-        maximum = a_second[0] * most_s, a_second[1] * most_s
+        maximum = a_second[0] * maximum_s, a_second[1] * maximum_s
         for name, (messages, size) in spent.items():
             remaining = self._quota.get(name)
             if remaining is None:

@@ -147,10 +147,7 @@ class Producer:
             self._moved_s = time.monotonic()
 
     async def _start(self) -> Any:
-        """
-        Connect and return the client; idempotence is requested at each start, as the broker may
-        support it later.
-        """
+        """Connect and return the client, idempotent if the broker now supports it."""
         try:
             kafka = await self._started(idempotent=True)
         except (UnknownError, UnsupportedVersionError, IllegalOperation):
@@ -181,10 +178,7 @@ class Producer:
 
 
 def _seen(answer: asyncio.Future[Any]) -> None:
-    """
-    Retrieve the result of a record, so that asyncio does not warn of an error that nothing
-    raised.
-    """
+    """Retrieve a record's result, so that asyncio does not warn of an error never raised."""
     if not answer.cancelled():
         answer.exception()
 

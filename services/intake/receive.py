@@ -172,9 +172,9 @@ class Receive:
         self._refused = RefusedTopics(
             client_id, self._prefix, metrics, log, is_host=host_id is not None
         )
-        self._heard: Fleet | None = None
+        self._fleet_in_use: Fleet | None = None
         self._announced = False
-        self._every_s, self._left_s, self._came_s = every_s, 0.0, 0.0
+        self._every_s, self._left_s, self._received_s = every_s, 0.0, 0.0
         self._single = single
         self._retry_s = 0.0
         self._came_bytes = 0
@@ -190,8 +190,8 @@ class Receive:
 
     def listen(self, fleet: Fleet) -> None:
         """Subscribe to the topics of a registry version."""
-        if fleet is not self._heard:
-            self._heard = fleet
+        if fleet is not self._fleet_in_use:
+            self._fleet_in_use = fleet
             self.session.listen(self._filters(subscriptions(fleet)))
 
     def _filters(self, topics: Sequence[str]) -> list[str]:
@@ -212,7 +212,7 @@ class Receive:
                 self._retry_s = now_s + _RETRY_S
                 self._reconnect()
         if session.waiting > waiting:
-            self._came_s = time.monotonic()
+            self._received_s = time.monotonic()
         self._came_bytes = session.waiting_bytes - waiting_bytes
         handover.bell.silence()
         self._tell()
@@ -285,7 +285,7 @@ class Receive:
         more before these are acknowledged.
         """
         now_s = time.monotonic()
-        return min(self._came_s + LINGER_S, self._left_s + self._every_s) - now_s
+        return min(self._received_s + LINGER_S, self._left_s + self._every_s) - now_s
 
 
 GATHER_S = 0.5

@@ -61,10 +61,7 @@ def names_unknown(rejected: Iterable[Rejected]) -> bool:
 
 
 def load_fleet(connection: Connection, before: Fleet | None = None) -> Fleet:
-    """
-    Return the devices of the current version; with an earlier one only changed devices are
-    loaded.
-    """
+    """Return the current version's devices; only those changed since an earlier one are read."""
     with connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         if before is not None:

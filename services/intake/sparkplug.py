@@ -122,10 +122,7 @@ class Turn:
         self.outcome = Outcome(0)
 
     def read_anew(self, fleet: Fleet, inbox: Messages, messages: Sequence[int]) -> list[Given]:
-        """
-        Return the decoded Sparkplug messages of a batch, with earlier changes discarded first; see
-        `read`.
-        """
+        """Return a batch's decoded Sparkplug messages; earlier changes are discarded first."""
         self.begin()
         return self.read(fleet, inbox, messages)
 

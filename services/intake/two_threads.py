@@ -209,7 +209,6 @@ class TwoThreads:
             self._receiver.run(storing, self._wait_s)
 
     def _store(self) -> None:
-        """Run the storing thread."""
         chain, handover = self._chain, self._handover
         with handover.ending():
             while True:

@@ -38,7 +38,7 @@ from mrv.statement.device_days import reading_leaves
 from services.issuer.documents import Documents, documents
 from services.issuer.sealed_contents import Job, parts_of
 from services.processing.rebuild import rebuild
-from services.processing.reprocess import MOST_ROWS, rows_between
+from services.processing.reprocess import MAX_ROWS, rows_between
 from services.settle import Plan
 from services.store.registry import load as registry
 from services.store.registry.load import load_book
@@ -323,7 +323,7 @@ def underived(conn: Connection, of: Registry, job: Job, changes: Changes) -> lis
     begin, end = job.from_us, job.to_us
     # rows compared at once stay in memory: no more than a commit of the pipeline
     rows = max(rows_between(of.fleet, device, begin, end) for device in index)
-    days_at_once = max(MOST_ROWS // max(rows, 1), 1)
+    days_at_once = max(MAX_ROWS // max(rows, 1), 1)
     return [
         f"{difference.table} of {' '.join(difference.key)} does not follow from the readings"
         for at in range(0, len(index), days_at_once)

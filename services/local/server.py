@@ -30,7 +30,7 @@ from services.settings import split_bind
 # maximum time since the server's last log line: recovery after a crash may take long [s]
 _STARTED_WITHIN_S = 120.0
 _STOPPED_WITHIN_S = 90.0
-_OUT_OF_THE_WAY_WITHIN_S = 90.0
+_PORT_FREE_WITHIN_S = 90.0
 
 
 class Server(ABC):
@@ -109,7 +109,7 @@ class Server(ABC):
         account = self.account()
         self.home.mkdir(parents=True, exist_ok=True)
         self.prepare(account)
-        deadline = time.monotonic() + _OUT_OF_THE_WAY_WITHIN_S
+        deadline = time.monotonic() + _PORT_FREE_WITHIN_S
         while not self._try_to_start(account):
             if time.monotonic() > deadline or not self.port_conflict(self.port):
                 raise ServerError(

@@ -176,10 +176,7 @@ def _stored(parts: deque[Batch], commit: Commit) -> Committed:
 
 
 def tried(commit: Callable[[], _T]) -> _T:
-    """
-    Return the result of a commit, repeated a few times after a collision with other
-    transactions.
-    """
+    """Return a commit's result, repeated a few times after a collision of transactions."""
     for n in range(_TRIES):
         try:
             return commit()
@@ -260,10 +257,7 @@ class Arrived:
         return changed
 
     def newest(self) -> dict[int, Changed]:
-        """
-        Return the first and last of each device's readings later than the stored ones.
-        [us UTC]
-        """
+        """Return each device's first and last readings later than the stored ones. [us UTC]"""
         changed: dict[int, Changed] = {}
         for frame in self.onward:
             device, of = np.unique(frame.device, return_inverse=True)
@@ -353,7 +347,7 @@ def _merge(
     """Merge rows that may exist, and record readings that changed stored ones."""
     names = [device.id for device in fleet.devices] if frames else []
     for frame in frames:
-        merged = _merge_beside(cursor, ids, names, frame)
+        merged = _merge_stored(cursor, ids, names, frame)
         out.rows[f"reading_{frame.class_id}"] += len(merged.changed)
         out.late += len(merged.changed)
         added = [row for row in merged.changed if row not in merged.filled]
@@ -376,13 +370,10 @@ def _rows(frame: Frame, rows: Sequence[int]) -> Frame:
     return frame.take(np.array(rows, dtype=np.intp))
 
 
-def _merge_beside(
+def _merge_stored(
     cursor: Cursor, words: Words, ids: Sequence[str], frame: Frame
 ) -> readings.Merged:
-    """
-    Merge new rows of a frame with stored and archived rows; return the result
-    by row of the frame.
-    """
+    """Merge a frame's new rows with stored and archived ones; return the result by row."""
     split = cold.split(cursor, ids, frame)
     merged = readings.merge(cursor, words, split.frame)
     row = split.rows.tolist()

@@ -76,10 +76,7 @@ def without_archived(connection: Connection, fleet: Fleet, batch: Batch, why: st
 
 
 def _last_archived(connection: Connection, fleet: Fleet, batch: Batch) -> Int64:
-    """
-    Return the time up to which each device's readings cannot be checked, by fleet index. [us
-    UTC]
-    """
+    """Return each device's time up to which readings cannot be checked, by fleet index. [us UTC]"""
     index = sorted({int(d) for frame in batch.frames for d in np.unique(frame.device)})
     with connection.cursor() as cursor:
         reach = archived.reach(cursor, fleet.ids(index))
@@ -216,10 +213,7 @@ class Store:
 
     @contextmanager
     def around(self, connection: Connection) -> Iterator[None]:
-        """
-        Context that holds several writes in one transaction; their state is adopted after
-        its commit.
-        """
+        """Context of several writes in one transaction; their state is adopted after its commit."""
         try:
             with ExitStack() as behind_gate:
                 with connection.transaction():
@@ -237,10 +231,7 @@ class Store:
             self._committed = []
 
     def forget(self, devices: Int32 | None = None) -> None:
-        """
-        Discard the cached state of devices (all, if None), as other processes may have
-        written.
-        """
+        """Discard the cached state of devices (all, if None): other processes may have written."""
         self.known[slice(None) if devices is None else devices] = False
         if devices is None:
             self._seen.forget()

@@ -51,10 +51,7 @@ _WEEK_US = LOOK_BACK_US + INTERVAL_US
 
 
 class _Sought(NamedTuple):
-    """
-    Requested device: the reading after which rows are derived, and the end of the metered time. [us
-    UTC]
-    """
+    """Requested device: the reading before the derived rows, and its metered end. [us UTC]"""
 
     last_us: int
     until_us: int
@@ -131,10 +128,7 @@ def _of_device(
 def _of_register(
     rows: IntervalRows, stored: StoredRows, sought: _Sought, *, read_later: bool
 ) -> int | None:
-    """
-    Return the end of the first interval after which a register's rows agree; None if there
-    is none.
-    """
+    """Return the end of the first interval after which a register's rows agree, or None."""
     read = rows.read_us != NULL
     marked = stored.read_us != NULL
     if not read.any() and not marked.any() and not read_later:
@@ -308,10 +302,7 @@ class Rows:
         touched: Touched,
         out: Derived,
     ) -> None:
-        """
-        Flag the readings of spans, those just before, and at the end those affected
-        afterwards.
-        """
+        """Flag the readings of spans, those just before, and finally those affected afterwards."""
         begins = {
             d: min(span.from_us, requests[d].last_us)
             for d, span in cut.items()
@@ -400,7 +391,7 @@ class Backlog:
         self._queue[device] = self._rows.plan.fleet.devices[device].id
         self._postponed.add(device)
 
-    def held_of(self, arrived: Arrived) -> set[int]:
+    def postponed_of(self, arrived: Arrived) -> set[int]:
         """Return the devices with new readings whose derived rows are postponed."""
         if not self._postponed:
             return set()

@@ -45,16 +45,13 @@ from services.store.timeseries.readings import Ahead
 from services.store.timeseries.remake_requests import Request
 
 # maximum readings waiting in memory; beyond it the storing thread waits
-MOST_READINGS = 100_000
+MAX_READINGS = 100_000
 # maximum waiting time; then the waiting readings remain in the database only
 _PATIENCE_S = 5.0
 
 
 class Note(NamedTuple):
-    """
-    Readings of a commit that wait for their derived rows, and the numbers of their notes in the
-    database.
-    """
+    """Readings of a commit that await derived rows, and their note numbers in the database."""
 
     numbers: tuple[int, ...]
     arrived: Arrived
@@ -116,13 +113,10 @@ class Notes:
         self.derived()
 
     def wait_for_room(self) -> None:
-        """
-        Wait while the queue is full; after a time limit its notes are left in the database for
-        later.
-        """
+        """Wait while the queue is full; after a limit its notes stay in the database for later."""
         with self._room:
             full = not self._room.wait_for(
-                lambda: self._readings < MOST_READINGS, timeout=_PATIENCE_S
+                lambda: self._readings < MAX_READINGS, timeout=_PATIENCE_S
             )
         if full:
             with self.gate:
@@ -187,7 +181,7 @@ class Deriver:
         self.homes: Callable[[], Collection[int] | None] = lambda: None
 
     def take_over(self, before: Deriver, here: Int32, there: Int32) -> None:
-        """Take over the state of devices from an earlier version, by index `here` and `there`."""
+        """Copy devices' state at index `there` of an earlier registry version to index `here`."""
         self.state.take_over(before.state, here, there)
         self._quality.take_over(before._quality, here, there)
         # what the earlier version has not derived is noted in the database
@@ -204,10 +198,7 @@ class Deriver:
 
     @property
     def behind(self) -> int:
-        """
-        Return the number of devices that wait for a recalculation; new readings in the queue of
-        notes are not included.
-        """
+        """Return the number of devices awaiting a recalculation, without queued readings."""
         return len(self._backlog)
 
     def make(self, cursor: Cursor, arrived: Arrived) -> Made:
@@ -347,10 +338,7 @@ class Deriver:
             self._quality.load(cursor, self.state, unsure)
 
     def _late(self, cursor: Cursor, arrived: Arrived, onward: Mapping[int, Changed]) -> _Requested:
-        """
-        Return requests for late readings; each includes later readings that are near its
-        last one.
-        """
+        """Return requests for late readings; each includes later ones near its last."""
         again, near = {}, set()
         for device, end in reaches(cursor, self.plan, arrived.changed).items():
             changed = arrived.changed[device]
@@ -366,7 +354,7 @@ class Deriver:
         """Return readings that continue the cached state, and requests for the others."""
         much = expected(self.plan.bounds, self.state, arrived.onward).too_much()
         since = {d: us + 1 for d, us in much.items() if d not in late.near}
-        since |= dict.fromkeys(self._backlog.held_of(arrived), FAR_US)
+        since |= dict.fromkeys(self._backlog.postponed_of(arrived), FAR_US)
         put_off = {}
         for device, us in since.items():
             request = late.requests.pop(device, None)
@@ -399,7 +387,7 @@ class Deriver:
             known.pop(device, None)
             bare.pop(device, None)
         out = Derived(again)
-        while out.rest and out.size <= reprocess.MOST_ROWS:
+        while out.rest and out.size <= reprocess.MAX_ROWS:
             out.go_on(self._rows.derive(cursor, out.rest, touched, known, bare))
             known, bare = {}, {}
         return out

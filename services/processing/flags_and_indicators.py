@@ -132,7 +132,7 @@ class Quality:
         self._unsure = np.zeros(len(plan.fleet), dtype=np.bool_)
 
     def take_over(self, before: Quality, here: Int32, there: Int32) -> None:
-        """Take over an earlier version's state of devices, by index `here` and `there`."""
+        """Copy devices' state at index `there` of an earlier registry version to index `here`."""
         self._live.take_over(before._live, here, there)
         self._unsure[here] = before._unsure[there]
 
@@ -259,10 +259,7 @@ class Touched:
 
 
 def _may_count(start_us: int, newest_us: int, covers: int) -> bool:
-    """
-    Return whether readings can cover three quarters of an hour by now; before, it has no
-    value.
-    """
+    """Return whether readings can cover three quarters of an hour by now; else no value."""
     return newest_us - start_us >= NEEDED_US - covers
 
 
@@ -313,10 +310,7 @@ def remake(cursor: Cursor, fleet: Fleet, ids: Words, devices: Sequence[int]) -> 
 
 
 def computed(cursor: Cursor, fleet: Fleet, devices: Sequence[int], flows: IntervalRows) -> Values:
-    """
-    Return values of stations from all their readings and interval rows, without stored
-    values.
-    """
+    """Return stations' values from all their readings and interval rows, not stored ones."""
     valueses = []
     for device in devices:
         if fleet.devices[device].class_id not in CLASSES:
@@ -352,10 +346,7 @@ def _days(fleet: Fleet, span: Span) -> Iterator[Day]:
 def _settle(
     cursor: Cursor, fleet: Fleet, ids: Words, spans: Sequence[Span], days: Mapping[int, set[Day]]
 ) -> int:
-    """
-    Recalculate hours and days, and the indices that depend on changed hours; return the
-    number.
-    """
+    """Recalculate hours, days and the indices of changed hours; return their number."""
     hours = _hours(cursor, fleet, spans)
     stored = indicator_rows.hourly(cursor, fleet, _windows(spans, days)).by_device()
     changed = _overlay(stored, hours)

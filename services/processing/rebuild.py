@@ -175,10 +175,7 @@ def _by_first(
 def _new_by_factors(
     plan: Plan, computed: _Computed, differences: Sequence[Difference]
 ) -> list[Difference]:
-    """
-    Return the differences, except emissions that follow from the factors named in the stored
-    rows.
-    """
+    """Return the differences, except emissions that follow from the stored rows' factors."""
     if not any(difference.table == EMISSIONS for difference in differences):
         return [*differences]
     older = changed(plan, bindings=plan.older())
@@ -312,7 +309,6 @@ def _replace(
     from_us: int,
     to_us: int,
 ) -> None:
-    """Replace a range of derived rows by the calculated ones."""
     fleet = plan.fleet
     ids, names = Words.of([d.id for d in fleet.devices]), fleet.ids(list(devices))
     derived.clear(cursor, names, (from_us, to_us))

@@ -167,10 +167,7 @@ def remake(
 def _first_registers(
     plan: Plan, scratch: MeterState, todo: dict[int, int], metered: Metered
 ) -> dict[int, int]:
-    """
-    Return devices whose register has no earlier mark: all their rows from power must be
-    replaced.
-    """
+    """Return devices whose register has no earlier mark: their rows from power are replaced."""
     limited = np.array([d for d, us in todo.items() if us > FROM_START], dtype=np.int32)
     powered = {
         (class_id, column.quantity)
@@ -234,11 +231,11 @@ def _begin(
     for mark in marks.last(cursor, plan.fleet, start_before=replaced, bare=bare):
         mark.set(scratch.registers[mark.quantity])
         after[mark.device] = min(after[mark.device], mark.seen_us)
-    _note_shown(cursor, plan, scratch, [d for d in from_us if d in whole])
+    _note_transmitted(cursor, plan, scratch, [d for d in from_us if d in whole])
     return begins | {d: _Begin(after[d], replaced[d]) for d in limited}
 
 
-def _note_shown(cursor: Cursor, plan: Plan, scratch: MeterState, devices: list[int]) -> None:
+def _note_transmitted(cursor: Cursor, plan: Plan, scratch: MeterState, devices: list[int]) -> None:
     """Record devices whose register has its first readings."""
     for class_id, members in marks.by_class(plan.fleet, devices).items():
         for column in plan.bounds.columns(class_id):
@@ -311,9 +308,9 @@ def write(
 
 
 # maximum derived rows per commit, about 60 MB of memory
-MOST_ROWS = 60_000
+MAX_ROWS = 60_000
 # number of readings with which a span begins, of one device or several together
-MOST_READINGS = 60_000
+MAX_SPAN_READINGS = 60_000
 # time that a catch-up may reach back, plus the time to include the next readings
 AHEAD_US = SPREAD_US + 2 * HOUR_US
 # archived readings are not counted before they are read
@@ -331,10 +328,7 @@ def rows_between(fleet: Fleet, device: int, from_us: int, to_us: int) -> int:
 
 
 class Expected(NamedTuple):
-    """
-    Number of rows that new readings will make for each device, and from when on; n devices.
-    [us UTC]
-    """
+    """Number of rows new readings will make, by device, and since when; n devices. [us UTC]"""
 
     device: Int32
     rows: Int64
@@ -346,11 +340,11 @@ class Expected(NamedTuple):
 
         Returns: fleet index to the time up to which everything is derived. [us UTC]
         """
-        if not len(self.device) or int(self.rows.sum()) <= MOST_ROWS:
+        if not len(self.device) or int(self.rows.sum()) <= MAX_ROWS:
             return {}
         order = np.argsort(-self.rows, kind="stable")
         remaining = int(self.rows.sum()) - np.cumsum(self.rows[order])
-        count = int(np.flatnonzero(remaining <= MOST_ROWS)[0]) + 1
+        count = int(np.flatnonzero(remaining <= MAX_ROWS)[0]) + 1
         return {int(self.device[k]): int(self.since_us[k]) for k in order[:count]}
 
 
@@ -420,13 +414,13 @@ def spans(
         aheads = {d: known[d] for d in members if d in known}
         since = {d: requests[d].from_us for d in members if d not in known}
         if since:
-            aheads |= readings.ahead(cursor, fleet, class_id, since, MOST_READINGS // 4)
+            aheads |= readings.ahead(cursor, fleet, class_id, since, MAX_SPAN_READINGS // 4)
         for device in members:
             if device not in aheads:
                 done.append(device)
                 continue
             span = _span(fleet, device, requests[device], aheads[device])
-            if out and (rows + span.rows > MOST_ROWS or count + span.readings > MOST_READINGS):
+            if out and (rows + span.rows > MAX_ROWS or count + span.readings > MAX_SPAN_READINGS):
                 continue
             out[device] = span
             rows, count = rows + span.rows, count + span.readings
@@ -437,7 +431,7 @@ def _span(fleet: Fleet, device: int, request: Request, ahead: readings.Ahead) ->
     from_us = request.from_us
     begin = ahead.first_us if from_us == FROM_START else from_us
     kinds = max(registers(fleet, device), 1)
-    until = _ceil(begin + MOST_ROWS // kinds * INTERVAL_US)
+    until = _ceil(begin + MAX_ROWS // kinds * INTERVAL_US)
     if request.last_us < FAR_US:
         # rows may agree soon after the last change; otherwise the look-ahead grows
         beyond = max(begin - request.last_us, 0)
@@ -445,7 +439,7 @@ def _span(fleet: Fleet, device: int, request: Request, ahead: readings.Ahead) ->
     first = _ceil(ahead.first_us)
     if ahead.archived_us is not None:
         until = min(until, _ceil(max(begin, ahead.first_us)) + _ARCHIVED_US)
-    elif ahead.number == MOST_READINGS // 4:
+    elif ahead.number == MAX_SPAN_READINGS // 4:
         until = min(until, _ceil(ahead.last_us))
     until = max(until, first)  # a step over a long gap of readings is not divided
     last = until >= ahead.newest_us

@@ -260,10 +260,7 @@ class EnergyMeter:
         self._export = Register(0)
 
     def readings(self, day: Day, number: np.ndarray) -> Block:
-        """
-        Return the readings of a day: power, register, and a voltage that falls slightly with
-        load.
-        """
+        """Return a day's readings: power, register, and a voltage that falls slightly with load."""
         work = np.minimum(bump(day.hour, 10.0, 3.0) + 0.9 * bump(day.hour, 15.5, 3.0), 1.0)
         load = 0.2 + (0.15 if day.weekend else 0.6) * work
         share = np.clip(load * (1.0 + 0.06 * day.wander("load", 900.0)), 0.02, 1.0)

@@ -33,7 +33,7 @@ from ingest.errors import ServerError
 from services.identity.principals import PASSWORD
 from services.simulator import EdgeNode, Outgoing, SimulatorError
 
-MOST = 500  # maximum connections: each principal needs its own
+MAX_CONNECTIONS = 500  # maximum connections: each principal needs its own
 _READ_BYTES = 65_536
 
 

@@ -162,14 +162,13 @@ class Disturber:
         lost = _runs(draws["dropout"], self._faults.dropout)
         late = _runs(draws["late"], self._faults.late) & ~lost
         return Plan(
-            self._show(block, hit),
+            self._with_faults(block, hit),
             ~(lost | hit["glitch"] | hit["jitter"] | hit["units"]),
             ~hit["units"],
             *self._sends(block.time_ms, ~lost & ~late, late, hit),
         )
 
-    def _show(self, block: Block, hit: dict[str, Mask]) -> Block:
-        """Return the block with faulty values applied."""
+    def _with_faults(self, block: Block, hit: dict[str, Mask]) -> Block:
         reset_rows = self._reset_rows(block.time_ms)
         registers = {
             name: _faulty_register(name, self._since_reset(name, true, reset_rows), hit)

@@ -31,7 +31,7 @@ import numpy as np
 
 from ingest.addresses import Tls
 from services.simulator import Block, Device, EdgeNode, Outgoing, Register, SimulatorError
-from services.simulator.connection import MOST, Connection, Identities, Identity, Outbox
+from services.simulator.connection import MAX_CONNECTIONS, Connection, Identities, Identity, Outbox
 
 _AT_ONCE = 500
 _POLL_S = 0.05
@@ -121,12 +121,12 @@ class Sender:
         self._links: list[Connection] = []
         principals = list(dict.fromkeys(device.principal for device in fleet))
         if identities is not None:
-            connections = max(connections, min(len(principals), MOST))
+            connections = max(connections, min(len(principals), MAX_CONNECTIONS))
         shared = len(principals) > connections
         if shared and identities is not None:
             raise SimulatorError(
-                f"{len(principals)} principals need a connection each, and {MOST} is the maximum: "
-                "split the fleet, or leave some out by --without"
+                f"{len(principals)} principals need a connection each, and {MAX_CONNECTIONS} is the"
+                " maximum: split the fleet, or leave some out by --without"
             )
         if shared and sparkplug is not None:
             raise SimulatorError(
@@ -236,10 +236,7 @@ class Sender:
             link.tend()
 
     def _done(self, now_s: float) -> bool:
-        """
-        Return whether all messages are acknowledged and receipted, or the final waiting time
-        is over.
-        """
+        """Return whether all messages are acknowledged and receipted, or the last wait is over."""
         left = self._outbox.readings or sum(link.pending for link in self._links)
         if left != self._left:
             self._left, self._since_s = left, now_s

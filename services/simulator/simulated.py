@@ -329,7 +329,7 @@ def gauges_only(sources: Sequence[Source]) -> list[Source]:
 
     Raises SimulatorError when no device is left.
     """
-    kept: list[Source] = [_GaugesOnly(source) for source in sources if _shows_gauges(source.device)]
+    kept: list[Source] = [_GaugesOnly(source) for source in sources if _has_gauges(source.device)]
     if not kept:
         raise SimulatorError(
             "--gauges-only excludes all devices, which only have registers; omit it"
@@ -337,7 +337,7 @@ def gauges_only(sources: Sequence[Source]) -> list[Source]:
     return kept
 
 
-def _shows_gauges(device: Device) -> bool:
+def _has_gauges(device: Device) -> bool:
     channels = classes.load()[device.device_class].channels
     spoken = profiles.load()[device.device_class, device.profile].channels.values()
     return any(channels[source.channel].kind == "gauge" for source in spoken)

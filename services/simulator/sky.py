@@ -78,7 +78,7 @@ def position(unix_s: Floats, latitude: float, longitude: float) -> Sun:
     declination = np.radians(_declination(apparent, tilt, beta))
     sidereal = _sidereal(day) + nutation * np.cos(tilt)
     hour = (sidereal + longitude - ascension) % 360
-    return _seen_from(latitude, hour, declination, np.radians(8.794 / (3600 * radius)))
+    return _topocentric(latitude, hour, declination, np.radians(8.794 / (3600 * radius)))
 
 
 @cache
@@ -150,7 +150,7 @@ def _declination(apparent: Floats, tilt: Floats, beta: Floats) -> Floats:
     return declination
 
 
-def _seen_from(latitude: float, hour: Floats, declination: Floats, parallax: Floats) -> Sun:
+def _topocentric(latitude: float, hour: Floats, declination: Floats, parallax: Floats) -> Sun:
     """Return the sun's angles at a place on the surface (topocentric); equations 33 to 47."""
     place = np.radians(latitude)
     u = np.arctan(0.99664719 * np.tan(place))

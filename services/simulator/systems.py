@@ -59,10 +59,7 @@ def _flat(day: Day) -> Floats:
 
 
 def _shift(day: Day) -> Floats:
-    """
-    Return the activity of a shift from 7 to 17 h, halved at weekends; mean about 1 on
-    working days.
-    """
+    """Return a shift's activity from 7 to 17 h, half at weekends; mean about 1 on working days."""
     on = (day.hour >= 7.0) & (day.hour < 17.0)  # noqa: PLR2004
     return np.where(on, 1.2 if day.weekend else 2.4, 0.0)
 
@@ -74,10 +71,7 @@ def _demand(day: Day) -> Floats:
 
 
 def _hourly(day: Day, shape: Floats, scatter: float = 0.1) -> Floats:
-    """
-    Return hourly rates with the total `per_day`, distributed by a shape of mean 1. [payload
-    units/h]
-    """
+    """Return hourly rates that sum to `per_day`, by a shape of mean 1. [payload units/h]"""
     wander = np.clip(1.0 + scatter * day.wander("amount", 3_600.0), 0.0, None)
     return np.asarray(day.device.per_day / 24.0 * shape * wander, dtype=np.float64)
 

@@ -36,10 +36,7 @@ _KWH_PER_KM, _BATTERY_KWH, _FULL = 0.95, 350.0, 95.0
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """
-    Charging session of one vehicle: hours of the day, state of charge [%], battery capacity
-    [Wh].
-    """
+    """Charging session of a vehicle: hours of the day, state of charge [%], battery [Wh]."""
 
     plug_in: float
     charged: float

@@ -62,7 +62,7 @@ class Homes:
         Parameters
         ----------
         here, there : int32 array
-            Indices of unchanged devices in that and in this version.
+            Indices of unchanged devices in the later and in this version.
         """
         new = np.ones(len(fleet), dtype=np.bool_)
         new[here] = False

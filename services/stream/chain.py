@@ -162,7 +162,7 @@ class StreamChain:
         self._log = log
         self._newer = NewerRegistry(database_url, Plans(factors.load()), letter_bytes, log)
         self._watch = RegistryWatch()
-        self._held: Version | None = None
+        self._current: Version | None = None
         self._nodes = nodes or SparkplugNodes(Rules())
         self._unsure = False
         self._deriving = Deriving(
@@ -207,7 +207,7 @@ class StreamChain:
         self._own.take_over(connection, begins, seen, self._log)
         self._unsure = False
         self._nodes.forget()
-        self._held = None
+        self._current = None
         self._version(connection)
         self._deriving.start()
         self._deriving.settle(_AT_ONCE_S)  # notes of the previous worker precede new readings
@@ -234,10 +234,7 @@ class StreamChain:
                 self.store(partition, subset)
 
     def _stored_together(self, records: Mapping[int, Sequence[Record]]) -> bool:
-        """
-        Store records in one transaction, unless one needs its own; return whether it was
-        done.
-        """
+        """Store records in one transaction, unless one needs its own; return whether done."""
         while True:
             with self._database.attempt() as connection, suppress(VisitedError):
                 self._look_again(connection)
@@ -286,10 +283,7 @@ class StreamChain:
             self._unsure = True
 
     def _store(self, connection: Connection, partition: int, records: Sequence[Record]) -> None:
-        """
-        Store records in one transaction: check their sequence, decode, write, and move the
-        offset.
-        """
+        """Store records in one transaction: check sequence, decode, write, move the offset."""
         version = self._version(connection)
         position = self._own.positions.get(partition)
         if position is None:
@@ -359,7 +353,7 @@ class StreamChain:
         """Adopt a number of partitions, which determines each device's partition."""
         if partitions != self._own.count:
             self._own.count = partitions
-            self._held = None
+            self._current = None
 
     def _connected_again(self) -> None:
         """Discard all cached state after a reconnection, as others may have written."""
@@ -374,15 +368,15 @@ class StreamChain:
         # afterwards only other processes' notes remain as requests
         self._deriving.settle(_AT_ONCE_S)
         self._agree(self._own.read_again(connection))
-        if self._held is not None:
-            self._held.store.forget()
+        if self._current is not None:
+            self._current.store.forget()
         self._unsure = False
 
     def _version(self, connection: Connection) -> Version:
         """Return the registry version in use; newer ones are checked for at intervals."""
-        if self._held is None or self._watch.due() or self._newer.ready:
+        if self._current is None or self._watch.due() or self._newer.ready:
             return self._refreshed(connection, waits=False)
-        return self._held
+        return self._current
 
     def _refreshed(self, connection: Connection, *, waits: bool = True) -> Version:
         """
@@ -390,25 +384,25 @@ class StreamChain:
 
         Unless it `waits`, a newer one is prepared while storing continues.
         """
-        if self._held is None:
+        if self._current is None:
             # a version prepared before is dropped: other processes may have written since
             self._watch.newer(connection, None)
             see(connection)
             return self._take_up(connection, self._newer.now(connection, None))
         if prepared := self._newer.taken():
             self._take_up(connection, prepared)
-        version = self._held
+        version = self._current
         if self._watch.newer(connection, version.fleet):
             if waits:
                 self._take_up(connection, self._newer.now(connection, version.store))
             else:
                 self._newer.begin(version.store)
-        return self._held
+        return self._current
 
     def _take_up(self, connection: Connection, prepared: Prepared) -> Version:
         """Use a newer version, and derive the rows requested by its changes for a short time."""
         store, here, there = prepared
-        before, fleet = self._held, store.plan.fleet
+        before, fleet = self._current, store.plan.fleet
         with self._deriving.changing():
             if before is None:
                 homes = Homes.of_fleet(fleet, self._own.count)
@@ -421,12 +415,12 @@ class StreamChain:
         self._log.info(
             "registry", version=fleet.version, devices=len(fleet), devices_to_remake=waiting
         )
-        self._held = Version(store, homes)
-        self._answer(connection, self._held)
-        return self._held
+        self._current = Version(store, homes)
+        self._answer(connection, self._current)
+        return self._current
 
     def _answer(self, connection: Connection, version: Version) -> None:
-        """Derive requested rows for a short time, once noted readings have theirs."""
+        """Derive requested rows for a short time, once the rows of new readings are derived."""
         if version.store.behind and self._deriving.settle(_AT_ONCE_S):
             with self._deriving.changing():
                 done = answer_requests(connection, version.store, self._own, _AT_ONCE_S)
@@ -437,10 +431,7 @@ class StreamChain:
         return self._own.next_offsets()
 
     def last_records(self) -> dict[int, tuple[int, bytes | None]]:
-        """
-        Return the next record of each own partition with the SHA-256 of the previous one;
-        thread-safe.
-        """
+        """Return each own partition's next record and the SHA-256 of its last; thread-safe."""
         return self._own.last_records()
 
     def close(self) -> None:
@@ -450,5 +441,4 @@ class StreamChain:
 
 
 def _step(position: Position, last: Record) -> Step:
-    """Return the move of a partition after its last record is stored."""
     return position, last.offset + 1, hashlib.sha256(last.value).digest()

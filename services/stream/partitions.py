@@ -347,10 +347,7 @@ class Following:
 def begin(
     connection: Connection, position: Position, first: int, log: FilteringBoundLogger
 ) -> Position:
-    """
-    Return the position at Kafka's first available record; skipped ones are logged as an
-    error.
-    """
+    """Return the position at Kafka's first available record; skipped ones are logged as errors."""
     if first <= position.offset:
         return position
     log.error(
@@ -461,7 +458,7 @@ class Version:
 
 
 def answer_requests(
-    connection: Connection, store: Store, own: OwnPartitions, most_s: float
+    connection: Connection, store: Store, own: OwnPartitions, maximum_s: float
 ) -> Committed:
     """
     Derive requested rows of own devices for a limited time; return the rows written.
@@ -471,7 +468,7 @@ def answer_requests(
     Raises FencedError when another worker has a partition.
     Raises VisitedError when another process wrote for the devices of one.
     """
-    until_s, out = time.monotonic() + most_s, Committed()
+    until_s, out = time.monotonic() + maximum_s, Committed()
     while store.behind and time.monotonic() < until_s:
         answered = store.catch_up(
             connection, lambda cursor: offsets.confirm(cursor, list(own.positions.values()))

@@ -127,10 +127,7 @@ async def _span(
 
 
 async def _read(consumer: Any, span: _Span, since_ms: int) -> AsyncIterator[list[Record]]:
-    """
-    Yield a span's records; those before the start time, which a broker may return, are
-    skipped.
-    """
+    """Yield a span's records, without those before its start, which a broker may return."""
     if span.first >= span.end:
         return
     consumer.assign([span.tp])

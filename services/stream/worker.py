@@ -155,7 +155,7 @@ async def _started(parts: Parts, leave: asyncio.Event, group: str) -> bool:
 
 
 def _noted(storing: Storing, ended: asyncio.Future[None]) -> None:
-    """Record an unexpected end of the lag reporting as failure, as its alert would be silent."""
+    """Fail the worker if the task that reports the lag ended with an error."""
     if not ended.cancelled() and (error := ended.exception()) is not None:
         storing.fail(error)
 

@@ -13,6 +13,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from msgspec import structs
+
 from mrv.factors import FactorBook
 from mrv.registry.project import SupportingData
 from mrv.rules.closing import close
@@ -115,6 +117,8 @@ def closed(name, closes, books):
 def _lines(result):
     """Return all contents of a result; fields that were added later and are unset are omitted."""
     whole = asdict(result)
+    for name in ("rules", "evidence"):
+        whole[name] = tuple(structs.asdict(row) for row in whole[name])
     del whole["before_evidence_ug"]  # boards show it, and no statement
     del whole["claimed_t"]  # the evidence is graded by it
     for row in whole["cross_checks"]:

@@ -52,7 +52,7 @@ def test_its_limits_are_within_those_of_the_api():
     assert said(r"client_max_body_size (\d+)m") * 2**20 == server.LARGEST_UPLOAD
     assert said(r"client_header_timeout (\d+)s") == connections.HEAD_S
     assert said(r"client_body_timeout (\d+)s") == server.BODY_S
-    assert said(r"limit_conn connections (\d+)") <= connections.MOST_OF_ADDRESS
+    assert said(r"limit_conn connections (\d+)") <= connections.MAX_PER_ADDRESS
 
 
 @pytest.mark.skipif(NGINX is None, reason="nginx is not installed")

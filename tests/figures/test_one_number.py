@@ -156,7 +156,7 @@ def test_figures_of_the_console_are_the_account(city, monkeypatch):
             wanted = of_console.meant(account, where, subject)
             pair = of_console.plain(shown), of_console.plain(wanted)
             # what silence costs grows from one moment to the next
-            if where == "device.html: t.tonnes(found.cost_t)" and None not in pair:
+            if where == "device.html: t.tonnes(page.cost_t)" and None not in pair:
                 (seen, _), (cost, _) = pair
                 so_far_t, daily_t = silences(account)[subject[1]["id"]]
                 pair = grown(account, seen, cost, daily_t / so_far_t * Fraction(cost))
@@ -166,7 +166,7 @@ def test_figures_of_the_console_are_the_account(city, monkeypatch):
         missing = {*surfaces.of_console()} - {*found} - of_console.TYPED
         # no project of the city is silent as a whole there, and none has a class of transfer
         assert missing <= {
-            "project.html: t.tonnes(found.sums.missed_t)",
+            "project.html: t.tonnes(project_row.sums.missed_t)",
             "programme.html: t.number(p.transferable_t)",
             # no statement of it lacks an invoice
             "project.html: t.tonnes(one.before_t)",

@@ -72,7 +72,7 @@ def test_any_order_of_commits_rounds_and_kills_gives_the_same_rows(
     """A tonne must not depend on how far behind the rows were when the process was killed."""
     arriving, most = delivery
     plan_ = plan(next(_examples) + 10_000)
-    monkeypatch.setattr(reprocess, "MOST_ROWS", most)
+    monkeypatch.setattr(reprocess, "MAX_ROWS", most)
     storing, deriving = connections
     store = _store(plan_, deriving)
     for some in arriving:
@@ -206,7 +206,7 @@ def test_whoever_holds_a_partition_the_rows_are_the_same(connections, monkeypatc
     """A tonne must not depend on which worker made its rows, nor on one that was thought dead."""
     arriving, most = delivery
     plan_ = plan(next(_examples) + 10_000)
-    monkeypatch.setattr(reprocess, "MOST_ROWS", most)
+    monkeypatch.setattr(reprocess, "MAX_ROWS", most)
     workers = _Workers(connections, plan_)
     for some in arriving:
         workers.store(some, guest=fate.random() < 0.15)

@@ -101,7 +101,7 @@ def test_stopping_and_putting_off_give_the_same_rows(connection, monkeypatch, de
     arriving, most = delivery
     number = next(_examples)
     plan_ = plan(number)
-    monkeypatch.setattr(reprocess, "MOST_ROWS", most)
+    monkeypatch.setattr(reprocess, "MAX_ROWS", most)
     store = Store(plan_)
     for readings in arriving:
         _commit(connection, store, readings)
@@ -235,7 +235,7 @@ def test_a_late_last_reading_of_a_register_that_falls_on_the_grid(connection):
 
 def test_a_fleet_that_returns_is_no_one_commit(connection, monkeypatch):
     """A city that was without power for a month would need the memory of a data centre."""
-    monkeypatch.setattr(reprocess, "MOST_ROWS", 500)
+    monkeypatch.setattr(reprocess, "MAX_ROWS", 500)
     plan_ = plan(next(_examples))
     store = Store(plan_)
     _commit(connection, store, [Reading(d, T0_US, 1_000) for d in (0, 1)])
@@ -255,7 +255,7 @@ def test_a_fleet_that_returns_is_no_one_commit(connection, monkeypatch):
 
 def test_a_device_that_the_server_refuses_holds_up_no_other(database_url, monkeypatch):
     """One meter whose rows are refused would block the rows of a whole fleet that reconnected."""
-    monkeypatch.setattr(reprocess, "MOST_ROWS", 500)
+    monkeypatch.setattr(reprocess, "MAX_ROWS", 500)
     plan_ = plan(next(_examples))
     later = T0_US + 30 * _DAY_US
     with psycopg.connect(database_url, autocommit=True) as conn:

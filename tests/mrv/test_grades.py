@@ -10,8 +10,9 @@ from ingest.model import INTERVAL_US
 from mrv.accounting.coverage import Service
 from mrv.accounting.device_period import Monitored, YearPart
 from mrv.accounting.evidenced_time import Corroboration
-from mrv.accounting.period_result import INVOICE, METER, CrossCheck, EvidenceItem
+from mrv.accounting.period_result import INVOICE, METER, CrossCheck
 from mrv.documents import coded
+from mrv.documents.period_account import EvidenceItem
 from mrv.methodologies import find
 from mrv.parameters import GRADES
 from mrv.registry.project import ProjectDevice, SupportingData
@@ -28,7 +29,9 @@ TURBINE = "2/acm0012/6364089b4455"
 
 
 def _item(kind, name, grade, tonnes):
-    return EvidenceItem(kind, name, "generation", grade, tonnes, ())
+    return EvidenceItem(
+        kind=kind, name=name, role="generation", grade=grade, tonnes=tonnes, shown_by=()
+    )
 
 
 def _shares(items, reduction):

@@ -17,7 +17,7 @@ from services.store import alarm_contacts as store
 from services.store import webhooks
 from services.store.postgres.pool import connect
 from services.webhook_post import new_secret
-from services.webhooks import Sender, Sent, Ways
+from services.webhooks import MessageServers, Sender, Sent
 from tests.invoked import tonne
 from tests.services.test_webhooks import due_now, receiving, states
 
@@ -49,7 +49,7 @@ def mail():
     box = Mailbox()
     controller = Controller(box, hostname="127.0.0.1", port=port)
     controller.start()
-    box.ways = Ways(f"smtp://127.0.0.1:{port}", "alarms@tonne.example")
+    box.message_servers = MessageServers(f"smtp://127.0.0.1:{port}", "alarms@tonne.example")
     yield box
     controller.stop()
 
@@ -83,8 +83,8 @@ def _alarm(conn, event="raised", severity="critical", subject=None, number=None)
     return number
 
 
-def _send(url, ways):
-    due = Sender(url, Metrics(), structlog.get_logger("test"), ways=ways)
+def _send(url, message_servers):
+    due = Sender(url, Metrics(), structlog.get_logger("test"), message_servers=message_servers)
     return due.once()
 
 
@@ -93,7 +93,7 @@ def test_an_alarm_is_mailed_in_its_readers_language_and_its_end_after_it(conn, d
     _contact(conn, "anna", language="de")
     number = _alarm(conn, subject="gw-1")
     _alarm(conn, severity="minor")  # not hers
-    assert _send(database_url, mail.ways).taken == 1
+    assert _send(database_url, mail.message_servers).taken == 1
     ((to, said),) = mail.came
     assert to == ["anna@example.org"]
     assert "gw-1" in said["Subject"]
@@ -104,7 +104,7 @@ def test_an_alarm_is_mailed_in_its_readers_language_and_its_end_after_it(conn, d
     assert said["Auto-Submitted"] == "auto-generated"
     _alarm(conn, "acknowledged", number=number)
     _alarm(conn, "cleared", number=number)
-    assert _send(database_url, mail.ways).taken == 1
+    assert _send(database_url, mail.message_servers).taken == 1
     assert len(mail.came) == 2
     assert mail.came[1][1]["Message-ID"] != said["Message-ID"]
 
@@ -114,13 +114,15 @@ def test_a_mail_server_that_is_away_loses_no_alarm(conn, database_url, mail):
     _contact(conn, "anna")
     _alarm(conn)
     mail.refuses = True
-    assert _send(database_url, mail.ways) == Sent(failed=1)
-    assert _send(database_url, Ways("smtp://127.0.0.1:1", "a@b.example")) == Sent()  # held back
+    assert _send(database_url, mail.message_servers) == Sent(failed=1)
+    assert (
+        _send(database_url, MessageServers("smtp://127.0.0.1:1", "a@b.example")) == Sent()
+    )  # held back
     due_now(conn)
-    assert _send(database_url, Ways("smtp://127.0.0.1:1", "a@b.example")).failed == 1
+    assert _send(database_url, MessageServers("smtp://127.0.0.1:1", "a@b.example")).failed == 1
     mail.refuses = False
     due_now(conn)
-    assert _send(database_url, mail.ways).taken == 1
+    assert _send(database_url, mail.message_servers).taken == 1
     (row,) = webhooks.deliveries(conn, "anna", "delivered", None, 10)
     assert (row.attempts, row.error) == (3, None)
 
@@ -132,14 +134,14 @@ def test_whoever_is_on_duty_is_reached_and_everyone_where_no_one_is(conn, databa
     store.put_on_duty(conn, "anna", [(NOW - HOUR, NOW + HOUR)], "test")
     store.put_on_duty(conn, "ben", [(NOW + HOUR, NOW + 2 * HOUR)], "test")
     number = _alarm(conn)
-    _send(database_url, mail.ways)
+    _send(database_url, mail.message_servers)
     assert [to for to, _ in mail.came] == [["anna@example.org"]]
     _alarm(conn, "cleared", number=number)
-    _send(database_url, mail.ways)
+    _send(database_url, mail.message_servers)
     assert [to for to, _ in mail.came] == [["anna@example.org"]] * 2
     conn.execute("UPDATE alarm_duty SET ends = begins + interval '1 second'")
     _alarm(conn)
-    _send(database_url, mail.ways)
+    _send(database_url, mail.message_servers)
     assert sorted(to for to, _ in mail.came[2:]) == [["anna@example.org"], ["ben@example.org"]]
 
 
@@ -151,12 +153,12 @@ def test_a_silence_holds_back_and_lets_go_what_still_stands(conn, database_url, 
     _contact(conn, "anna")
     made = store.silence(conn, "depot", NOW + HOUR, "switchgear is replaced", "test")
     stays, ends = _alarm(conn), _alarm(conn)
-    assert _send(database_url, mail.ways) == Sent()
+    assert _send(database_url, mail.message_servers) == Sent()
     assert mail.came == []
     _alarm(conn, "cleared", number=ends)
     store.end_silence(conn, made.id)
     due_now(conn)
-    assert _send(database_url, mail.ways).taken == 1
+    assert _send(database_url, mail.message_servers).taken == 1
     ((_, said),) = mail.came
     assert f"/alarms/{stays}" in said.get_content()
     assert [one[0] for one in states(conn, "anna")].count("waiting") == 0
@@ -174,13 +176,13 @@ def test_a_channel_of_apprise_is_reached_by_its_tag(conn, database_url, tmp_path
         config.write_text(f"control=json://{where}/room\nother=json://{where}/other\n")
         _contact(conn, "room", "apprise:control")
         _alarm(conn, subject="gw-9")
-        assert _send(database_url, Ways(apprise_config=config)).taken == 1
+        assert _send(database_url, MessageServers(apprise_config=config)).taken == 1
         ((path, _, body),) = room.came
         assert path.rstrip("/") == "/room"
         assert b"gw-9" in body
         _contact(conn, "lost", "apprise:unknown")
         _alarm(conn)
-        done = _send(database_url, Ways(apprise_config=config))
+        done = _send(database_url, MessageServers(apprise_config=config))
         assert (done.taken, done.failed) == (1, 1)
 
 
@@ -198,8 +200,8 @@ def test_what_reaches_no_one_is_refused(address):
 def test_by_command(database_url, conn, mail, monkeypatch):
     """An operator could not plan a duty, or would not see what is held back."""
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
-    monkeypatch.setenv("TONNE_SMTP_URL", mail.ways.smtp_url)
-    monkeypatch.setenv("TONNE_SMTP_FROM", mail.ways.smtp_from)
+    monkeypatch.setenv("TONNE_SMTP_URL", mail.message_servers.smtp_url)
+    monkeypatch.setenv("TONNE_SMTP_FROM", mail.message_servers.smtp_from)
     said = tonne("alarms", "contacts", "add", "anna", "--address", "mailto:anna@example.org")
     assert "alarms are sent to mailto:anna@example.org" in said.stdout
     assert tonne("alarms", "contacts", "test", "anna").stdout.strip() == "anna: taken"

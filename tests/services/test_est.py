@@ -237,7 +237,8 @@ def test_what_is_no_proper_request_is_refused(tonne, database_url, tmp_path, mon
         port = int(url.rsplit(":", 1)[1])
         with monkeypatch.context() as short:
             short.setattr(est, "_SILENT_S", 0.2)
-            silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(est._OF_ONE)]
+            at = ("127.0.0.1", port)
+            silent = [socket.create_connection(at) for _ in range(est._PER_ADDRESS)]
             silent[0].sendall(b"GET / HTTP/1.1\r\n\r\n")
             for one in silent:
                 one.settimeout(60)

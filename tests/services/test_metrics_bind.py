@@ -150,7 +150,7 @@ def test_sockets_that_say_nothing_take_no_files_and_no_threads(metrics):
         assert "told 7.0" in get(metrics, "/metrics").text
         # a thread and a clock each, once the others have ended
         until(
-            lambda: threading.active_count() - before <= 2 * scraping.MOST + 2,
+            lambda: threading.active_count() - before <= 2 * scraping.MAX_CONNECTIONS + 2,
             what=threading.active_count,
         )
         assert idle[0].recv(1) == b"", "the oldest gives way"

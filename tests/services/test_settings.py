@@ -5,7 +5,7 @@ import json
 import pytest
 
 from ingest.addresses import PORTS, server_of
-from services.environment import KafkaAccess, one_setting
+from services.environment import KafkaAccess, read_setting
 from services.settings import Settings, SettingsError, split_bind
 from services.store.postgres.pool import without_login
 
@@ -259,7 +259,7 @@ def test_addresses():
 def test_one_setting_is_found_where_all_are(tmp_path):
     """A gateway would serve Prometheus at another address than the configured one."""
     file = tmp_path / ".env"
-    assert one_setting({}, file, "metrics_bind") is None
+    assert read_setting({}, file, "metrics_bind") is None
     file.write_text("TONNE_METRICS_BIND=0.0.0.0:1\nOTHER=2\n")
-    assert one_setting({}, file, "metrics_bind") == "0.0.0.0:1"
-    assert one_setting({"TONNE_METRICS_BIND": ""}, file, "metrics_bind") == ""
+    assert read_setting({}, file, "metrics_bind") == "0.0.0.0:1"
+    assert read_setting({"TONNE_METRICS_BIND": ""}, file, "metrics_bind") == ""

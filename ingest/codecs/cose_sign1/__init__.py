@@ -5,8 +5,8 @@ Codec of batches of readings signed by a gateway or meter: COSE_Sign1, RFC 9052.
 
 `protected` has the algorithm (1) and the signer (4: its id or serial number as UTF-8).  The payload
 is a CBOR map: 1 sequence number, 2 time of signing [ms UTC], 3 device, 4 content type, 5 the
-messages.  These have one of the other encodings and are decoded as if the device had sent them
-itself.  Signatures are not verified here: the signed bytes are stored for it.
+messages.  The messages have one of the other encodings and are decoded as if the device had sent
+them itself.  Signatures are verified later, from the stored signed bytes.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _LONGEST_NAME = 128
 @dataclass(frozen=True, slots=True)
 class Sign1:
     """
-    One COSE_Sign1.
+    Parts of a COSE_Sign1 object.
 
     `protected`, `unprotected`: headers.
     `signed`: the signed bytes: Sig_structure, RFC 9052 section 4.4.
@@ -95,9 +95,10 @@ class Batch:
 
     def note(self, ts: int | str) -> str:
         """
-        Return the note stored with a signed batch; `ts` is the time of its last reading.
+        Return the reference that is stored with a signed batch; `ts` is the time of its last
+        reading.
 
-        The signed data are the message itself, which is stored as a whole.
+        The signed bytes are the message itself, which is stored completely.
         """
         return msgspec.json.encode(
             {
@@ -125,7 +126,7 @@ def split(data: bytes) -> Iterator[bytes]:
 
 
 def to_be_signed(head: bytes, payload: bytes) -> bytes:
-    """Return the signed bytes: Sig_structure, RFC 9052 section 4.4."""
+    """Return the bytes to sign: Sig_structure, RFC 9052 section 4.4."""
     return bytes(cbor2.dumps(["Signature1", head, b"", payload]))
 
 
@@ -133,7 +134,7 @@ def read_sign1(data: bytes, detached: bytes | None = None) -> Sign1:
     """
     Return the parts of a COSE_Sign1.
 
-    `detached`: its payload, if that is separate and replaced by nil.
+    `detached`: the payload, if it is stored separately and the COSE_Sign1 has nil in its place.
     Raises PayloadError with reason `malformed_cbor` or `wrong_shape`.
     """
     result = _loads(data)
@@ -254,7 +255,7 @@ def _refuse(what: str) -> NoReturn:
     raise PayloadError("wrong_shape", f"{NAME}: {what}")
 
 
-# in the usual order of trial; plain JSON is last, as it accepts any JSON
+# encodings in the order in which they are tried; plain JSON is last, as it accepts any JSON
 _INSIDE: tuple[Codec, ...] = (
     senml_cbor.CODEC,
     senml_json.CODEC,
@@ -276,13 +277,13 @@ def decode(payload: bytes, received_us: int) -> Sequence[Reading]:
     batch = read(payload)
     result = readings(batch, received_us)
     kept = ((SIGNED_VALUE, batch.note(result[-1].ts)),)
-    # with the last id, so that the receipt confirms only the readings
+    # it has the id of the last reading, so that the receipt confirms no additional message
     return (*result, Stated(result[-1].ts, {}, result[-1].id, (), kept))
 
 
 def readings(batch: Batch, received_us: int) -> Sequence[Reading]:
     """
-    Return the readings of a batch; at least one is required.
+    Return the readings of a batch, which must have at least one.
 
     Raises PayloadError with a reason of the encoding inside, `content_type_unknown` or
     `empty_payload`.

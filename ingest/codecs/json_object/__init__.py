@@ -2,12 +2,11 @@
 Codec of JSON objects and arrays: `{"ts": ..., "id": ..., "values": {channel: number}}`.
 
 `ts` is epoch milliseconds or RFC 3339 with an offset; `id` is the device's own message number,
-optional, returned in the receipt.  A value that is not a number (a numeric string) is rejected;
-the other numbers are kept.
+optional, returned in the receipt.  A value that is not a number (such as a numeric string) is
+rejected; the other values of the reading are kept.
 
-Plain messages with known names are decoded faster: the devices of a model always send the same
-names, and a decoder that expects exactly these takes half the time.  Any other message is read by
-`decode`, with the same result.
+Devices of one model always send the same names.  A decoder for exactly these names takes half the
+time.  Any other message is decoded by `decode`, with the same result.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ _loose_decoder = msgspec.json.Decoder(_Loose | list[_Loose])
 
 def decode(payload: bytes) -> Sequence[Reading]:
     """
-    Return the readings of one payload, in order; values that are not numbers are refused singly.
+    Return the readings of one payload, in order; values that are not numbers are rejected singly.
 
     Raises PayloadError with reason `empty_payload`, `invalid_utf8`, `malformed_json`, `not_finite`,
     `time_missing` or `wrong_shape`.
@@ -67,7 +66,7 @@ def _text(payload: bytes) -> str:
 
 def _salvage(payload: bytes, error: PayloadError) -> list[Stated]:
     """
-    Return the readings, without the values that are not numbers.
+    Return the readings without the values that are not numbers.
 
     Raises `error` if such values are not its cause.
     """
@@ -161,7 +160,7 @@ _shapes: dict[tuple[str, ...], Shape] = {}
 
 
 def shape(names: tuple[str, ...]) -> Shape | None:
-    """Return the shape of messages with these names; None where there are too many shapes."""
+    """Return the shape of messages with these names; None if there are too many shapes already."""
     result = _shapes.get(names)
     if result is None and len(_shapes) < _MOST and 0 < len(names) <= _MOST_NAMES:
         result = _shapes[names] = Shape(names, _shaped_decoder(names).decode)

@@ -125,7 +125,6 @@ def _number(value: Any) -> float | None:
 
 
 def _plain(attribute: Any) -> Any:
-    """Return the value of an attribute in any form."""
     for key in ("value", "@value"):
         if isinstance(attribute, dict) and key in attribute:
             attribute = attribute[key]
@@ -133,7 +132,6 @@ def _plain(attribute: Any) -> Any:
 
 
 def _time(entity: dict[str, Any]) -> str | None:
-    """Return the entity's own time, if it has one."""
     for name in _TIMES:
         text = _plain(entity.get(name))
         if isinstance(text, str) and text:

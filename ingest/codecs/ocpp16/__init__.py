@@ -53,7 +53,7 @@ def decode(payload: bytes) -> Sequence[Stated]:
     Return the readings of one call, one per time.
 
     Signed samples are stored as evidence, without a number.  Values that are not numbers are
-    refused singly.
+    rejected singly.
 
     Raises PayloadError with a reason of `ingest.formats.ocpp`.
     """

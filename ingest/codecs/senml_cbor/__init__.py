@@ -89,7 +89,7 @@ def learn(payload: bytes, row: Row) -> None:
 
 
 def _form(places: list[tuple[int, str]], size: int) -> str:
-    """Return the struct format of bytes and numbers in turn."""
+    """Return the struct format of a pack: bytes and numbers, alternately."""
     parts, before = [">"], 0
     for at, code in places:
         parts.append(f"{at - before}s{code}")
@@ -123,7 +123,7 @@ def _places(data: bytes) -> list[tuple[int, str]] | None:
 
 
 def _pair(data: bytes, at: int, places: list[tuple[int, str]]) -> int | None:
-    """Return the end of a label and its value; record the place of a number."""
+    """Return the end of a label and its value, and add the position of a number to `places`."""
     label = data[at] if data[at] in _WHOLE else 0x1F - data[at]
     if data[at] not in _WHOLE and data[at] not in _MINUS:
         return None
@@ -257,7 +257,7 @@ def _unknown(i: int, label: Any) -> None:
 
 
 def _number(value: Any) -> Number:
-    """Return a float; for another type its name, which `resolve` rejects."""
+    """Return a number as float; for another type its description, which `resolve` rejects."""
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return f"a {type(value).__name__}"
     if isinstance(value, int) and abs(value) >= _MAX_NUMBER:

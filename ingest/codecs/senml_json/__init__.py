@@ -19,7 +19,7 @@ class _Known(Record, gc=False, forbid_unknown_fields=True):
 
 
 _START = re.compile(rb'\s*\[\s*\{\s*"(?:bn|bt|bu|bv|bs|bver|n|u|v|vs|vb|vd|s|t|ut)"\s*:')
-# begin of most packs, recognised without the pattern
+# first bytes of nearly all packs, recognised without the regular expression
 PACK = (b'[{"bn":', b'[{"bt":', b'[{"n":')
 _known_decoder = msgspec.json.Decoder(list[_Known])
 _decoder = msgspec.json.Decoder(list[Record])
@@ -53,7 +53,7 @@ def _extended(payload: bytes) -> Sequence[Record]:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise PayloadError("malformed_json", f"senml_json: {error}") from None
     for i, record in enumerate(_labels.decode(utf8(payload, "senml_json"))):
-        # a label ending in "_" must be understood or the pack refused (RFC 8428, section 4.4)
+        # a pack with an unknown label ending in "_" must be rejected (RFC 8428, section 4.4)
         if label := next((name for name in record if name.endswith("_")), None):
             detail = f"senml_json: record {i}: label {label!r:.80} is not supported"
             raise PayloadError("label_unknown", detail)

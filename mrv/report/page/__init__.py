@@ -48,7 +48,7 @@ from mrv.signatures import canonical
 
 
 def corrected(facts: Facts, words: Words) -> Iterator[Block]:
-    """Return the changes of a correction against the statement that it replaces."""
+    """Yield the changes of a correction against the statement that it replaces."""
     replaced = facts.subject.supersedes
     difference = replaced and replaced.difference
     if not difference:
@@ -89,7 +89,7 @@ _DAY_LABELS, _MONTH_LABELS = 10, 14
 
 
 def generation(facts: Facts, words: Words) -> Iterator[Block]:
-    """Return charts of each monitored quantity over the period."""
+    """Yield charts of each monitored quantity over the period."""
     yield chapter(words["page.generation"])
     for places in quantities(facts).values():
         chosen = set(places)
@@ -101,10 +101,7 @@ def generation(facts: Facts, words: Words) -> Iterator[Block]:
 
 
 def _expected_wh(facts: Facts, place: int, spans: Sequence[Span]) -> list[Fraction | None]:
-    """
-    Return the energy expected by the design in each span; None unless stated for this
-    quantity. [Wh]
-    """
+    """Return the energy expected by the design in each span; None where not stated. [Wh]"""
     energies = {(p.parameter, p.role) for p in facts.compared}
     parameter = facts.parameters[place]
     if energies != {(parameter.parameter, parameter.role)}:
@@ -174,7 +171,7 @@ def _of_days(facts: Facts) -> dict[date, Fraction | None]:
 
 
 def _ticks(maximum: Fraction, words: Words) -> tuple[Fraction, list[dict[str, Any]]]:
-    """Return the highest axis value and the axis steps, for a largest bar."""
+    """Return the highest value of an axis and its marks, for the largest bar."""
     result = steps(Fraction(0), maximum)
     top = result[-1]
     return top, [
@@ -183,7 +180,6 @@ def _ticks(maximum: Fraction, words: Words) -> tuple[Fraction, list[dict[str, An
 
 
 def _described(name: str, spans: Sequence[Span], unit: str, size: int, words: Words) -> str:
-    """Return the text alternative of a bar chart."""
     known = "; ".join(
         f"{s.name}: {words['page.no_data']}"
         if s.value is None
@@ -197,7 +193,7 @@ _CLOCK = slice(len("2026-01-01T"), len("2026-01-01T00:00"))
 
 
 def gaps(facts: Facts, words: Words) -> Iterator[Block]:
-    """Return the gaps; the longest ones if not all fit."""
+    """Yield the gaps; only the longest if not all fit."""
     yield chapter(words["gaps"])
     result = facts.subject.gaps
     if not result:
@@ -230,13 +226,12 @@ def gaps(facts: Facts, words: Words) -> Iterator[Block]:
 
 
 def _hours(gap: Gap, words: Words) -> str:
-    """Return the hours of a gap as text; a few seconds are not shown as zero."""
     hours = Fraction(gap.time_s) / 3600
     return words.number(words.plain(hours, 2 if hours >= 1 else 4))
 
 
 def deductions(facts: Facts, words: Words) -> Iterator[Block]:
-    """Return deductions and their reasons."""
+    """Yield deductions and their reasons."""
     yield chapter(words["deductions"])
     result = facts.subject.deductions
     if not result:
@@ -271,14 +266,13 @@ def deductions(facts: Facts, words: Words) -> Iterator[Block]:
 
 
 def _edges(facts: Facts, entry: Gap | Deduction, words: Words) -> list[str]:
-    """Return the local start and end of an entry, to the minute."""
     texts = (
         local_text(instant_us(edge, "UTC"), facts.timezone) for edge in (entry.from_, entry.to)
     )
     return [f"{words.day(text)} {text[_CLOCK]}" for text in texts]
 
 
-# PDF/A-3a: attachments are allowed, every letter has its Unicode, and the parts are tagged
+# PDF/A-3a: attachments are permitted, every letter has its Unicode, and the parts are tagged
 STANDARD: Final = "a-3a"
 _PARTS = (
     certificate, summary, corrected, account, generation, calendar, gaps, deductions, checked,
@@ -291,7 +285,7 @@ def page(facts: Facts, words: Words) -> bytes:
     """
     Return the report as a PDF, byte-identical for the same data.
 
-    Raises ReportError if typesetting fails: a defect, with the message of the typesetter.
+    Raises ReportError, with the message of the typesetter, if typesetting fails.
     """
     blocks = _of_all_parts(facts, words)
     return typeset(_head(facts, words), blocks, _attached(facts, words), _when(facts), words)
@@ -308,7 +302,7 @@ def typeset(
     Return blocks as a PDF, byte-identical for the same data.
 
     `head`: `title`, `description` and, for the head of each page, `id`, `state`, `project`, `made`.
-    `attached`: files within: `name`, `text`, `mime`, `about`.
+    `attached`: attachments: `name`, `text`, `mime`, `about`.
     Raises ReportError as `page` does.
     """
     content = {**_document_data(head, blocks, when, words), "attached": attached}
@@ -331,7 +325,11 @@ def chapters(facts: Facts, words: Words) -> dict[str, int]:
 
 @contextmanager
 def _set(content: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Open the typesetter's input files; ReportError with its message if it fails."""
+    """
+    Yield the typesetter's parameters, with input files in a temporary folder.
+
+    Raises ReportError, with the message of the typesetter, if it fails.
+    """
     with resources.as_file(resources.files("mrv.report")) as here:
         try:
             yield {
@@ -389,10 +387,7 @@ def _public(facts: Facts, words: Words) -> Iterator[Block]:
 
 
 def _printable(value: Any, language: str) -> Any:
-    """
-    Return a value whose texts contain only characters of our fonts, with punctuation of the
-    language.
-    """
+    """Return a value with only characters of the fonts, and punctuation of the language."""
     if isinstance(value, str):
         return punctuated(printable(value), language)
     if isinstance(value, dict):

@@ -34,7 +34,7 @@ from mrv.rules import titled
 
 
 def basis(facts: Facts, words: Words) -> Iterator[Block]:
-    """Return the inputs of the figures."""
+    """Yield the inputs of the figures."""
     yield part(words["page.monitored"])
     yield _monitored(facts, words)
     yield chapter(words["page.meters"])
@@ -138,7 +138,7 @@ def _factors(facts: Facts, words: Words) -> Block:
 
 
 def _valid(begin: str | None, end: str | None, words: Words) -> str:
-    """Return the validity of a factor; a dash where it states none."""
+    """Return the validity of a factor; a dash if it states none."""
     if not begin and not end:
         return DASH
     return f" {DASH} ".join(words.day(day) if day else DASH for day in (begin, end))
@@ -175,7 +175,7 @@ class Span:
     """
     Quantity and times of several devices together on a day or in a month. [base unit, us]
 
-    `value` is None if no device has a known quantity.
+    `value`: None if no device has data.
     """
 
     name: str
@@ -194,7 +194,7 @@ class Span:
 
     @property
     def seen(self) -> bool:
-        """Return whether any part was measured or estimated."""
+        """Return whether any part of the time was measured or estimated."""
         return self.lost_us < self.service_us
 
     @property
@@ -242,7 +242,7 @@ _LEVELS = (
 
 
 def calendar(facts: Facts, words: Words) -> Iterator[Block]:
-    """Return a chart of the coverage of each day, all meters together."""
+    """Yield a chart of the coverage of each day, of all meters together."""
     yield chapter(words["page.calendar"])
     if not facts.days:
         yield paragraph(words["page.no_data"])

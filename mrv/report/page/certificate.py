@@ -1,7 +1,4 @@
-"""
-The first page, with credited tonnes, preparer, verifier and evidence; the summary and the
-account.
-"""
+"""The first page, with credited tonnes, preparer, verifier and evidence; summary and account."""
 
 from __future__ import annotations
 
@@ -28,12 +25,12 @@ _TONES = {
     "superseded": "bad",
     "revoked": "bad",
 }
-# maximum rows and letters of findings on the page; otherwise the next page has them all
+# maximum rows and letters of findings on the first page; if there are more, the next page has all
 _MOST_ROWS, _MOST_LETTERS = 6, 1_200
 
 
 def certificate(facts: Facts, words: Words) -> Iterator[Block]:
-    """Return one page: credited tonnes, preparer, verifier, assurance and evidence."""
+    """Yield one page: credited tonnes, preparer, verifier, assurance and evidence."""
     subject = facts.subject
     url = status_url(facts)
     rows = findings(facts, words)
@@ -88,7 +85,7 @@ def fits(rows: list[list[str]]) -> bool:
 
 
 def _state(facts: Facts, words: Words) -> str:
-    """Return the state, of an issued statement with its day of issue, else of verification."""
+    """Return the state, with the day of issue, or else of the verification."""
     zone, text = facts.subject.monitoring_period.timezone, state(facts, words)
     if facts.state != "issued" or facts.opinion is None:
         return text
@@ -104,7 +101,6 @@ def _warning(facts: Facts, words: Words) -> str:
 
 
 def _parties(facts: Facts, words: Words) -> list[dict[str, str]]:
-    """Return preparer and verifier as organisations, each with the time of signature."""
     zone = facts.subject.monitoring_period.timezone
     proof = first_proof(facts.stated.proof)
     issuer = facts.stated.issuer
@@ -161,9 +157,8 @@ def _opinion(facts: Facts, words: Words) -> dict[str, str]:
 
 
 def _steps(facts: Facts, words: Words) -> list[dict[str, Any]]:
-    """Return the steps from the measured reduction to the credit, with bar lengths."""
     gross, net, credited = (
-        Fraction(decimal_text(Fraction(value), 3, "down"))  # as shown, so that the steps add up
+        Fraction(decimal_text(Fraction(value), 3, "down"))  # the displayed digits add up
         for value in (
             facts.subject.emissions_before_deductions.reduction.t,
             facts.subject.emissions.reduction.t,
@@ -212,7 +207,7 @@ _SIDES = ("baseline", "project", "leakage", "reduction")
 
 
 def summary(facts: Facts, words: Words) -> Iterator[Block]:
-    """Return the summary: replaced statement, and conditions not met if page 1 lacks room."""
+    """Yield the summary: replaced statement, and conditions not met that do not fit on page 1."""
     subject = facts.subject
     yield part(words["page.summary"])
     rows = [
@@ -237,7 +232,7 @@ def summary(facts: Facts, words: Words) -> Iterator[Block]:
 
 
 def worklist(facts: Facts, words: Words) -> Iterator[Block]:
-    """Return the reduction that depends on each meter and entered value, for the verifier."""
+    """Yield the reduction that depends on each meter and entered value, for the verifier."""
     result = facts.subject.evidence
     if not result:
         return
@@ -270,7 +265,7 @@ def _named(item: EvidenceItem, facts: Facts, words: Words) -> str:
 
 
 def account(facts: Facts, words: Words) -> Iterator[Block]:
-    """Return both sides before and after deductions, and the credits of each year."""
+    """Yield both sides before and after deductions, and the credits of each year."""
     yield part(words["page.account"])
     yield note(words["page.account_note"])
     heads = [("", "l", 1.6), *((words[f"page.{side}"], "r", 1.0) for side in _SIDES)]
@@ -293,7 +288,10 @@ def account(facts: Facts, words: Words) -> Iterator[Block]:
 
 
 def _rules(facts: Facts, words: Words) -> Iterator[Block]:
-    """Yield the rules with a deduction: its effect alone, and if this rule alone is resolved."""
+    """
+    Yield the rules with a deduction: stand-alone effect, and increase if this one is
+    resolved.
+    """
     effects = facts.subject.rules or ()
     if not effects:
         return

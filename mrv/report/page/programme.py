@@ -26,7 +26,7 @@ def page(document: Mapping[str, Any], words: Words) -> bytes:
     Return a programme report as a PDF, byte-identical for the same data.
 
     `document`: as `tonne programme report --json` prints it.
-    Raises ReportError if typesetting fails: a defect, with the message of the typesetter.
+    Raises ReportError, with the message of the typesetter, if typesetting fails.
     """
     name = f"{document['programme']}, {document['year']}"
     attached = {
@@ -57,7 +57,7 @@ def _blocks(document: Mapping[str, Any], words: Words) -> Iterator[Block]:
 
 
 def _result(document: Mapping[str, Any], own: Sequence[Project], words: Words) -> Iterator[Block]:
-    """Yield the finding on the year in one sentence, and a progress bar."""
+    """Yield the result of the year in one sentence, and a progress bar."""
     avoided, expected, ahead = (
         _sum(own, of) for of in ("monitored_t", "expected_t_so_far", "expected_ahead_t")
     )
@@ -124,7 +124,7 @@ def _cause(own: Sequence[Project], words: Words) -> str:
 def _target(
     actions: Sequence[Mapping[str, Any]], avoided: Fraction, words: Words
 ) -> Iterator[Block]:
-    """Yield the sum of the top actions' targets, unless one is missing, and the measured total."""
+    """Yield the sum of the main actions' targets, unless one is missing, and the measured total."""
     lines = [a["city_model"]["target_t_per_year"] for a in actions if not a["part_of"]]
     if lines and None not in lines:
         target = sum(map(Decimal, lines), Decimal(0))
@@ -135,7 +135,6 @@ def _target(
 def _issued(
     statements: Sequence[Mapping[str, Any]], own: Sequence[Project], words: Words
 ) -> Iterator[Block]:
-    """Yield the statements that contain the issued tonnes."""
     counted = {project["project"] for project in own}
     result = [statement for statement in statements if statement["project"] in counted]
     total = sum(statement["credited_t"] for statement in result)
@@ -251,7 +250,6 @@ def _bars(
 
 
 def _evidence(own: Sequence[Project], words: Words) -> Iterator[Block]:
-    """Yield the grades of evidence of the issued tonnes."""
     sums = {
         grade: sum((Fraction((row["issued_by_grade_t"] or {}).get(grade, "0")) for row in own),
                    Fraction(0))
@@ -279,8 +277,9 @@ def _evidence(own: Sequence[Project], words: Words) -> Iterator[Block]:
 
 def _table(document: Mapping[str, Any], listed: Sequence[Project], words: Words) -> Iterator[Block]:
     """
-    Yield the table of all projects; the reasons for deductions that a document would return are in
-    the workbook only.
+    Yield the table of all projects.
+
+    Deductions that a document would resolve are listed with their reasons in the workbook only.
     """
     moved = document["transfer"] is not None
     yield part(words["programme.figures"])
@@ -313,7 +312,6 @@ def _moved(value: int | str, words: Words) -> str:
 
 
 def _without_tonnes(systems: Sequence[Mapping[str, Any]], words: Words) -> Iterator[Block]:
-    """Yield the systems without a methodology, with the reason."""
     rows = [
         [words.get(f"system.{system['system']}", system["title"]), str(system["devices_heard"]),
          words.get(f"no_tonnes.{system['system']}", system["reason"] or DASH)]

@@ -1,7 +1,4 @@
-"""
-The verification report in the parts of the JCM's form, the audit file, and how to check the
-evidence.
-"""
+"""The verification report by the parts of the JCM's form, audit file, and check of the evidence."""
 
 from __future__ import annotations
 
@@ -36,7 +33,7 @@ from mrv.statement.diagram import diagram, in_pages, line_diagram
 
 
 def audit_file(facts: Facts, words: Words) -> Iterator[Block]:
-    """Return the audit file: data flow and responsibilities."""
+    """Yield the audit file: data flow and responsibilities."""
     yield part(words["page.audit_file"])
     yield chapter(words["page.data_flow"])
     called = {**words.all, f"project.{facts.plan.project.id}": facts.project(words.language)}
@@ -78,7 +75,7 @@ def audit_file(facts: Facts, words: Words) -> Iterator[Block]:
 
 
 def status(facts: Facts, words: Words) -> Iterator[Block]:
-    """Return the address of the statement's status, as text and QR code."""
+    """Yield the address of the statement's status, as text and QR code."""
     yield chapter(words["page.status"])
     url = status_url(facts)
     if url is not None:
@@ -93,7 +90,7 @@ _GOOD = {"unqualified": "good", "qualified": "warn"}
 
 
 def verified(facts: Facts, words: Words) -> Iterator[Block]:
-    """Return the verifier's conclusions and their basis."""
+    """Yield the verifier's conclusions and their basis."""
     yield part(words["page.verification"])
     if facts.opinion is None:
         yield banner(words["page.not_verified"], "bad")
@@ -191,13 +188,13 @@ def _findings(facts: Facts, words: Words) -> Iterator[Block]:
 
 
 def checked(facts: Facts, words: Words) -> Iterator[Block]:
-    """Return the comparisons of the figures."""
+    """Yield the comparisons of the figures."""
     opinion = facts.opinion
     yield from compared(facts.subject, opinion.credential_subject if opinion else None, words)
 
 
 def evidence(facts: Facts, words: Words) -> Iterator[Block]:
-    """Return the evidence, and how to check it."""
+    """Yield the evidence, and how to check it."""
     yield part(words["page.evidence"])
     yield paragraph(words["page.check"])
     yield {

@@ -2,7 +2,7 @@
 The monitoring report as a workbook, in the form of the JCM's sheets.
 
 Formulas are live: daily sums, deductions, quantity, factor, tonnes and whole credits can be traced
-from cell to cell.  Each cell also has its value, for programs that do not calculate; XlsxWriter
+from cell to cell.  Each cell also has its value, for programs that do not calculate.  XlsxWriter
 writes both (openpyxl cannot write a formula's value), and the same input gives the same bytes.
 
 This file has the JCM's sheets before monitoring (plan and structure) and after it (report), charts
@@ -65,7 +65,7 @@ def plan(sheet: Grid, facts: Facts, words: Words) -> None:
     heads[_ESTIMATED] = words["form_d_ex_ante"]
     sheet.head(TABLE_1_AT - 1, heads)
     for place in range(len(facts.parameters)):
-        # no document states an expected value of a single meter
+        # no document states an expected value for a single meter
         sheet.row(TABLE_1_AT + place, monitored_cells(facts, place, (None, "text"), words))
     layout = Layout(facts, first=1)
     fixed(sheet, layout, words)
@@ -95,7 +95,7 @@ def expected_cells(sheet: Grid, facts: Facts) -> dict[str, str]:
 
 
 def structure(sheet: Grid, facts: Facts, words: Words) -> None:
-    """Write responsibilities, as named in documents."""
+    """Write the responsibilities, as stated in documents."""
     sheet.title(words["structure"], words["structure_note"])
     sheet.head(FIRST - 1, [words[n] for n in ("responsible", "role_of_person", "named_by")])
     opinion = facts.opinion
@@ -191,10 +191,7 @@ def charts(sheet: Grid, book: Workbook, facts: Facts, words: Words, days: Grid) 
 
 
 def _largest(facts: Facts) -> list[tuple[int, int, int]]:
-    """
-    Return the parameters with the largest quantity of their kind, with their rows in the
-    days sheet.
-    """
+    """Return the parameters with the largest quantities, and their rows in the days sheet."""
     result, row = [], FIRST
     for place, group in groupby(facts.days, lambda day: day.parameter):
         mine = list(group)
@@ -214,7 +211,7 @@ def _by_day(
     commas = 0
     while size >= _THOUSAND and size % _THOUSAND == 0:
         size, commas = size // _THOUSAND, commas + 1
-    if size != 1:  # a spreadsheet's format can only divide by thousands
+    if size != 1:  # a number format can only divide by thousands
         unit, commas = parameter.unit, 0
     name = f"{quantity(parameter, words)}, {parameter.device} ({role(parameter.role, words)})"
     chart = _columns(book, name, unit, f"#,##0{',' * commas}", least=0)
@@ -247,7 +244,7 @@ def _columns(
 
 
 _VALUE, _SAID, _CHECK = 4, 11, 12
-FIRST_COLUMN = 2  # of Table 2, below (b)
+FIRST_COLUMN = 2  # column (b), at which Table 2 begins
 
 
 def report(
@@ -272,7 +269,7 @@ def report(
 def _value(
     sheet: Grid, row: int, facts: Facts, place: int, words: Words, calculation: Grid
 ) -> None:
-    """Write column (d) from the calculation, next to the value of the statement."""
+    """Write column (d) from the calculation, and compare it with the statement's value."""
     parameter = facts.parameters[place]
     size = SHOWN[parameter.unit][1]
     rows = [i for i, line in enumerate(facts.lines) if line.parameter == place]
@@ -287,7 +284,8 @@ def _value(
     equal(sheet, (row, _CHECK), cells_, words, holds=holds)
 
 
-# up to 195 characters in all: printed on A4 in landscape, texts of ten points have 7 or more
+# column widths, 195 characters at most in all: on A4 in landscape, ten-point texts are then printed
+# with at least seven points
 _WIDTHS: dict[str, tuple[int, ...]] = {
     "result": (44, 90),
     "plan": (14, 13, 24, 13, 13, 10, 18, 34, 20, 22),
@@ -315,7 +313,7 @@ def workbook(facts: Facts, words: Words) -> bytes:
     """
     Return the workbook of a statement, byte-identical for the same data.
 
-    Raises ReportError if a sheet cannot hold the period's days.
+    Raises ReportError if the period has more days than a sheet has rows.
     """
     out = BytesIO()
     book = Workbook(out, {"in_memory": True})
@@ -364,7 +362,6 @@ def workbook(facts: Facts, words: Words) -> bytes:
 
 
 def _links(facts: Facts, factors: Grid, report: Grid) -> Links:
-    """Return the cells of factors and ex-ante parameters used by the equation."""
     layout = Layout(facts, FIRST_COLUMN)
     named = enumerate(facts.subject.factors, FIRST)
     fixed = enumerate(facts.subject.fixed_parameters or (), layout.fixed)
@@ -378,7 +375,6 @@ def _links(facts: Facts, factors: Grid, report: Grid) -> Links:
 
 
 def _compared(facts: Facts, sheets: Mapping[str, Grid]) -> comparisons.Cells:
-    """Return the cells used in the comparisons with design and report."""
     report, reckoned = sheets["report"], sheets["calculation"]
     energies = [
         reckoned.cell(row, METERED)
@@ -394,7 +390,7 @@ def _compared(facts: Facts, sheets: Mapping[str, Grid]) -> comparisons.Cells:
 
 
 def _created(facts: Facts) -> datetime:
-    """Return the end of the period, used as the creation time of every copy."""
+    """Return the end of the period, which is the creation time of every copy."""
     end = instant_us(facts.stated.valid_from, "UTC")
     return datetime.fromtimestamp(end / 1e6, UTC).replace(tzinfo=None)
 

@@ -1,8 +1,8 @@
 """
 From daily sums to tonnes: a row per device and year, the year's equation, and Table 3.
 
-All cells are formulas.  A spreadsheet calculates with about fifteen digits, tonne exactly.  Both
-are compared to a gram, which is exact for sums below a billion tonnes.
+All cells are formulas.  A spreadsheet calculates with about fifteen digits, tonne exactly.  Their
+results are compared to a gram, which fifteen digits resolve for sums below a billion tonnes.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _T = TypeVar("_T")
 METERED, COUNTED = 4, 7
 _COUNTED_COLUMN = xl_col_to_name(COUNTED)
 _VALUE = 4
-# the rule that may take the whole reduction (`mrv/rules/evidence.py`)
+# the rule that may deduct the whole reduction
 INVOICED = "EVD-03"
 _DAY_NAMES = ("year", "device", "role", "unit", "metered", "adjustment", "substituted", "counted")
 
@@ -44,7 +44,7 @@ class Links:
     """
     Cells of factors (by id) and of ex-ante parameters, with their values.
 
-    Parameters of the whole project have None as device.
+    Parameters of the whole project have the device None.
     """
 
     factors: Mapping[str, str]
@@ -63,13 +63,13 @@ class Links:
 
 @dataclass(frozen=True)
 class Reckoning:
-    """Results of the rows, exact, with their cells."""
+    """Exact results of the rows, with their cells."""
 
     facts: Facts
     links: Links = field(default_factory=lambda: Links({}, {}))
 
     def _params(self, parameter: MonitoredParameter) -> Mapping[str, Any]:
-        """Return the plan's parameters of a device in its role."""
+        """Return the parameters of a device in its role, by the plan."""
         needs = self.facts.methodology.roles[parameter.role]
         bound = self._of(parameter, [
             d
@@ -79,7 +79,7 @@ class Reckoning:
         return read(needs.params, bound.params, f"device {parameter.device}")
 
     def _counted(self, parameter: MonitoredParameter) -> Mapping[str, Any]:
-        """Return the same parameters as counted: limited by a rule, or measured by the device."""
+        """Return these parameters as counted: limited by a rule, or measured by the device."""
         result = dict(self._params(parameter))
         specs = self.facts.methodology.roles[parameter.role].params
         # what a meter showed of a parameter stands behind what was typed of it
@@ -91,17 +91,14 @@ class Reckoning:
 
     @cached_property
     def _listed(self) -> dict[tuple[str | None, str], list[Fraction]]:
-        """
-        Return values fixed ex ante by device and parameter; several where groups share a
-        device.
-        """
+        """Return values fixed ex ante by device and parameter; several if groups share a device."""
         result: dict[tuple[str | None, str], list[Fraction]] = {}
         for p in self.facts.subject.fixed_parameters or ():
             result.setdefault((p.device, p.parameter), []).append(Fraction(p.value))
         return result
 
     def _of(self, parameter: MonitoredParameter, values: Sequence[_T]) -> _T:
-        """Return the value of a parameter's group, among groups that share a device."""
+        """Return the value of a parameter's group, if several groups share a device."""
         key = parameter.device, parameter.role
         same = [
             p for p in self.facts.parameters if (p.device, p.role) == key
@@ -146,7 +143,7 @@ class Reckoning:
         return sorted({*timed, *(line.year for line in facts.lines)})
 
     def no_reduction(self, reductions: Mapping[int, Fraction]) -> str:
-        """Return the rule that prevents any reduction; empty without one."""
+        """Return the rule that deducts the whole reduction; empty without one."""
         subject = self.facts.subject
         credited = any(Fraction(vintage.reduction_t) > 0 for vintage in subject.credited.vintages)
         if credited or max(reductions.values(), default=Fraction(0)) <= 0:
@@ -177,7 +174,7 @@ class Calculated:
     Cells of the results of each calendar year.
 
     `years`: equations by year.
-    `reduction`: cell of the reduction that counts.
+    `reduction`: cell of the credited reduction.
     `counted`: exact value of that cell. [tCO2e]
     """
 
@@ -246,14 +243,14 @@ def _sum_of(sheet: Grid, places: Sequence[int], column: int) -> str:
 MILLION = 10**6
 _YEAR_NAMES = ("vintage", "grams", "reduction_t", "per_statement", "equal", "credited_t",
           "per_statement", "equal")  # fmt: skip
-# decimals of a tonne: to a gram
+# decimals of a tonne: a gram
 _DIGITS = 6
 # tolerance for the rounding of a spreadsheet in the sixteenth digit [unit of the figure]
 NEAR = Fraction(1, 10**9)
 
 
 def table_3(sheet: Grid, at: int, facts: Facts, words: Words, calculated: Calculated) -> int:
-    """Write the table with its head at a row; return its last row."""
+    """Write Table 3 with its heading row at `at`; return its last row."""
     sheet.text(at - 1, 0, words["table_3"], "part")
     sheet.head(at, [words[n] for n in _YEAR_NAMES])
     vintages = facts.subject.credited.vintages
@@ -271,7 +268,7 @@ def table_3(sheet: Grid, at: int, facts: Facts, words: Words, calculated: Calcul
 def equal(
     sheet: Grid, at: tuple[int, int], cells: tuple[str, str], words: Words, *, holds: bool
 ) -> None:
-    """Write a formula for equality of two cells, to one part in a billion."""
+    """Write a formula that compares two cells, to one part in a billion."""
     value, other = cells
     yes, no = words["yes"], words["differs"]
     formula = f'=IF(ABS({value}-{other})<0.000000001,"{yes}","{no}")'
@@ -281,7 +278,7 @@ def equal(
 def to_a_gram(
     sheet: Grid, at: tuple[int, int], cells: tuple[str, str], words: Words, *, holds: bool
 ) -> None:
-    """Write a formula for equality of tonnes in two cells, to a gram."""
+    """Write a formula that compares the tonnes in two cells, to a gram."""
     value, other = cells
     yes, no = words["yes"], words["differs"]
     formula = f'=IF(ROUND(ABS({value}-{other}),{_DIGITS})<=0.000001,"{yes}","{no}")'
@@ -293,10 +290,7 @@ def _exact(years: list[int], calculated: Calculated) -> Fraction:
 
 
 def _grams(sheet: Grid, row: int, years: list[int], calculated: Calculated) -> None:
-    """
-    Write the whole grams of some years, rounded down; the inner rounding removes the last
-    digit.
-    """
+    """Write the whole grams of years, rounded down; the inner rounding removes the last digit."""
     tonnes = "+".join(calculated.reduction[year] for year in years) or "0"
     grams = floor(_exact(years, calculated) * MILLION)
     sheet.formula(row, 1, f"=INT(ROUND(({tonnes})*1000000,3))", grams, "whole")
@@ -305,7 +299,7 @@ def _grams(sheet: Grid, row: int, years: list[int], calculated: Calculated) -> N
 def _comparison(
     sheet: Grid, row: int, years: list[int], stated: Fraction, calculated: Calculated, words: Words
 ) -> None:
-    """Write the tonnes of a row's grams, and those of the statement."""
+    """Write the tonnes of a row's grams, and compare them with the statement's."""
     tonnes = Fraction(floor(_exact(years, calculated) * MILLION), MILLION)
     sheet.formula(row, 2, f"={sheet.cell(row, 1)}/1000000", tonnes, "six")
     sheet.number(row, 3, stated, "six")
@@ -315,7 +309,7 @@ def _comparison(
 
 
 def _credit(sheet: Grid, row: int, rows: tuple[int, int], vintage: Vintage, words: Words) -> None:
-    """Write the whole tonnes of a year, at most what remains of the period's."""
+    """Write the whole tonnes of a year, at most the remainder of the period's."""
     first, total = rows
     before = f"-SUM({sheet.span(first, row, 5)})" if row > first else ""
     own = f"MAX(0,INT({sheet.cell(row, 1)}/1000000))"
@@ -354,7 +348,7 @@ def _max_whole_tonnes(sheet: Grid, row: int, facts: Facts, exact: Fraction, word
 
 
 def sides(sheet: Grid, at: int, facts: Facts, words: Words, calculated: Calculated) -> None:
-    """Write both sides of the account: from the statement, and as calculated."""
+    """Write both sides of the account: by the statement, and as calculated."""
     sheet.text(at - 1, 0, words["sides"], "part")
     names = ("baseline", "project_emissions", "leakage", "reduction")
     sheet.head(at, ["", *(words[n] for n in names)])

@@ -1,7 +1,7 @@
 """
 Sheets of comparisons: check meters, design, other periods, misstatements.
 
-Sums of failed checks are next to the materiality threshold, calculated and as signed.
+Sums of failed checks are compared with the materiality threshold, as calculated and as signed.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _KINDS = ("check meter", "invoice")
 
 def materiality(sheet: Grid, at: int, facts: Facts, words: Words, cells: tuple[str, Grid]) -> None:
     """
-    Write the potential misstatements of failed cross-checks, summed by kind; the kind with the
-    larger total is decisive.
+    Write the potential misstatements of failed cross-checks, summed by kind; the larger sum
+    applies.
 
-    `at`: row of the table's head.
+    `at`: row of the table's heading.
     `cells`: address of the period's reduction, and the sheet with the cross-checks.
     """
     reduction, checked = cells
@@ -76,16 +76,13 @@ def _sums(
     for place, (cells, total) in enumerate(
         ((tonnes, sum(effects)), (f"ABS({tonnes})", sum(map(abs, effects)))), row
     ):
-        # a sheet without checks has a word in place of effects
+        # a sheet without checks has a text instead of effects
         formula = f"=SUMPRODUCT({picked}*{cells})" if cross_checks else "=0"
         sheet.formula(place, column, formula, Fraction(total), "six")
 
 
 def _counted(sheet: Grid, at: int, misstatements: Misstatements, words: Words) -> None:
-    """
-    Write the net and absolute sum of the larger kind of misstatement, next to the
-    statement's.
-    """
+    """Write the net and absolute sum of the larger kind, and compare them with the statement's."""
     meters, invoices = (sheet.cell(at + 2, column) for column in (1, 2))
     sums = (misstatements.net_misstatement_t, misstatements.absolute_misstatement_t)
     for row, amount in enumerate(sums, at + 1):
@@ -98,7 +95,7 @@ def _counted(sheet: Grid, at: int, misstatements: Misstatements, words: Words) -
 def _shares(
     sheet: Grid, at: int, misstatements: Misstatements, of_period: tuple[Facts, str], words: Words
 ) -> int:
-    """Write the reduction and the sums as shares of it; return the next row."""
+    """Write the reduction, and the sums as shares of it; return the next row."""
     facts, reduction = of_period
     sheet.text(at, 0, words["reduction_of_period"], "head")
     of = Fraction(facts.subject.emissions.reduction.t)
@@ -121,7 +118,7 @@ def _shares(
 
 
 def _verdict(sheet: Grid, at: int, misstatements: Misstatements, words: Words) -> None:
-    """Write the threshold, and whether a sum reaches it."""
+    """Write the threshold, and whether one of the sums reaches it."""
     sheet.text(at, 0, words["materiality"], "head")
     sheet.number(at, _COUNTS, Fraction(misstatements.threshold_percent), "plain")
     sheet.text(at + 1, 0, words["material"], "head")
@@ -173,7 +170,7 @@ def checks(sheet: Grid, facts: Facts, words: Words) -> None:
 
 
 def _judged(sheet: Grid, row: int, cross_check: CrossCheck, words: Words) -> None:
-    """Write difference and verdict of a check, from its own cells; no verdict if not comparable."""
+    """Write difference and result of a check, by formulas; no result if not comparable."""
     metered, witnessed, tolerance = (sheet.cell(row, c) for c in (_METERED, _WITNESSED, _TOLERANCE))
     off = f"({metered}-{witnessed})*100"
     if cross_check.difference_percent is not None:
@@ -185,7 +182,7 @@ def _judged(sheet: Grid, row: int, cross_check: CrossCheck, words: Words) -> Non
         ours, theirs = Fraction(cross_check.metered), Fraction(cross_check.witnessed)
         alone = abs(ours - theirs) * 100 <= Fraction(cross_check.tolerance_percent) * abs(theirs)
         formula = f'=IF(ABS({off})<={tolerance}*ABS({witnessed}),"{yes}","{no}")'
-        if cross_check.holds and not alone:  # by the sum of several invoices
+        if cross_check.holds and not alone:  # accepted by the sum of several invoices
             sheet.text(row, HOLDS, yes)
         else:
             sheet.formula(row, HOLDS, formula, yes if cross_check.holds else no, "text")
@@ -202,7 +199,7 @@ def _live(
     Write a rounded formula with the value of the statement.
 
     A spreadsheet rounds halves up and the statement half to even: where these differ, or the cells
-    lack data of the statement, the statement's figure is written.
+    lack data of the statement, the statement's figure is written instead.
     """
     style = "six" if places == _PLACES else "plain"
     if half_up(exact, places) == Fraction(message):
@@ -214,10 +211,10 @@ def _live(
 @dataclass(frozen=True)
 class Cells:
     """
-    Addresses used by the comparisons.
+    Addresses of cells that are compared.
 
     `reduction`: the period's reduction, on the report's sheet. [t CO2e]
-    `energies`: formula of the energy that is compared, on the calculation's sheet. [Wh]
+    `energies`: formula of the compared energy, on the calculation's sheet. [Wh]
     `expected`: cells of the design's yearly expectation on the plan sheet, by key.
     """
 
@@ -238,7 +235,7 @@ class _Other:
 
 
 def comparisons(sheet: Grid, facts: Facts, words: Words, cells: Cells, checked: Grid) -> None:
-    """Write design and other periods next to the results, then materiality."""
+    """Write design and other periods compared with the results, then materiality."""
     sheet.title(words["comparisons"], words["comparisons_note"])
     names = ("basis", "page.what", "there", "hours_there", "hours_here", "page.pro_rata",
              "page.actual", "difference", "per_statement", "equal")  # fmt: skip
@@ -258,16 +255,16 @@ def _others(facts: Facts, words: Words, cells: Cells) -> Iterator[_Other]:
     begin, end = facts.span_us
     span = begin, end, facts.timezone
     part = part_of_year(expected.get("by_month"), *span)
-    # equivalent hours of a year, if its whole output came at this period's mean rate by the design
+    # hours in which the year's whole output is generated at the design's mean rate in this period
     hours = Fraction(end - begin, _HOUR_US) / part if part else None
     for comparison in facts.subject.comparisons:
         key = _EXPECTED[comparison.what]
-        if expected.get("dated"):  # several estimates, each for its own time: their sum
+        if expected.get("dated"):  # the sum of several estimates, each for its own time
             there = Fraction(end - begin, _HOUR_US)
             yield _Other(basis, comparison, expected_of(expected, key, span), there, None)
             continue
         value = Fraction(str(expected[key]))
-        if hours is None:  # the design expects nothing in this time
+        if hours is None:  # the design has no output in this time
             yield _Other(basis, comparison, Fraction(0), Fraction(_YEAR_H), None)
             continue
         yield _Other(basis, comparison, value, hours, cells.expected[key])

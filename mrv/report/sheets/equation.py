@@ -4,7 +4,7 @@ The equation of a calendar year: one input, factor or step per cell, and its for
 The formulas are the methodology's own steps; an input is traced to the cells of quantities,
 parameters and factors (`traced`).
 
-Operations of Python on a `Cell` are recorded as a formula, so that the workbook follows the same
+Python operations on a `Cell` are recorded as a formula, so that the workbook uses the same
 arithmetic.
 """
 
@@ -44,7 +44,6 @@ class Linked:
         return replace(factor, value=Cell(factor.value, cell)) if cell else factor
 
     def __iter__(self) -> Iterator[Factor]:
-        """Yield all factors."""
         return iter(self.book)
 
 
@@ -65,7 +64,7 @@ class Block:
 
 @dataclass
 class _Equation:
-    """Positions of the names of a year's equation."""
+    """Writer of a year's equation, with the address of each name."""
 
     sheet: Grid
     methodology: Methodology
@@ -150,7 +149,6 @@ class _Equation:
         sheet.text(row, 7, self.words.get(f"source.{source}", source))
 
     def _number(self, row: int, column: int, value: Any) -> None:
-        """Write a number with its formula, or a word as text."""
         if isinstance(value, Cell):
             self.sheet.formula(row, column, f"={value.text}", Fraction(value), "plain")
         elif isinstance(value, str):
@@ -196,7 +194,7 @@ class _Equation:
     def _scope(
         self, place: int, lists: Mapping[str, Any], places: Mapping[str, int], name: str
     ) -> dict[str, str]:
-        """Return the addresses of a row: its own, and those of longer lists next to it."""
+        """Return the addresses for formulas of a row: its own, and those of other lists' rows."""
         result, size = dict(self.cells), len(lists[name])
         for other in (*(n for n in lists if n != name), name):
             back = size - place
@@ -280,7 +278,7 @@ class Cell(Fraction):
     """
     A number of a sheet, with its formula.
 
-    `rows` are those of column `column` that it sums, so that thousands of devices make one range.
+    `rows`: rows of `column` that it sums, so that the sum of thousands of devices is one range.
     """
 
     formula: str
@@ -357,7 +355,7 @@ def _digits(value: Fraction | int, level: int) -> str:
 
 
 def number(value: Fraction) -> str:
-    """Return a number as formula text; a fraction of a year as a quotient of integers."""
+    """Return a number as formula text; a fraction as a quotient of integers."""
     if value.denominator == 1:
         text = str(value.numerator)
     elif 10**_DIGITS % value.denominator == 0 or value.denominator > _READABLE:
@@ -386,7 +384,7 @@ def spans(column: str, rows: Iterable[int]) -> str:
 @dataclass(frozen=True)
 class Written:
     """
-    Writer of formulas of steps, with the cells of their names.
+    Writer of the formulas of steps, from the cell of each name.
 
     `cells`: address by name; for a column its range, of which `last` takes the last cell.
     """

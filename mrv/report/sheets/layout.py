@@ -1,7 +1,7 @@
 """
 Sheets of the workbook: one sheet with cells by name, and the layout of the JCM's sheets.
 
-Also writes the sheet of the audit file.
+The sheet of the audit file is also written here.
 """
 
 from __future__ import annotations
@@ -61,14 +61,14 @@ _STYLES: dict[str, dict[str, Any]] = {
     "about": {"italic": True, "font_color": "#595959", "text_wrap": True},
     "said": {},
     "head": {"bold": True, "bg_color": "#DDEBF7", "text_wrap": True, "valign": "vcenter", **_EDGE},
-    # a quote prefix keeps a name such as =cmd a text when the cell is edited
+    # with a quote prefix, a name such as =cmd stays a text when the cell is edited
     "text": {"text_wrap": True, "quote_prefix": True, "align": "left", "indent": 1, **_EDGE},
     "missing": {"italic": True, "font_color": "#9C5700", "bg_color": "#FFF2CC", **_EDGE},
     "year": {"num_format": "0", **_EDGE},
     "whole": {"num_format": "#,##0", **_EDGE},
     "three": {"num_format": "#,##0.000", **_EDGE},
     "six": {"num_format": "#,##0.000000", **_EDGE},
-    # not 0.######, which shows a whole number with a point
+    # not 0.######, which writes a point after a whole number
     "plain": {"num_format": "General", **_EDGE},
     "share": {"num_format": "0.00%", **_EDGE},
     "hours": {"num_format": "0.00", **_EDGE},
@@ -84,7 +84,6 @@ class Styles:
         self._made = {name: book.add_format({**_BASE, **more}) for name, more in _STYLES.items()}
 
     def __getitem__(self, name: str) -> Any:
-        """Return a format by name."""
         return self._made[name]
 
 
@@ -122,14 +121,14 @@ class Grid:
         self._sheet.set_footer(f"&L{footer}&C&A&R&P / &N")
 
     def opening(self) -> None:
-        """Set this sheet as the one shown when the workbook opens."""
+        """Select this sheet for display when the workbook opens."""
         self._sheet.set_first_sheet()
         self._sheet.activate()
 
     def title(self, text: str, note: str) -> None:
         """Write the title of the sheet and its note."""
         self.text(0, 0, text, "title")
-        # wrapped within the page: on paper a wider line would shrink the whole sheet
+        # wrapped within the page, as a wider line would reduce the print size of the whole sheet
         last = next((n for n in range(2, len(self._widths)) if sum(self._widths[:n]) > _WIDE),
                     len(self._widths)) - 1  # fmt: skip
         if last > 0:
@@ -138,7 +137,7 @@ class Grid:
         self.text(1, 0, note, "about")
 
     def head(self, row: int, texts: Iterable[str], *, frozen: bool = False) -> None:
-        """Write the head of a table; a frozen head is repeated, also on paper."""
+        """Write the heading row of a table; a frozen one stays visible and is repeated in print."""
         for column, text in enumerate(texts):
             self.text(row, column, text, "head")
         if frozen:
@@ -260,7 +259,7 @@ class Layout:
     """
     Rows at which the parts of a sheet begin.
 
-    `first`: column of (b), at which Table 2 begins too.
+    `first`: column (b), at which Table 2 also begins.
     """
 
     facts: Facts
@@ -273,7 +272,7 @@ class Layout:
 
     @property
     def fixed(self) -> int:
-        """Return the first fixed parameter, referred to by the calculation."""
+        """Return the row of the first fixed parameter, to which the calculation refers."""
         return self.table_2 + 1
 
     @property
@@ -330,7 +329,7 @@ def monitored_cells(
 
 
 def fixed(sheet: Grid, layout: Layout, words: Words) -> None:
-    """Write Table 2: values fixed ex ante, and those measured or surveyed by an option."""
+    """Write Table 2: values fixed ex ante, and those measured or surveyed."""
     at, first = layout.table_2, layout.first
     entries = layout.facts.subject.fixed_parameters or ()
     measured = any(item.monitoring_option for item in entries)

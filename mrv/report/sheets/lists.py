@@ -48,10 +48,10 @@ from mrv.report.words import (
 )
 
 _HOUR_US = 3_600_000_000
-VALUE = 4  # value of a day, which calculations add up
-QUANTITY = 5  # quantity of a deduction
-SUBSTITUTED = 6  # substituted quantity of a gap
-FACTOR = 2  # value of a factor
+VALUE = 4  # column of the value of a day
+QUANTITY = 5  # column of the quantity of a deduction
+SUBSTITUTED = 6  # column of the substituted quantity of a gap
+FACTOR = 2  # column of the value of a factor
 
 
 def days(sheet: Grid, facts: Facts, words: Words) -> None:
@@ -110,7 +110,7 @@ def _unit(channel: str) -> str:
 
 
 def _mean(sheet: Grid, item: FixedParameter, at: int, spec: ParameterSpec) -> str:
-    """Return a measured value as a formula of its days from row `at` on; empty if none gives it."""
+    """Return a formula of the mean of measured days, from row `at` on; empty if not its value."""
     stated, up = Fraction(item.value), spec.side == "project" and not spec.lower_of
     for sign in (0, -1, 1):
         sums, texts, first = list[Fraction](), list[str](), at
@@ -168,7 +168,7 @@ def gaps(sheet: Grid, facts: Facts, words: Words) -> None:
 
 
 def deductions(sheet: Grid, facts: Facts, words: Words, days_sheet: Grid) -> None:
-    """Write deductions for meter errors and design; as formulas if shares of whole days."""
+    """Write deductions for meter errors and design; those of whole days as formulas."""
     names = ("device", "from", "to", "reason", "percent", "adjustment", "cost_t")
     entries = facts.subject.deductions
     sides = {parameter.device: parameter.side for parameter in facts.parameters}
@@ -194,7 +194,7 @@ def deductions(sheet: Grid, facts: Facts, words: Words, days_sheet: Grid) -> Non
 
 
 def _apportioned(sheet: Grid, facts: Facts, words: Words, days_sheet: Grid) -> None:
-    """Write corrections by common meters as formulas: the days by the share of the meter."""
+    """Write corrections by common meters as formulas of the days and the meter's share."""
     entries, main, users = facts.subject.deductions, QUANTITY + 2, QUANTITY + 3
     for line in facts.lines:
         parameter = facts.parameters[line.parameter]
@@ -205,7 +205,7 @@ def _apportioned(sheet: Grid, facts: Facts, words: Words, days_sheet: Grid) -> N
             size = entries[place].adjusts(parameter.side)
             for common in facts.plan.common:
                 ratio = Fraction(int(common.main_metered), int(common.users_metered) or 1)
-                # emissions of users are in proportion to the meter's own quantity, without
+                # emissions of users are proportional to the meter's own quantity, without
                 # additions
                 of, cells = (metered, rows[:0]) if emits else (total, rows[:at])
                 mine = parameter.device in common.users and (ratio > 1) == emits
@@ -226,7 +226,7 @@ def _apportioned(sheet: Grid, facts: Facts, words: Words, days_sheet: Grid) -> N
 
 
 def _whole_days(facts: Facts) -> dict[int, tuple[int, int]]:
-    """Return deductions that are their percentage of consecutive days, with those days."""
+    """Return deductions that are a percentage of whole consecutive days, with these days."""
     rows: dict[int, tuple[int, int]] = {}
     entries = facts.subject.deductions
     for line in facts.lines:
@@ -247,7 +247,7 @@ def _whole_days(facts: Facts) -> dict[int, tuple[int, int]]:
 
 
 def calibrations(sheet: Grid, facts: Facts, words: Words) -> None:
-    """Write the certificates of each meter, including meters without any."""
+    """Write the certificates of each meter; a meter without one is also listed."""
     names = ("device", "serial", "certificate", "performed", "valid_until", "accuracy_class",
              "max_error")  # fmt: skip
     rows = []
@@ -287,10 +287,7 @@ def factors(sheet: Grid, facts: Facts, words: Words) -> None:
 
 
 def unusual(sheet: Grid, facts: Facts, words: Words) -> None:
-    """
-    Write the flags of each quality test, and the quantities of the
-    flagged 15-minute intervals.
-    """
+    """Write the flags of each quality test, and the quantities of the flagged intervals."""
     names = ("unusual.test", "unusual.readings", "unusual.devices", "unusual.quarter_hours",
              "unusual.energy", "unusual.emissions")  # fmt: skip
     listed(sheet, words, "unusual", names, [
@@ -319,9 +316,9 @@ def dated(sheet: Grid, facts: Facts, words: Words) -> None:
 
 def _precisions(sheet: Grid, facts: Facts, words: Words, named: Sequence[tuple[str, str]]) -> None:
     """
-    Write the precision of each sample as a formula, next to its row.
+    Write the precision of each sample as a formula, in its row.
 
-    After the precision come the number of clusters, and of each stratum size, population, mean and
+    After the precision come the number of clusters, and for each stratum size, population, mean and
     deviation.
     """
     heads = ("sample_size", "population", "deviation", "student_t", "precision", "clusters")
@@ -449,7 +446,7 @@ def _findings(sheet: Grid, at: int, facts: Facts, words: Words) -> int:
 def listed(
     sheet: Grid, words: Words, key: str, names: Sequence[str], rows: Sequence[Sequence[Any]]
 ) -> None:
-    """Write a list with its title; an empty list is stated as none."""
+    """Write a list with its title; an empty list is written as "none"."""
     sheet.title(words[key], words[f"{key}_note"])
     sheet.head(FIRST - 1, [words[n] for n in names], frozen=True)
     for row, cells in enumerate(rows, FIRST):
@@ -459,6 +456,6 @@ def listed(
 
 
 def edges(facts: Facts, entry: Gap | Deduction | CrossCheck) -> list[tuple[str, str]]:
-    """Return local edges of an entry, as cells."""
+    """Return local start and end of an entry, as cells."""
     zone = facts.timezone
     return [(local_text(instant_us(edge, "UTC"), zone), "text") for edge in (entry.from_, entry.to)]

@@ -2,7 +2,7 @@
 The programme's progress as a workbook: by system, project and action, indicators, parks.
 
 Totals are formulas over the rows above them; the city's account and the projects' are on separate
-sheets and are not added.
+sheets and are not added to each other.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def _number(value: str | float | None) -> Fraction | None:
 
 
 def _stated(value: str | int | None, style: str) -> tuple[Value, str]:
-    """Return a cell of a stated value; not stated is not the same as missing."""
+    """Return the cell of an optional value; one that is not stated differs from a missing one."""
     return (None, "text") if value is None else (_number(value), style)
 
 
@@ -122,7 +122,7 @@ def _systems(sheet: Grid, systems: Sequence[Mapping[str, Any]], words: Words) ->
             (_number(system["tCO2"]), "six"),
             (system["issued_credits_t"], "whole"),
         ]
-        if system["kind"] != "carbon":  # no figure applies, which differs from a missing one
+        if system["kind"] != "carbon":  # no figure applies; this differs from a missing figure
             tonnes = [(DASH, "text")] * len(tonnes)
         reason = system["reason"] and words.get(f"no_tonnes.{system['system']}", system["reason"])
         sheet.row(row, [
@@ -212,7 +212,7 @@ def _indicators(sheet: Grid, systems: Sequence[Mapping[str, Any]], words: Words)
 
 
 def _exceeded(item: Mapping[str, Any]) -> tuple[Value, str]:
-    """Return the cell of days above a limit; empty for an index without a limit."""
+    """Return the cell of the days above a limit; a dash for an index without a limit."""
     if item["days_exceeded"] is None and item["days_judged"]:
         return DASH, "text"
     return item["days_exceeded"], "whole"

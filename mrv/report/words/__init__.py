@@ -1,7 +1,7 @@
 """
 The words of the reports, one TOML file per language, and short phrases of a statement.
 
-Signed texts stay as signed.
+Signed texts are returned unchanged.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ __all__ = [
 
 LANGUAGES = languages()
 
-# separators that code puts between two texts, if one is in full-width characters
+# full-width characters, next to which separators between texts are full-width as well
 _WIDE = "\u3001-\u30ff\u4e00-\u9fff\uff01-\uff60"
 _BETWEEN = re.compile(
     rf"(?<=[{_WIDE}])([:;,.]) |(?<=[{_WIDE}])([.])(?=\s*(?:<|$))"
@@ -58,7 +58,7 @@ _FULL_WIDTH = {
 }
 
 
-# by unit of a value: display units, with their size in that unit
+# display units by the unit of a value, with their size in that unit
 _SHOWN = {
     "t": (("kg", Decimal("0.001")), ("t", Decimal(1)), ("kt", Decimal(1000))),
     "Wh": (("Wh", Decimal(1)), *((f"{k}Wh", Decimal(1000) ** i) for i, k in enumerate("kMG", 1))),
@@ -88,7 +88,7 @@ class Numbers:
         return self.number(text) + percent_sign(self.language)
 
     def period(self, begin: str, end: str) -> str:
-        """Return a period of local times, its end excluded."""
+        """Return a period as text, from local times; its end is excluded."""
         return dates.period(begin, end, self.language)
 
     def amount(self, value: object, unit: str = "t", digits: int = _DIGITS) -> str:
@@ -113,7 +113,7 @@ class Numbers:
         return f"{self.number(result.to_integral_value(ROUND_FLOOR))}\N{NO-BREAK SPACE}t"
 
     def brief(self, value: object) -> str:
-        """Return a number with at most four significant digits or as whole, rounded down."""
+        """Return a number with at most four significant digits, or its whole part, rounded down."""
         return self.number(_down(Decimal(str(value)), _DIGITS))
 
     def share(self, part: Decimal, whole: Decimal) -> str:
@@ -146,11 +146,15 @@ class Words(Numbers):
         self._texts = _load(language)
 
     def __getitem__(self, key: str) -> str:
-        """Return a text; KeyError if the language lacks it."""
+        """
+        Return the text of a key.
+
+        Raises KeyError if the language lacks it.
+        """
         return self._texts[key]
 
     def get(self, key: str, default: str) -> str:
-        """Return a text, or the document's own word."""
+        """Return the text of a key, else the given word of the document."""
         return self._texts.get(key, default)
 
     @property
@@ -198,10 +202,7 @@ def percent_sign(language: str) -> str:
 
 
 def punctuated(text: str, language: str) -> str:
-    """
-    Return a text or page with the punctuation of its language between texts; code is
-    unchanged.
-    """
+    """Return a text or page with its language's punctuation between texts; code is unchanged."""
     if language != "ja":
         return text
     return "".join(
@@ -257,7 +258,7 @@ def methodology(subject: Claims, words: Words) -> str:
 
 
 def meaning(fixed: FixedParameter, subject: Claims, words: Words) -> str:
-    """Return the meaning of a fixed parameter; as signed in English and in untranslated cases."""
+    """Return the meaning of a fixed parameter; in English, and without translation, as signed."""
     if words.language == ENGLISH:
         return fixed.meaning
     name = fixed.parameter.removeprefix(MEASURED)
@@ -268,9 +269,9 @@ def meaning(fixed: FixedParameter, subject: Claims, words: Words) -> str:
 
 def described(tables: Iterable[str], methodology_id: str, name: str, words: Words) -> str | None:
     """
-    Return the meaning of a methodology's parameter, input or step; None without words.
+    Return the meaning of a methodology's parameter, input or step; None if no word file has it.
 
-    Words of the methodology take precedence over common ones.
+    The methodology's own texts take precedence over common ones.
     """
     known = [meanings(table, words.language) for table in tables]
     keys = (f"{methodology_id}.{name}", name)
@@ -278,7 +279,7 @@ def described(tables: Iterable[str], methodology_id: str, name: str, words: Word
 
 
 def source(item: FixedParameter | MonitoredParameter, subject: Claims, words: Words) -> str:
-    """Return the source of a parameter; as signed if it differs from today's declaration."""
+    """Return the source of a parameter; the signed text if the declaration has changed."""
     if isinstance(item, MonitoredParameter):
         table, name = "role_source", item.role
     elif item.parameter.startswith(MEASURED):
@@ -293,7 +294,7 @@ def source(item: FixedParameter | MonitoredParameter, subject: Claims, words: Wo
 
 
 def until(calibration: CalibrationShown, words: Words) -> str:
-    """Return the end of a certificate's validity, and an earlier due date of calibration."""
+    """Return the end of a certificate's validity, and the due date of calibration if earlier."""
     if calibration.due is UNSET:
         return words.day(calibration.valid_until)
     return words.filled(
@@ -348,7 +349,7 @@ def reason(deduction: Deduction, words: Words) -> str:
 
 
 def compared_quantity(comparison: Comparison, words: Words) -> str:
-    """Return the subject of a comparison with the design, and its roles if not all."""
+    """Return the quantity of a comparison with the design, and its roles if not all."""
     message = comparison.what
     text = words[_WHAT[message]] if message in _WHAT else message
     roles = [role(name, words) for name in comparison.roles or ()]
@@ -362,7 +363,7 @@ def witness(check: CrossCheck, words: Words) -> str:
 
 
 def holds(check: CrossCheck, words: Words) -> str:
-    """Return whether a cross-check is met, and why not."""
+    """Return whether a cross-check agrees, with the detail."""
     if check.holds is None:
         return f"{words['not_compared']}: {detail(check, words)}"
     text = words["yes" if check.holds else "no"]
@@ -370,12 +371,12 @@ def holds(check: CrossCheck, words: Words) -> str:
 
 
 def detail(check: CrossCheck, words: Words) -> str:
-    """Return the detail of a cross-check; empty if it is met."""
+    """Return the detail of a cross-check; empty if it agrees."""
     return words_of(check.detail, words.language)
 
 
 def certainty(factor: FactorUsed, words: Words) -> str:
-    """Return the meaning of a factor's letter of certainty, and whether the project accepted it."""
+    """Return the meaning of a factor's certainty, and whether the project accepted it."""
     letter = factor.certainty
     key = "certainty.accepted" if letter == "M" and factor.accepted else f"certainty.{letter}"
     text = words.get(key, "")
@@ -383,10 +384,7 @@ def certainty(factor: FactorUsed, words: Words) -> str:
 
 
 def factor_kind(kind: str, language: str) -> str:
-    """
-    Return the description of a kind of factor, such as the energy content of a fuel for
-    `diesel.ncv`.
-    """
+    """Return the description of a kind of factor, such as the energy content for `diesel.ncv`."""
     result, parts = names(language), kind.split(".")
     keys = [".".join(parts[:n]) for n in range(len(parts), 0, -1)]
     return next((result[f"factor.{name}"] for name in [*keys, parts[-1], "other"]
@@ -394,7 +392,7 @@ def factor_kind(kind: str, language: str) -> str:
 
 
 def quality_test(name: str, words: Words) -> str:
-    """Return the name of a quality test's flag."""
+    """Return the name of a quality test."""
     return words.get(f"test.{name}", name)
 
 

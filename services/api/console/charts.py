@@ -162,10 +162,7 @@ def day_chart(
 def days_chart(
     amounts: Mapping[date, Amount], today: date, base: str, name: str, t: Words
 ) -> Markup:
-    """
-    Return the chart of all days from the first stored one until today; absent ones are
-    missing data.
-    """
+    """Return the chart of all days from the first stored one until today; absent ones: no data."""
     unit, size = _unit(amounts.values(), base, t)
     first = min(amounts)
     days = [first + timedelta(days=k) for k in range((max(*amounts, today) - first).days + 1)]
@@ -396,7 +393,7 @@ class Step(NamedTuple):
 
 
 class Drawn(NamedTuple):
-    """Step with the position of its bar."""
+    """Step of a waterfall chart with its bar, an SVG picture."""
 
     step: Step
     bar: Markup

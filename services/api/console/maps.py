@@ -123,10 +123,7 @@ class Base(NamedTuple):
     attribution: str = ""
 
     def within(self, box: Box) -> Base:
-        """
-        Return the background within a window: areas clipped, and lines and names that lie in
-        it.
-        """
+        """Return the background within a window: areas clipped, and lines and names inside it."""
         west, south, east, north = box
         areas = [result for ring in self.areas if len(result := cut(ring, box))]
         water = [
@@ -276,10 +273,7 @@ def _together(result: Sequence[Site], far: float) -> tuple[list[Site], list[Site
 
 
 class Cell(NamedTuple):
-    """
-    Day of the calendar: class 0 to 4, and coverage in whole per cent; None without devices
-    in service.
-    """
+    """Day of the calendar: class 0 to 4, and coverage [%]; None without devices in service."""
 
     day: date
     grade: int | None

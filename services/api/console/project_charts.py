@@ -77,10 +77,7 @@ def avoided_chart(project_row: ProjectRow, t: Words) -> Markup | None:
 
 
 def parts_of_bar(project_row: ProjectRow, row: Row) -> tuple[tuple[str, Fraction], ...] | None:
-    """
-    Return the parts of a bar: None for missing data; empty in the future or outside the crediting
-    period.
-    """
+    """Return the parts of a bar: None for missing data; empty for future or uncredited time."""
     if row.avoided is not None:
         return (("measured", Fraction(row.avoided)),)
     span = _span(row)

@@ -43,7 +43,7 @@ from services.api.answers import ProblemError
 from services.api.console.maps import coastline, week_of
 from services.api.console.translations import Words, preferred, unit
 from services.api.principals import PUBLIC, Principal, refuse_part
-from services.api.request_context import Api, Asked
+from services.api.request_context import Api, RequestContext
 from services.store import api_keys
 from services.store.api_keys import ApiKey
 from services.store.registry.entries_from_rows import names as registered_names
@@ -87,7 +87,7 @@ def principal(key: ApiKey) -> Principal:
     return Principal(f"key:{key.id}", key.name, key.role, key.projects)
 
 
-def signed_in(ask: Asked, subject: str) -> bytes:
+def signed_in(ask: RequestContext, subject: str) -> bytes:
     """
     Return the stored hash of the session; refuse callers without sign-in.
 
@@ -99,7 +99,7 @@ def signed_in(ask: Asked, subject: str) -> bytes:
     return ask.session
 
 
-def signed_in_for_all(ask: Asked, subject: str) -> None:
+def signed_in_for_all(ask: RequestContext, subject: str) -> None:
     """
     Refuse callers without sign-in, or with access to some projects only.
 
@@ -109,7 +109,7 @@ def signed_in_for_all(ask: Asked, subject: str) -> None:
     refuse_part(ask.who)
 
 
-def refuse_foreign(ask: Asked) -> None:
+def refuse_foreign(ask: RequestContext) -> None:
     """
     Refuse a form sent by another site.
 
@@ -137,15 +137,15 @@ def _session_of(request: Request) -> bytes | None:
     return None if cookie is None or len(cookie) > _LONGEST else api_keys.digest(cookie)
 
 
-async def _seen(request: Request) -> Asked:
+async def _caller(request: Request) -> RequestContext:
     session = _session_of(request)
     if session is None:
-        return Asked(request, PUBLIC)
+        return RequestContext(request, PUBLIC)
     who = await run_in_threadpool(principal_of, request.app.state.api, session)
-    return Asked(request, who, session)
+    return RequestContext(request, who, session)
 
 
-View = Annotated[Asked, Depends(_seen)]
+View = Annotated[RequestContext, Depends(_caller)]
 
 
 _EVERYBODY, _SIGNED_IN, _ALL_PROJECTS = range(3)
@@ -161,7 +161,7 @@ _PAGES = (
 # a page of the console with its query: no other host, control character or escape
 _OWN = re.compile(rf"/console/({'|'.join(LANGUAGES)})/[A-Za-z0-9_./-]*(\?[A-Za-z0-9_.,:;=&%+-]*)?")
 _LONGEST_PATH = 500
-_NOT_AFTER = ("sign-in", "sign-out", "events")
+_NO_RETURN = ("sign-in", "sign-out", "events")
 
 
 class Item(NamedTuple):
@@ -187,7 +187,7 @@ def own(address: str) -> str | None:
         return None
     path = address.split("?", maxsplit=1)[0]
     parts = path.split("/")
-    return None if "//" in path or ".." in parts or parts[-1] in _NOT_AFTER else address
+    return None if "//" in path or ".." in parts or parts[-1] in _NO_RETURN else address
 
 
 def _locked(who: Principal | None, needs: int) -> bool:
@@ -280,7 +280,7 @@ _CODE = re.compile("`([^`]{1,200})`")
 _IN_PATH = re.compile(rf"/console/({'|'.join(LANGUAGES)})(/|$)")
 
 
-def _spoken(language: str) -> str:
+def _page_language(language: str) -> str:
     """Return a page's language; 404 for an unavailable one."""
     if language not in LANGUAGES:
         raise ProblemError(
@@ -289,10 +289,12 @@ def _spoken(language: str) -> str:
     return language
 
 
-Language = Annotated[str, Depends(_spoken)]
+Language = Annotated[str, Depends(_page_language)]
 
 
-def render(ask: Asked, language: str, template: str, status: int = 200, **values: Any) -> Response:
+def render(
+    ask: RequestContext, language: str, template: str, status: int = 200, **values: Any
+) -> Response:
     """Return the page of a template with its `values`."""
     words = Words(language)
     path = ask.request.url.path
@@ -378,7 +380,7 @@ def error_page(request: Request, refused: Response, detail: str) -> Response:
     return HTMLResponse(page, refused.status_code, {**_HEADERS, **kept})
 
 
-def namer(ask: Asked, language: str) -> Callable[[str, str, str], str]:
+def namer(ask: RequestContext, language: str) -> Callable[[str, str, str], str]:
     """
     Return a function that gives the name of a site, project or action in the reader's
     language, else the registered one.
@@ -390,7 +392,7 @@ def namer(ask: Asked, language: str) -> Callable[[str, str, str], str]:
     return name
 
 
-def names_in(ask: Asked, language: str) -> dict[tuple[str, str], str]:
+def names_in(ask: RequestContext, language: str) -> dict[tuple[str, str], str]:
     """Return registered names by kind and id, in a language."""
 
     def find() -> dict[tuple[str, str], str]:

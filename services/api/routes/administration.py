@@ -20,7 +20,7 @@ from services import webhook_post
 from services.api import schemas as shapes
 from services.api.answers import ProblemError
 from services.api.file_cache import Cursor, Limit, current, page
-from services.api.request_context import Admin, Ask, Asked, Operator, Reader
+from services.api.request_context import Admin, Ask, Operator, Reader, RequestContext
 from services.api.routes.writes import WRITE
 from services.store import api_keys
 from services.store import webhooks as store
@@ -232,7 +232,7 @@ def end(ask: Admin, webhook: WebhookId, body: shapes.Ending) -> Response:
     return ask.write(body.model_dump_json(), work)
 
 
-def _refuse_name(ask: Asked) -> None:
+def _refuse_name(ask: RequestContext) -> None:
     if ask.request.headers.get("idempotency-key") is not None:
         raise ProblemError(400, "a secret is shown only once: omit Idempotency-Key")
 

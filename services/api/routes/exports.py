@@ -19,7 +19,7 @@ from services.api import schemas as shapes
 from services.api.answers import ACCEPTED_FILE, DONE, Preferred, ProblemError, file_job_of, job_of
 from services.api.file_cache import current
 from services.api.reports import Lang, later, may_wait, send_pack, send_report, spoken_language
-from services.api.request_context import Ask, Asked, Reader, WholeReader
+from services.api.request_context import Ask, Reader, RequestContext, WholeReader
 from services.api.routes.registry import unknown
 from services.api.routes.statements import StatementId, conditional, visible
 from services.issuer import export_files
@@ -110,7 +110,7 @@ def public_version(ask: Ask, statement: StatementId) -> Response:
     return sent
 
 
-def project_zip(ask: Asked, project: str, form: str) -> Response:
+def project_zip(ask: RequestContext, project: str, form: str) -> Response:
     """Return a project's export to a permitted caller."""
     with ask.api.files.connection() as conn:
         sources, authority = _sources(conn, statements.claims_within(conn, project, 0, _END_US))
@@ -122,7 +122,7 @@ def project_zip(ask: Asked, project: str, form: str) -> Response:
         return _sent(ask, conn, make(sources, authority), sources, f"{project}-{form}")
 
 
-def jcm_zip(ask: Asked, statement: str) -> Response:
+def jcm_zip(ask: RequestContext, statement: str) -> Response:
     """Return a statement's JCM files to a permitted caller."""
     with ask.api.files.connection() as conn:
         sources, authority = _sources(conn, [statement])
@@ -165,7 +165,7 @@ def _sources(conn: Connection, names: Sequence[str]) -> tuple[list[Source], Auth
 
 
 def _sent(
-    ask: Asked, conn: Connection, made: ExportFiles, sources: Sequence[Source], name: str
+    ask: RequestContext, conn: Connection, made: ExportFiles, sources: Sequence[Source], name: str
 ) -> Response:
     """Return a folder as a reproducible zip, and store an audit row."""
     files = made.folder(sources)
@@ -245,7 +245,7 @@ def file(ask: Reader, job: JobId) -> Response:
     return send_file(ask, job)
 
 
-def send_file(ask: Asked, job: UUID) -> Response:
+def send_file(ask: RequestContext, job: UUID) -> Response:
     """
     Return the file of a job.
 
@@ -269,7 +269,7 @@ def send_file(ask: Asked, job: UUID) -> Response:
     return send_report(ask, stored, cast("Format", wanted.format), wanted.language or "en")
 
 
-def own_job(ask: Asked, conn: Connection, job: UUID) -> FileJob:
+def own_job(ask: RequestContext, conn: Connection, job: UUID) -> FileJob:
     """
     Return the caller's file job.
 
@@ -281,5 +281,5 @@ def own_job(ask: Asked, conn: Connection, job: UUID) -> FileJob:
     return file_job
 
 
-def _visible(ask: Asked, principal: str | None) -> bool:
+def _visible(ask: RequestContext, principal: str | None) -> bool:
     return principal == ask.who.id or (ask.who.role == "admin" and ask.who.sees_all)

@@ -25,7 +25,7 @@ from services.api import schemas as shapes
 from services.api.answers import ProblemError
 from services.api.file_cache import Cursor, From, Limit, To, current, page, span_us
 from services.api.reports import Lang, spoken_language
-from services.api.request_context import Asked, Reader, WholeReader
+from services.api.request_context import Reader, RequestContext, WholeReader
 from services.issuer.planning import Due, due, programme_report, rows_json
 from services.registry.files import document
 from services.registry.schema import schema
@@ -84,7 +84,7 @@ def schedule(ask: Reader, project: IdPath) -> Response:
     return JSONResponse({"project": project, "today": str(today), "due": rows_json(rows, today)})
 
 
-def due_of(ask: Asked, project: str) -> tuple[date, list[Due]]:
+def due_of(ask: RequestContext, project: str) -> tuple[date, list[Due]]:
     """Return a project's local day and due items; 404 if it is not visible."""
     with ask.reading() as conn:
         if not ask.who.sees(project) or not listing.projects(conn, [project], "", 1):
@@ -170,8 +170,8 @@ Window = Annotated[
         max_length=100, description="west,south,east,north", examples=["106.65,20.84,106.67,20.86"]
     ),
 ]
-Most = Annotated[int, Query(ge=1, le=10_000)]
-After = Annotated[str, Query(max_length=64, pattern="^[A-Za-z0-9_-]*$")]
+SewerLimit = Annotated[int, Query(ge=1, le=10_000)]
+SewerAfter = Annotated[str, Query(max_length=64, pattern="^[A-Za-z0-9_-]*$")]
 Sides = Annotated[
     int | None,
     Query(
@@ -188,8 +188,8 @@ AssetPath = Annotated[str, Path(max_length=64, pattern="^[A-Za-z0-9_-]+$")]
 def sewers(
     ask: WholeReader,
     bbox: Window = None,
-    limit: Most = 2_000,
-    after: After = "",
+    limit: SewerLimit = 2_000,
+    after: SewerAfter = "",
     cells: Sides = None,
 ) -> Response:
     """

@@ -22,7 +22,7 @@ from ingest.errors import InputError
 from services.api import odata
 from services.api.answers import ProblemError
 from services.api.file_cache import current
-from services.api.request_context import Ask, Asked
+from services.api.request_context import Ask, RequestContext
 from services.store.views.listing import SETS, Navigation, Reader, kind_of
 
 router = APIRouter(tags=["sensorthings"])
@@ -93,7 +93,7 @@ def entities(
 class _Answers:
     """Composes the answer of one request."""
 
-    def __init__(self, ask: Asked, reader: Reader) -> None:
+    def __init__(self, ask: RequestContext, reader: Reader) -> None:
         self._ask, self._reader, self._base = ask, reader, _base(ask)
         self._known: dict[tuple[Any, ...], dict[str, Any] | None] = {}
 
@@ -111,10 +111,7 @@ class _Answers:
         return current(self._page(place.of, place.keys, query, lambda skip: _link(url, skip)))
 
     def _place(self, path: str) -> _Place:
-        """
-        Return the target of a path, looking up the entities on the way; invisible ones are
-        not found.
-        """
+        """Return a path's target; the entities on the way are looked up, invisible ones are 404."""
         segments = [segment for segment in path.split("/") if segment]
         if not segments or len(segments) > _DEEPEST:
             raise _unknown(path)
@@ -234,7 +231,7 @@ class _Answers:
         return values
 
 
-def _base(ask: Asked) -> str:
+def _base(ask: RequestContext) -> str:
     return f"{str(ask.request.base_url).rstrip('/')}{ROOT}"
 
 

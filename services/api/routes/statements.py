@@ -25,7 +25,7 @@ from services.api.answers import (
 from services.api.file_cache import Cursor, Limit, has_already, page
 from services.api.principals import Principal, refuse
 from services.api.reports import Lang, report
-from services.api.request_context import READERS, Ask, Asked, Reader
+from services.api.request_context import READERS, Ask, Reader, RequestContext
 from services.api.routes.registry import unknown
 from services.store.statements import statements
 from services.store.statements import transparency_log as log
@@ -197,7 +197,7 @@ def detail(ask: Ask, statement: StatementId, lang: Lang = None) -> Response:
     return conditional(ask, msgspec.json.encode(body), "application/json", stored.state)
 
 
-def _workbook(ask: Asked, statement: str, lang: str | None) -> Response:
+def _workbook(ask: RequestContext, statement: str, lang: str | None) -> Response:
     """Return the workbook to callers who may see the project's evidence."""
     if ask.who.role not in READERS:
         refuse(ask.who, READERS)
@@ -208,7 +208,7 @@ def _workbook(ask: Asked, statement: str, lang: str | None) -> Response:
     return report(ask, stored, "xlsx", lang)
 
 
-def _accepted(ask: Asked) -> str | None:
+def _accepted(ask: RequestContext) -> str | None:
     """Return the `Accept` header, joined if sent in parts."""
     return ", ".join(ask.request.headers.getlist("accept")) or None
 
@@ -225,18 +225,18 @@ def visible(conn: Connection, who: Principal, statement: str) -> Stored:
     return stored
 
 
-def own(ask: Asked, conn: Connection, statement: str) -> None:
+def own(ask: RequestContext, conn: Connection, statement: str) -> None:
     """Refuse a statement outside the caller's scope, even a public one."""
     if not ask.who.sees(visible(conn, ask.who, statement).project):
         raise unknown("statement", statement)
 
 
-def owned(ask: Asked, statement: str) -> Callable[[Connection], None]:
+def owned(ask: RequestContext, statement: str) -> Callable[[Connection], None]:
     """Return a function that refuses a statement outside the caller's scope."""
     return lambda conn: own(ask, conn, statement)
 
 
-def conditional(ask: Asked, body: bytes, media_type: str, state: str) -> Response:
+def conditional(ask: RequestContext, body: bytes, media_type: str, state: str) -> Response:
     """Return a body with its version, or 304 if the caller has this version."""
     tag = f'"{hashlib.sha256(media_type.encode() + body).hexdigest()[:32]}"'
     shared = "public" if state in PUBLIC_STATES else "private"

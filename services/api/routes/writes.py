@@ -224,7 +224,6 @@ def _cell(value: str | list[str]) -> Value:
 
 
 def _refusal(imported: Import) -> str:
-    """Return the errors of each invoice as text."""
     lines = [
         message.removeprefix(f"{_BODY}:0: ")
         for result in imported.results

@@ -64,7 +64,7 @@ class Transfer(Shape):
 
 
 class Programme(Shape):
-    """Progress of the programme: the city's modelled and the projects' measured tonnes, apart."""
+    """The city's modelled and the projects' measured tonnes; the two are not added."""
 
     programme: str
     year: int | None

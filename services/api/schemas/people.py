@@ -273,7 +273,7 @@ class Ending(Shape):
 
 
 # a text of several lines, without NUL, which a database cannot store
-Said = Annotated[str, Field(max_length=2_000, pattern=r"^[^\x00]*$")]
+Remark = Annotated[str, Field(max_length=2_000, pattern=r"^[^\x00]*$")]
 
 
 class Alarm(Shape):
@@ -335,4 +335,4 @@ class AlarmDetail(Alarm):
 class AlarmRemark(Shape):
     """A comment with an acknowledgement; may be empty."""
 
-    text: Said = Field(default="", examples=["a technician is on the way"])
+    text: Remark = Field(default="", examples=["a technician is on the way"])

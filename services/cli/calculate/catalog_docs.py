@@ -50,10 +50,7 @@ _ADDRESS = re.compile(r"(?:cdm\.unfccc\.int)?(/(?:IRCheck|CCheck|Projects|review
 
 
 def findings_section(text: str, tests: Path = TESTS) -> str:
-    """
-    Return the page's section on findings from real reviews, each with the tests in a folder
-    that cover it.
-    """
+    """Return the section on findings from real reviews, each with its tests in a folder."""
     return "\n".join(_finding_lines(resolved(text, tests))) + "\n"
 
 
@@ -408,10 +405,7 @@ def _published_range(name: str, spec: ParameterSpec) -> tuple[Sequence[tuple[str
 
 
 def _maxima(methodology: Methodology) -> Iterator[str]:
-    """
-    Yield the maximum energy per device: per hour and day (rule MTR-01) and on average (rule
-    EVD-04).
-    """
+    """Yield the maximum energy per device, hour and day (MTR-01) and on average (EVD-04)."""
     for role, needs in methodology.roles.items():
         if needs.class_limit is ams_iii_c.class_limit:
             yield (

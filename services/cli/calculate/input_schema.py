@@ -262,10 +262,7 @@ def _number(spec: ParameterSpec) -> dict[str, Any]:
 
 
 def _used(definition: Methodology | Tool) -> list[dict[str, Any]]:
-    """
-    Return the factors that a method's equations take from the factor book, with their
-    emissions side.
-    """
+    """Return a method's factors from the factor book, with their emissions side."""
     parts = (part for part in definition.steps.parts if isinstance(part, Published))
     declared = [(_NAMED.sub("*", p.kind), {p.direction, p.zero}) for p in parts]
     kinds = _begin_with(*definition.uses) if definition.uses else []
@@ -276,10 +273,7 @@ def _used(definition: Methodology | Tool) -> list[dict[str, Any]]:
 def _is_used(
     factor: Factor, declared: Sequence[tuple[str, set[str]]], there: Collection[tuple[str, str]]
 ) -> bool:
-    """
-    Return whether an equation uses a factor; a factor of the requested side precedes a
-    neutral one.
-    """
+    """Return whether an equation uses a factor; the requested side precedes a neutral one."""
     sides = [side for kind, of in declared if fnmatchcase(factor.kind, kind) for side in of if side]
     fallen = any((factor.kind, side) not in there for side in sides)
     return not sides or factor.direction in sides or (factor.direction == "either" and fallen)

@@ -143,12 +143,14 @@ def page_of(row: Rule) -> str:
 def acting_on(method: Methodology) -> list[Rule]:
     """Return the rules that apply to a methodology, in catalogue order."""
     return [
-        row for row in rules().values() if all(_ASKED[need](method) for need in _conditions(row))
+        row
+        for row in rules().values()
+        if all(_REQUIREMENTS[need](method) for need in _conditions(row))
     ]
 
 
 def _conditions(row: Rule) -> tuple[str, ...]:
-    return (*row.asks, *(code for code in (row.id,) if code in _ASKED))
+    return (*row.asks, *(code for code in (row.id,) if code in _REQUIREMENTS))
 
 
 def _roles(method: Methodology, side: str | None = None) -> list[RoleNeeds]:
@@ -165,7 +167,7 @@ def _always(method: Methodology) -> bool:
 
 
 # requirement in a rule's row -> whether a methodology meets it; then rules that require more
-_ASKED: Mapping[str, Callable[[Methodology], bool]] = {
+_REQUIREMENTS: Mapping[str, Callable[[Methodology], bool]] = {
     "baseline_meter": lambda m: bool(_roles(m, "baseline")),
     "common_meter": _metered,
     "project_meter": lambda m: bool(_roles(m, "project")),
@@ -276,10 +278,7 @@ def _rule(row: Rule) -> Iterator[str]:
 
 
 def _methodologies(row: Rule) -> str:
-    """
-    Return the methodologies a rule applies to, as text; empty if it applies to all metered
-    ones.
-    """
+    """Return the methodologies a rule applies to, as text; empty: all metered ones."""
     every = [method for method in methodologies.load().values() if method.roles]
     some = [method.id for method in every if row in acting_on(method)]
     if len(some) == len(every):

@@ -269,10 +269,7 @@ def reach(stage: Stage, fleet: Fleet) -> None:
 
 
 def on_duty(stage: Stage, fleet: Fleet) -> None:
-    """
-    Register example alarm contacts and duty times; no message is sent, as no mail server is
-    set.
-    """
+    """Register example alarm contacts and duty times; without a mail server none is notified."""
     contact = "control-room"
     if not stage.json("alarms", "contacts", "list", visible=False):
         to = ("--address", f"mailto:{contact}@example.org")

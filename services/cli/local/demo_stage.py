@@ -223,10 +223,7 @@ class Stage:
 
     @contextmanager
     def running(self, *words: str) -> Iterator[subprocess.Popen[bytes]]:
-        """
-        Yield a command running in the background, its log in the demo's folder; stop it at
-        the end.
-        """
+        """Yield a command in the background, its log in the demo's folder; stop it at the end."""
         click.secho(f"$ tonne {' '.join(words)} &", bold=True)
         argv, log = [sys.executable, "-m", "services.cli", *words], self.packs / f"{words[0]}.log"
         if words[0] in LISTENS:
@@ -291,10 +288,7 @@ class Fleet(NamedTuple):
 
     @property
     def words(self) -> tuple[str, ...]:
-        """
-        Return the arguments of `tonne simulate` shared by the simulated month and the live
-        devices.
-        """
+        """Return the arguments of `tonne simulate`, for a simulated month and for live devices."""
         return (
             *("--fleet", str(self.registry), "--without", REPLAYED),
             *("--cadence", f"{CADENCE_S // 60}m", "--seed", str(SEED)),
@@ -398,10 +392,10 @@ def send(stage: Stage, pipeline: subprocess.Popen[bytes], fleet: Fleet) -> None:
             (replay, REPLAY_SPAN),
             (month, (begins(fleet.month.first), begins(fleet.today))),
         ):
-            send_one(stage, (*words, *patient), pipeline, progress, span)
+            send_group(stage, (*words, *patient), pipeline, progress, span)
 
 
-def send_one(
+def send_group(
     stage: Stage,
     words: Sequence[str],
     pipeline: subprocess.Popen[bytes],

@@ -61,7 +61,7 @@ GROUP BY principal ORDER BY sum(letters) DESC
 """
 _DAYS_US = 7 * 86_400_000_000
 _NAMED = 3
-KEPT_PATIENCE_S = 2 * 86_400
+RETENTION_PATIENCE_S = 2 * 86_400
 _NAMES = {
     "dead_letter": "dead letters",
     "webhook_event": "webhook events",
@@ -209,7 +209,7 @@ def retention(conn: Connection, settings: Settings) -> Finding:
     late = {
         table: waits_s
         for table, waits_s in store.overdue_s(conn, days).items()
-        if waits_s > KEPT_PATIENCE_S
+        if waits_s > RETENTION_PATIENCE_S
     }
     if late:
         named = ", ".join(

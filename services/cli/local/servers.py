@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from services import local as machine
-from services.cli import Group, json_option
+from services.cli import FILE, NEW_FILE, Group, json_option
 from services.cli.output import masked, print_result, table
 from services.extras import shipped
 from services.local import backup as backups
@@ -106,7 +106,7 @@ def up(
 
 
 @local.command()
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("file", type=NEW_FILE)
 @json_option
 def backup(file: Path, *, as_json: bool) -> None:
     """
@@ -129,7 +129,7 @@ def backup(file: Path, *, as_json: bool) -> None:
 
 
 @local.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", type=FILE)
 @json_option
 def restore(file: Path, *, as_json: bool) -> None:
     """

@@ -258,10 +258,7 @@ def simulate(**given: Any) -> None:
 
 
 def _identities(options: _Options, settings: Settings, url: str) -> Identities | None:
-    """
-    Return the MQTT credentials of each principal: those given, or those found for a broker
-    with TLS.
-    """
+    """Return the MQTT credentials of each principal: given, or found for a broker with TLS."""
     if not url.startswith("mqtts://"):
         if options.identities is not None:
             raise SimulatorError(
@@ -275,10 +272,7 @@ def _identities(options: _Options, settings: Settings, url: str) -> Identities |
 
 
 def _sources(options: _Options) -> tuple[Sequence[Source], tuple[int, int], int, bool]:
-    """
-    Return data sources, their time span [ms], the start of sending [us], and whether they
-    are endless.
-    """
+    """Return data sources, their span [ms], the start of sending [us], and whether endless."""
     if (options.fleet is None) == (options.replay is None):
         raise SimulatorError("use either --fleet FILE or --replay FILE.csv --device ID")
     if options.today and (options.fleet is None or options.speed != 1):
@@ -321,10 +315,7 @@ def _replayed(options: _Options) -> Replayed:
 
 @contextmanager
 def _stop_on_signal() -> Iterator[list[int]]:
-    """
-    Yield a list that collects SIGINT and SIGTERM, to stop cleanly; a second signal kills the
-    process.
-    """
+    """Yield a list of received signals, for a clean stop; a second signal kills the process."""
     caught: list[int] = []
 
     def stop(number: int, _frame: object) -> None:

@@ -232,7 +232,7 @@ def accept(
       tonne deadletter replay --reason unknown_device
     """
     with connect(database_url(), name=_NAME) as conn:
-        spoken = _spoken(conn, device)
+        spoken = _unknown_device(conn, device)
         since = utc_text(instant_us(installed, site_timezone(conn, site)))
         conn.rollback()
         gateway = spoken.principal if spoken.principal not in ("", device) else None
@@ -284,12 +284,12 @@ def refuse_(device: str, *, reason: str, author: str | None, as_json: bool) -> N
       tonne devices refuse test-7 --reason "bench unit of the installer"
     """
     with connect(database_url(), name=_NAME) as conn:
-        spoken = _spoken(conn, device)
+        spoken = _unknown_device(conn, device)
         refuse(conn, spoken.principal, device, author or getpass.getuser(), reason)
     print_result({"refused": device, "reason": reason}, f"refused {device}", as_json=as_json)
 
 
-def _spoken(conn: Connection, device: str) -> UnknownDevice:
+def _unknown_device(conn: Connection, device: str) -> UnknownDevice:
     known = (*unknown_devices(conn), *unknown_devices(conn, refused=True))
     of_device = [row for row in known if row.device == device]
     if not of_device:

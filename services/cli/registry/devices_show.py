@@ -56,7 +56,7 @@ def watch(device: str, *, seconds: float | None, as_json: bool) -> None:
                 " `tonne registry import` it"
             )
         registered = fleet.devices[fleet.by_id[device]]
-        output = _SeenReadings(registered, as_json=as_json)
+        output = _ReadingPrinter(registered, as_json=as_json)
         after = arrivals.last_letter(conn)
         output.begin(arrivals.newest(conn, registered))
         end_s = None if seconds is None else time.monotonic() + seconds
@@ -71,7 +71,7 @@ def watch(device: str, *, seconds: float | None, as_json: bool) -> None:
         click.get_current_context().exit(Exit.FALSE)
 
 
-class _SeenReadings:
+class _ReadingPrinter:
     """Prints each new reading of a device once."""
 
     def __init__(self, device: Device, *, as_json: bool) -> None:

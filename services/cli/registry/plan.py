@@ -12,8 +12,9 @@ import click
 from ingest.classes import QUANTITIES, QUANTITY_INDEX
 from ingest.errors import InputError
 from mrv.calendar import local_date, utc_text
-from mrv.registry.monitoring_plan import PROCEDURES, called, differences, extract_out, replaced
-from mrv.statement.plan_writer import invoice_out
+from mrv.documents import write
+from mrv.registry.monitoring_plan import PROCEDURES, called, differences, replaced
+from mrv.statement.plan_writer import invoice_out, version_shown
 from services.cli import Group, json_option
 from services.cli.output import Exit, amount_text, print_json, print_result, table
 from services.cli.server_options import METAVAR, database_url
@@ -55,7 +56,8 @@ def show(project: str, *, as_json: bool) -> None:
         load_project(conn, project)
         versions = load_versions(conn).get(project, ())
     if as_json:
-        click.echo(json.dumps([extract_out(v) for v in versions], indent=2, ensure_ascii=False))
+        documents = [write(version_shown(version)) for version in versions]
+        click.echo(json.dumps(documents, indent=2, ensure_ascii=False))
         return
     for version in versions:
         until = f" to {version.ends} exclusive" if version.ends else ""

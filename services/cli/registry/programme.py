@@ -12,7 +12,7 @@ import click
 
 from ingest.errors import InputError
 from mrv.report import LANGUAGES, Format, make_programme
-from services.cli import Choice, Group, json_option
+from services.cli import NEW_FILE, Choice, Group, json_option
 from services.cli.server_options import database_url
 from services.cli.statements.report import write_whole
 from services.issuer.planning import programme_report
@@ -66,9 +66,7 @@ def progress(year: int | None, *, as_json: bool) -> None:
     type=click.IntRange(1990, 2200),
     help="Calendar year; default: the last year with figures.",
 )
-@click.option(
-    "--out", type=click.Path(dir_okay=False, path_type=Path), help="File to write, .pdf or .xlsx."
-)
+@click.option("--out", type=NEW_FILE, help="File to write, .pdf or .xlsx.")
 @click.option("--lang", "language", type=Choice(LANGUAGES), default="en",
               help="Language of the file.")  # fmt: skip
 @json_option
@@ -131,7 +129,7 @@ def _systems_text(document: dict[str, Any]) -> str:
             s["title"],
             str(s["devices"]),
             str(s["devices_heard"]),
-            *(shown_tonnes(s[k]) for k in ("expected_t", "tCO2", "issued_credits_t")),
+            *(tonnes_text(s[k]) for k in ("expected_t", "tCO2", "issued_credits_t")),
         )
         for s in document["systems"]
     ]
@@ -155,7 +153,7 @@ def _systems_text(document: dict[str, Any]) -> str:
             for why in p["provisional"]
         ]
     lines += [
-        f"  {p['project']}: of no system, measured {shown_tonnes(p['monitored_t'])} t,"
+        f"  {p['project']}: of no system, measured {tonnes_text(p['monitored_t'])} t,"
         f" issued {p['issued_credits_t']} t"
         for p in document["without_system"]
     ]
@@ -188,7 +186,7 @@ def _park_text(balance: dict[str, Any]) -> str:
         sides = ("drawn", "made", "exchanged", "released")
         sides_text = ", ".join(f"{side} {b[side] or '-'}" for side in sides)
         lines.append(f"{of}: {sides_text} {b['unit']}")
-    lines.append(f"monitored: {shown_tonnes(balance['monitored_t'])} tCO2e")
+    lines.append(f"monitored: {tonnes_text(balance['monitored_t'])} tCO2e")
     if balance["not_accounted"]:
         lines.append(f"not yet accounted, and not included: {', '.join(balance['not_accounted'])}")
     return "\n".join(lines)
@@ -201,11 +199,11 @@ def _text(document: dict[str, Any]) -> str:
         (
             a["action"],
             a["name"],
-            *(shown_tonnes(a["city_model"][k]) for k in ("target_t_per_year", "reported_t")),
+            *(tonnes_text(a["city_model"][k]) for k in ("target_t_per_year", "reported_t")),
             str(a["projects"]["count"]),
-            *(shown_tonnes(a["projects"][k]) for k in ("expected_t_per_year", "monitored_t")),
+            *(tonnes_text(a["projects"][k]) for k in ("expected_t_per_year", "monitored_t")),
             a["projects"]["monitored_percent_of_target"] or "-",
-            shown_tonnes(a["projects"]["issued_credits_t"]),
+            tonnes_text(a["projects"]["issued_credits_t"]),
         )
         for a in document["actions"]
     ]
@@ -229,7 +227,7 @@ def _text(document: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def shown_tonnes(value: str | int | None) -> str:
+def tonnes_text(value: str | int | None) -> str:
     """Return tonnes as text, rounded down to at most three decimals."""
     if value is None:
         return "-"

@@ -13,7 +13,7 @@ import click
 import yaml
 
 from ingest import classes
-from services.cli import Group, json_option, needed_country
+from services.cli import NEW_FILE, Group, json_option, needed_country
 from services.cli.output import Exit, bar, counted, print_json
 from services.cli.registry.credentials import (
     credentials_,
@@ -55,9 +55,7 @@ def show_plan(results: Sequence[Result], *, as_json: bool) -> None:
     "--methodology", metavar="ID", help="Print the example of a project under this methodology."
 )
 @click.option(
-    "--xlsx",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write a workbook, one sheet per table; with --methodology.",
+    "--xlsx", type=NEW_FILE, help="Write a workbook, one sheet per table; with --methodology."
 )
 @json_option
 def template_(
@@ -179,11 +177,7 @@ def import_(
 
 
 @registry.command()
-@click.option(
-    "--xlsx",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write a workbook, one sheet per table.",
-)
+@click.option("--xlsx", type=NEW_FILE, help="Write a workbook, one sheet per table.")
 @json_option
 def export(*, xlsx: Path | None, as_json: bool) -> None:
     """

@@ -12,7 +12,7 @@ import click
 from psycopg import Connection
 
 from ingest.errors import InputError, did_you_mean
-from services.cli import Group, json_option
+from services.cli import FILE, NEW_FILE, Group, json_option
 from services.cli.output import Exit, counted, print_result, table
 from services.cli.server_options import database_url
 from services.registry import sewer_files
@@ -22,7 +22,6 @@ from services.registry.sewers import check as check_network
 from services.store.postgres.pool import connect
 from services.store.registry import sewers as stored
 
-_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 _SHOWN = 200
 _IMPORT = "import it with `tonne sewer import`"
 
@@ -47,7 +46,7 @@ def sewer() -> None:
 
 
 @sewer.command("import")
-@click.argument("files", nargs=-1, required=True, type=_file)
+@click.argument("files", nargs=-1, required=True, type=FILE)
 @click.option("--dry-run", is_flag=True, help="Show errors, without writing.")
 @click.option("--author", help="Name of the person importing; default: the system's user.")
 @json_option
@@ -79,7 +78,7 @@ def import_(files: tuple[Path, ...], *, dry_run: bool, author: str | None, as_js
 
 
 @sewer.command()
-@click.argument("files", nargs=-1, type=_file)
+@click.argument("files", nargs=-1, type=FILE)
 @json_option
 def check(files: tuple[Path, ...], *, as_json: bool) -> None:
     """
@@ -105,12 +104,7 @@ def check(files: tuple[Path, ...], *, as_json: bool) -> None:
 
 
 @sewer.command()
-@click.option(
-    "--out",
-    required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="File to write: .csv or .geojson.",
-)
+@click.option("--out", required=True, type=NEW_FILE, help="File to write: .csv or .geojson.")
 @json_option
 def export(out: Path, *, as_json: bool) -> None:
     """

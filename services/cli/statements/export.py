@@ -21,7 +21,7 @@ from mrv.exports.public import CATEGORIES
 from mrv.signatures import canonical
 from mrv.signatures.keys import read_own_keyring
 from mrv.verify.subject import given, own_keys
-from services.cli import Choice, Group, json_option, pack_budget
+from services.cli import FILE, NEW_FILE, Choice, Group, json_option, pack_budget
 from services.cli.output import Exit, bar, print_result, write_folder
 from services.cli.server_options import database_url
 from services.cli.statements.report import facts_at
@@ -45,12 +45,11 @@ if TYPE_CHECKING:
     from mrv.report import Facts
 
 
-_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 _statements = click.argument("statements", metavar="ID|PACK...", nargs=-1, required=True)
 _any_statements = click.argument("statements", metavar="[ID|PACK...]", nargs=-1)
 _entered = click.option(
     "--entered",
-    type=_file,
+    type=FILE,
     metavar="FILE",
     help=(
         "YAML file of data known only to the authority or registry, in addition to the "
@@ -61,10 +60,10 @@ _out = click.option(
     "--out", required=True, type=click.Path(path_type=Path), help="New folder to write."
 )
 _keys = click.option(
-    "--keys", "keys_file", type=_file, help="File of trusted public keys, if a pack is given."
+    "--keys", "keys_file", type=FILE, help="File of trusted public keys, if a pack is given."
 )
 _status = click.option(
-    "--status", "status_file", type=_file, help="The project's status list, if a pack is given."
+    "--status", "status_file", type=FILE, help="The project's status list, if a pack is given."
 )
 
 
@@ -87,7 +86,7 @@ _status = click.option(
 )
 @click.option(
     "--disclosures",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=NEW_FILE,
     help="File for the disclosures, which open hidden texts; keep it secret.",
 )
 @_keys
@@ -156,8 +155,8 @@ def public_(
 
 @click.command("check-public")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--keys", "keys_file", required=True, type=_file, help="File of trusted public keys.")
-@click.option("--disclosures", type=_file, help="File of disclosures, if you received it.")
+@click.option("--keys", "keys_file", required=True, type=FILE, help="File of trusted public keys.")
+@click.option("--disclosures", type=FILE, help="File of disclosures, if you received it.")
 @json_option
 def check_public_(
     folder: Path, keys_file: Path, disclosures: Path | None, *, as_json: bool
@@ -220,7 +219,6 @@ def _facts(target: str, keys_file: Path | None) -> tuple[Facts, str | None]:
 
 
 def _publish(name: str, signed: datetime, multikey: str, files: Mapping[str, bytes]) -> None:
-    """Store a public version for the API."""
     archive = zipped(files)
     if len(archive) > evidence.LARGEST_BYTES:
         raise InputError(
@@ -351,9 +349,9 @@ def aef_(options: _ExportOptions, party: str, year: int, version: int) -> None:
 
 
 @export.command("jcm")
-@click.option("--template", type=_file, metavar="XLSX", help="Official file to fill in.")
+@click.option("--template", type=FILE, metavar="XLSX", help="Official file to fill in.")
 @click.option(
-    "--map", "map_file", type=_file, metavar="TOML", help="TOML file that assigns values to cells."
+    "--map", "map_file", type=FILE, metavar="TOML", help="TOML file that assigns values to cells."
 )
 @_options
 def jcm_(options: _ExportOptions, template: Path | None, map_file: Path | None) -> None:
@@ -382,9 +380,9 @@ def jcm_(options: _ExportOptions, template: Path | None, map_file: Path | None) 
 @export.command("facility")
 @click.option("--site", required=True, metavar="ID", help="Site of the facility.")
 @click.option("--year", required=True, type=int, help="Calendar year at the site.")
-@click.option("--template", type=_file, metavar="XLSX", help="Official form to fill in.")
+@click.option("--template", type=FILE, metavar="XLSX", help="Official form to fill in.")
 @click.option(
-    "--map", "map_file", type=_file, metavar="TOML", help="TOML file that assigns values to cells."
+    "--map", "map_file", type=FILE, metavar="TOML", help="TOML file that assigns values to cells."
 )
 @_out
 @json_option
@@ -421,7 +419,6 @@ def _official(template: Path | None, map_file: Path | None) -> tuple[CellMap | N
 
 
 def _workbook(options: _ExportOptions) -> bytes:
-    """Return the monitoring workbook of the given statement."""
     from mrv.report import make  # noqa: PLC0415 - loads the writer
 
     return make(facts_at(options.statements[0], options.keys_file), "xlsx", "en")

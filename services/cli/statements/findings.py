@@ -20,7 +20,7 @@ from mrv.signatures import canonical
 from mrv.statement.findings import Kind, Record, What, about_text
 from mrv.statement.sampling import Size, sign_sampling
 from mrv.statement.states import check_role
-from services.cli import Choice, Group, json_option, pack_budget
+from services.cli import FILE, NEW_FILE, Choice, Group, json_option, pack_budget
 from services.cli.output import print_result, table, time_text
 from services.cli.server_options import database_url
 from services.cli.statements import statement_signing as apart
@@ -56,10 +56,7 @@ _HOW_MANY = click.IntRange(min=0)
     help="Number of device-days chosen by risk; default: the square root of all.",
 )
 @click.option(
-    "--from",
-    "signed",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Import a list that the verifier signed elsewhere.",
+    "--from", "signed", type=FILE, help="Import a list that the verifier signed elsewhere."
 )
 @click.option("--out", type=click.Path(path_type=Path), help="File to write, with the signed list.")
 @click.option("--json", "as_json", is_flag=True, help="Print the signed list.")
@@ -154,9 +151,7 @@ _name = click.argument("name", metavar="FINDING")
 _key = click.option("--key", "key_name", required=True, metavar="N", help="Signer's key, by name.")
 _text = click.option("--text", required=True, help="Text of the finding, answer or closure.")
 _out = click.option(
-    "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Sign a PACK offline into this file, to be submitted later.",
+    "--out", type=NEW_FILE, help="Sign a PACK offline into this file, to be submitted later."
 )
 
 
@@ -293,13 +288,7 @@ def close(
 
 @finding.command()
 @_id
-@click.option(
-    "--from",
-    "signed",
-    required=True,
-    help="File with the signed event.",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-)
+@click.option("--from", "signed", required=True, help="File with the signed event.", type=FILE)
 @json_option
 def take(id_: str, signed: Path, *, as_json: bool) -> None:
     """

@@ -19,7 +19,7 @@ from mrv.signatures.data_integrity import time_of
 from mrv.signatures.key_bounds import Accreditation, KeyBounds
 from mrv.signatures.keys import DistantKey, EnrolledKey, Role, public_multikey, write_keyring
 from mrv.statement.states import check_named, unnamed
-from services.cli import Choice, Group, json_option
+from services.cli import FILE, Choice, Group, json_option
 from services.cli.output import print_result, table, time_text
 from services.cli.server_options import METAVAR, database_url, moment_us
 from services.clock import now_us
@@ -94,9 +94,7 @@ def keys() -> None:
     " --signer ssh --signer hsm.",
 )
 @click.option(
-    "--public-key",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="With --signer: the public key, as PEM or as a Multikey.",
+    "--public-key", type=FILE, help="With --signer: the public key, as PEM or as a Multikey."
 )
 @json_option
 def create(
@@ -384,11 +382,7 @@ def list_(*, as_json: bool) -> None:
 @keys.command()
 @click.option("--name", "names", multiple=True, help="Only this holder; may be repeated.")
 @click.option(
-    "--status",
-    "lists",
-    multiple=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Signed status list to include; repeatable.",
+    "--status", "lists", multiple=True, type=FILE, help="Signed status list to include; repeatable."
 )
 @click.option("--out", type=click.Path(path_type=Path), help="File to write.")
 def export(names: tuple[str, ...], lists: tuple[Path, ...], out: Path | None) -> None:

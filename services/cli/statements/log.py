@@ -16,7 +16,7 @@ from ingest.errors import InputError
 from mrv.log.entries import make_receipt
 from mrv.log.witness import make_request
 from mrv.signatures.merkle_tree import consistency_proof, inclusion_proof
-from services.cli import Group, json_option
+from services.cli import FILE, Group, json_option
 from services.cli.output import Exit, counted, print_json, print_result, table, time_text
 from services.cli.server_options import database_url, metrics_bind
 from services.cli.statements.log_tiles import monitor, tiles, warn_of, witnesses
@@ -36,7 +36,6 @@ from services.store.postgres.pool import connect
 from services.store.registry.load import load_projects
 from services.store.statements import transparency_log as stored
 
-_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 _log_key = click.option(
     "--log-key",
     default="tonne-log",
@@ -186,7 +185,7 @@ def _show_sealed(report: Report, *, as_json: bool) -> None:
 @click.option(
     "--checkpoint",
     "heads",
-    type=_file,
+    type=FILE,
     multiple=True,
     help="A head that you stored: it must be part of the log's history. Repeatable.",
 )
@@ -325,13 +324,13 @@ def request(since: int, *, as_json: bool) -> None:
 
 
 @log.command()
-@click.argument("request_file", metavar="REQUEST", type=_file)
+@click.argument("request_file", metavar="REQUEST", type=FILE)
 @click.option("--key", "key_name", required=True, metavar="N", help="Your witness key, by name.")
 @click.option(
     "--keys",
     "keys_file",
     required=True,
-    type=_file,
+    type=FILE,
     help="Keyring with the log's key, as `tonne keys export` writes it.",
 )
 @json_option
@@ -354,7 +353,7 @@ def cosign(request_file: Path, key_name: str, keys_file: Path, *, as_json: bool)
 
 
 @log.command()
-@click.argument("signed", type=_file)
+@click.argument("signed", type=FILE)
 @json_option
 def receive(signed: Path, *, as_json: bool) -> None:
     """

@@ -14,7 +14,7 @@ from mrv.errors import LogError
 from mrv.log import NoteKey, parse_vkey, signature_lines
 from mrv.log.entries import Checkpoint
 from mrv.signatures.keys import read_keyring
-from services.cli import json_option
+from services.cli import FILE, json_option
 from services.cli.output import Exit, counted, print_json, print_result, table
 from services.cli.server_options import database_url
 from services.issuer.cosigning import Round, Witnesses, have_cosigned
@@ -23,8 +23,6 @@ from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import transparency_log as stored
 from services.tiles import Folder, Report, Source, Web, follow, publish
-
-_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command()
@@ -151,11 +149,11 @@ def tiles(folder: Path, *, as_json: bool) -> None:
 @click.command()
 @click.argument("where", metavar="URL|FOLDER")
 @click.option("--key", "vkeys", multiple=True, metavar="VKEY", help="Key of the log; repeatable.")
-@click.option("--keys", "ring", type=_file, help="Keyring with the log's key, instead of --key.")
+@click.option("--keys", "ring", type=FILE, help="Keyring with the log's key, instead of --key.")
 @click.option(
     "--head",
     "heads",
-    type=_file,
+    type=FILE,
     multiple=True,
     help="A head that another reader received: it must be part of the log's history. Repeatable.",
 )

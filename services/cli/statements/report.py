@@ -14,7 +14,7 @@ from ingest.errors import InputError
 from mrv.errors import VerificationError
 from mrv.report import LANGUAGES, Facts, Format, make
 from mrv.verify.subject import own_keys
-from services.cli import Choice, json_option, pack_budget
+from services.cli import FILE, NEW_FILE, Choice, json_option, pack_budget
 from services.cli.output import Exit, print_result
 from services.cli.server_options import database_url
 from services.store.postgres.pool import connect
@@ -22,9 +22,7 @@ from services.store.postgres.pool import connect
 
 @click.command()
 @click.argument("target", metavar="ID|PACK")
-@click.option(
-    "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="File to write."
-)
+@click.option("--out", required=True, type=NEW_FILE, help="File to write.")
 @click.option(
     "--format",
     "format_",
@@ -34,10 +32,7 @@ from services.store.postgres.pool import connect
 @click.option("--lang", "language", type=Choice(LANGUAGES), default="en",
               help="Language of all texts except signed ones.")  # fmt: skip
 @click.option(
-    "--keys",
-    "keys_file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="File of trusted public keys, if a pack is given.",
+    "--keys", "keys_file", type=FILE, help="File of trusted public keys, if a pack is given."
 )
 @json_option
 def report(

@@ -24,7 +24,7 @@ from mrv.signed_values import (
 )
 from mrv.signed_values.meter_keys import parse_key
 from mrv.statement.signed_rows import ROLE
-from services.cli import Group, json_option
+from services.cli import FILE, NEW_FILE, Group, json_option
 from services.cli.output import Exit, counted, print_json, print_result, table, time_text
 from services.cli.server_options import (
     database_url,
@@ -43,14 +43,11 @@ from services.store.registry import names, require, unknown, zones_of
 from services.store.registry.entries_from_rows import load_registry
 
 _NAME = "tonne signed"
-_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 _path = click.Path(exists=True, path_type=Path)
 
 
 @click.command("verify")
-@click.argument(
-    "file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path)
-)
+@click.argument("file", required=False, type=FILE)
 @click.option(
     "--key",
     "given",
@@ -132,10 +129,7 @@ def _of_file(file: Path, given: Sequence[str], files: Sequence[Path]) -> list[tu
 
 
 def _given(texts: Sequence[str], items: Sequence[Item]) -> dict[str, list[DatedKey]]:
-    """
-    Return the keys of `--key` by signer; a key without a name belongs to the file's only
-    signer.
-    """
+    """Return the keys of `--key` by signer; a key without a name is the file's only signer's."""
     keys: dict[str, list[DatedKey]] = {}
     for text in texts:
         serial, gap, rest = text.partition("=")
@@ -289,18 +283,13 @@ signed.add_command(verify)
 
 
 @signed.command()
-@click.argument("file", type=_file)
+@click.argument("file", type=FILE)
 @click.option("--key", "name", required=True, metavar="N", help="Your third-party key, by name.")
 @click.option(
     "--timezone", metavar="ZONE", help="Time zone of the project: days of invoices are local."
 )
 @click.option("--cose", is_flag=True, help="Sign as COSE_Sign1; default: detached JWS.")
-@click.option(
-    "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
-    required=True,
-    help="Signed file to write.",
-)
+@click.option("--out", type=NEW_FILE, required=True, help="Signed file to write.")
 @json_option
 def row(
     file: Path, name: str, timezone: str | None, *, cose: bool, out: Path, as_json: bool
@@ -373,12 +362,7 @@ def list_(
 
 @signed.command()
 @click.argument("number", type=int)
-@click.option(
-    "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
-    required=True,
-    help="File to write, with the message.",
-)
+@click.option("--out", type=NEW_FILE, required=True, help="File to write, with the message.")
 @json_option
 def show(number: int, out: Path, *, as_json: bool) -> None:
     """

@@ -237,7 +237,6 @@ def _enter(
 
 
 def _log(conn: Connection) -> str:
-    """Return the name of the current log."""
     head = transparency_log.checkpoint(conn)
     return "" if head is None else head.partition("\n")[0]
 

@@ -31,7 +31,7 @@ from mrv.statement.opinion import Assurance, Opinion, Words, opinion_word
 from mrv.statement.states import check_role, sign_approval
 from mrv.verify import Pack
 from mrv.verify.subject import Subject
-from services.cli import Choice, json_option, pack_budget
+from services.cli import FILE, NEW_FILE, Choice, json_option, pack_budget
 from services.cli.output import Exit, bar, print_json, print_result
 from services.cli.server_options import database_url
 from services.cli.statements.report import write_whole
@@ -180,7 +180,7 @@ key_option = click.option(
 target_argument = click.argument("target", metavar="ID|PACK")
 out_option = click.option(
     "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=NEW_FILE,
     help="Sign a file or PACK offline into this file, to be submitted later.",
 )
 
@@ -306,7 +306,7 @@ def submit(target: str, key_name: str, out: Path | None, *, as_json: bool) -> No
 @click.option(
     "--report",
     metavar="FILE",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    type=FILE,
     help="File with your description of each parameter, requirement and open "
     "finding (`tonne statement template`). Signed and published.",
 )

@@ -15,7 +15,7 @@ from mrv.signatures.authorities import read_authorities
 from mrv.signatures.data_integrity import time_of
 from mrv.signatures.keys import read_keyring
 from mrv.signatures.trust_root import IssueRule, TrustRoot, read_root, sign_root, write_root
-from services.cli import Group, json_option
+from services.cli import FILE, Group, json_option
 from services.cli.output import print_json, print_result, table
 from services.clock import now_us
 from services.issuer import keys as key_files
@@ -24,7 +24,6 @@ from services.issuer.trust import signed_rows
 from services.registry.files import read_files
 from services.settings import Settings
 
-_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 _out = click.option("--out", required=True, type=click.Path(path_type=Path), help="File to write.")
 
 
@@ -53,7 +52,7 @@ def trust() -> None:
     "--keys",
     "ring",
     required=True,
-    type=_file,
+    type=FILE,
     help="Keyring of the trusted keys, with their limits.",
 )
 @click.option("--root", "roots", required=True, multiple=True, metavar="NAME|FILE",
@@ -84,11 +83,11 @@ def trust() -> None:
 @click.option(
     "--timestamps",
     "stampers",
-    type=_file,
+    type=FILE,
     help="Time-stamp authorities and the required number of stamps; JSON.",
 )
 @click.option(
-    "--log-policy", "policy", type=_file, help="Required witnesses (c2sp.org/tlog-policy)."
+    "--log-policy", "policy", type=FILE, help="Required witnesses (c2sp.org/tlog-policy)."
 )
 @click.option(
     "--quantities",
@@ -173,12 +172,12 @@ def _root_keys(root: str) -> list[str]:
 
 
 @trust.command()
-@click.argument("file", type=_file)
+@click.argument("file", type=FILE)
 @click.option("--key", "name", required=True, metavar="N", help="Your root key, by name.")
 @click.option(
     "--after",
     "before",
-    type=_file,
+    type=FILE,
     help="Previous version; its root keys must sign FILE too. Default: the stored version.",
 )
 @json_option
@@ -205,7 +204,7 @@ def sign(file: Path, name: str, before: Path | None, *, as_json: bool) -> None:
 
 
 @trust.command()
-@click.argument("file", type=_file)
+@click.argument("file", type=FILE)
 @click.option("--key", "name", required=True, metavar="N", help="Your root key, by name.")
 @_out
 @json_option
@@ -234,7 +233,7 @@ def accept(file: Path, name: str, out: Path, *, as_json: bool) -> None:
 
 
 @trust.command()
-@click.argument("file", type=_file)
+@click.argument("file", type=FILE)
 @json_option
 def pin(file: Path, *, as_json: bool) -> None:
     """
@@ -253,7 +252,7 @@ def pin(file: Path, *, as_json: bool) -> None:
 
 
 @trust.command()
-@click.argument("file", type=_file)
+@click.argument("file", type=FILE)
 @json_option
 def show(file: Path, *, as_json: bool) -> None:
     """

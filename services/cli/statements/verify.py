@@ -28,10 +28,8 @@ from mrv.verify.subject import (
     own_meter_keys,
     own_policy,
 )
-from services.cli import Choice, pack_budget
+from services.cli import FILE, Choice, pack_budget
 from services.cli.output import bar, steps
-
-_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command()
@@ -39,35 +37,35 @@ _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option(
     "--keys",
     "keys_file",
-    type=_file,
+    type=FILE,
     help="Trusted keys: a programme's trust root, or public keys as `tonne keys export` writes "
     "them.",
 )
 @click.option(
     "--status",
     "status_file",
-    type=_file,
+    type=FILE,
     help="The project's status list, which states whether the statement is valid; "
     "lists in the file of --keys are also used.",
 )
 @click.option(
     "--policy",
     "policy_file",
-    type=_file,
+    type=FILE,
     help="Witnesses that must have cosigned the log's head (c2sp.org/tlog-policy), in addition to "
     "those in the file of --keys.",
 )
 @click.option(
     "--authorities",
     "authorities_file",
-    type=_file,
+    type=FILE,
     help="Trusted time-stamp authorities: JSON, or their certificates in PEM; they replace "
     "those of a trust root.",
 )
 @click.option(
     "--meter-keys",
     "meter_keys_file",
-    type=_file,
+    type=FILE,
     help="Public keys of meters and gateways, from their labels or a manufacturer's list: one "
     "line `NAME KEY` each, by serial number or id. They replace the registry's keys.",
 )
@@ -176,10 +174,7 @@ def _pack(path: str, budget: Budget) -> Iterator[Pack]:
 
 
 def _downloaded(url: str, out: Path, limit: int) -> Path:
-    """
-    Return the path of a pack downloaded from the API's URL; the verification itself uses no
-    network.
-    """
+    """Return the path of a pack downloaded from the API; the verification uses no network."""
     from services.api.client import Client  # noqa: PLC0415 - loads the HTTP client
     from services.settings import Settings  # noqa: PLC0415 - only for the token
 

@@ -13,8 +13,11 @@ import msgspec
 from psycopg import Connection, Cursor
 
 from mrv.calendar import local_date, zones
+from mrv.documents import read, write
+from mrv.documents.plan import PlanVersionWhole
 from mrv.registry import Calibration, Declared, Sample
-from mrv.registry.monitoring_plan import Version, approval_in, approval_out, version_in, version_out
+from mrv.registry.monitoring_plan import Version
+from mrv.statement.plan_writer import approval_shown, version_of, version_out
 from services.registry.entries import (
     ARRAY_KEYS,
     Action,
@@ -370,12 +373,9 @@ def load_versions(conn: Connection) -> dict[str, tuple[Version, ...]]:
         " FROM monitoring_plan p LEFT JOIN plan_approval a USING (project_id, version)"
         " ORDER BY p.project_id, p.position"
     ):
-        version = replace(
-            version_in(json.loads(text)),
-            entered=entered,
-            approval=None if approval is None else approval_in(json.loads(approval)),
-        )
-        versions[project] = (*versions.get(project, ()), version)
+        record = json.loads(text) | ({} if approval is None else {"approval": json.loads(approval)})
+        version = version_of(read(PlanVersionWhole, record, f"a version of the plan of {project}"))
+        versions[project] = (*versions.get(project, ()), replace(version, entered=entered))
     return versions
 
 
@@ -393,7 +393,7 @@ def add_versions(cursor: Cursor, project: str, versions: Sequence[Version], auth
         "INSERT INTO plan_approval (project_id, version, document, author)"
         " VALUES (%s, %s, %s, %s) ON CONFLICT (project_id, version) DO NOTHING",
         [
-            (project, version.name, jsonb(approval_out(version.approval)), author)
+            (project, version.name, jsonb(write(approval_shown(version.approval))), author)
             for version in versions
             if version.approval is not None
         ],

@@ -100,7 +100,7 @@ def test_who_is_made_to_wait_is_let_past_nobody(headers, count):
 
 def test_an_address_has_a_share_of_the_places(monkeypatch):
     """One address would take all places of a limit."""
-    monkeypatch.setattr(connections, "MOST_OF_ADDRESS", 3)
+    monkeypatch.setattr(connections, "MAX_PER_ADDRESS", 3)
     places = Places(networks("10.0.0.0/24, ::1"))
     assert [places.take("192.0.2.1") for _ in range(4)] == [True, True, True, False]
     assert places.take("192.0.2.2")
@@ -124,7 +124,7 @@ class Waits:
 
 def test_a_new_connection_takes_the_place_of_one_that_says_nothing(monkeypatch):
     """A new connection replaces the oldest idle one."""
-    monkeypatch.setattr(connections, "MOST", 3)
+    monkeypatch.setattr(connections, "MAX_CONNECTIONS", 3)
     places, idle = Places(), [Waits() for _ in range(3)]
     for k, one in enumerate(idle):
         assert places.take(f"192.0.2.{k}")
@@ -169,7 +169,7 @@ async def answers(scope, receive, send):
 def test_who_neither_ends_nor_reads_is_hung_up_on(monkeypatch, request_, part):
     """A client that neither sends nor reads is disconnected."""
     monkeypatch.setattr(connections, "LINGER_S", 0.2)
-    monkeypatch.setattr(connections, "TAKEN_S", 0.2)
+    monkeypatch.setattr(connections, "READ_ANSWER_S", 0.2)
     config = uvicorn.Config(answers, http=PromptProtocol, lifespan="off", log_config=None)
     config.load()
     config.places = places = Places()

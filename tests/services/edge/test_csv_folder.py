@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from services.edge.config import CsvFolder
-from services.edge.csv_folder import HELD_S, UNENDED_S, Folder
+from services.edge.csv_folder import LEASE_WAIT_S, UNENDED_S, Folder
 from services.edge.metrics import summary
 from services.edge.outbox import Clock, Outbox
 from services.edge.uplink import Recorder
@@ -166,7 +166,7 @@ def test_a_file_is_left_to_whoever_still_writes_it(folder):
         assert path.exists()
         assert _held(outbox) == ROWS
         # where every file looks open none would ever be taken
-        os.utime(path, (time.time() - HELD_S - 1,) * 2)
+        os.utime(path, (time.time() - LEASE_WAIT_S - 1,) * 2)
         until(lambda: not path.exists())
 
 

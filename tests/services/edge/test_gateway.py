@@ -21,7 +21,7 @@ from click.testing import CliRunner
 from ingest.addresses import close_sockets
 from ingest.formats import sunspec as models
 from services.cli.__main__ import main
-from services.edge.modbus import MOST, Span, joined
+from services.edge.modbus import MAX_REGISTERS, Span, joined
 from services.local.brokers import Mosquitto
 from tests.operations.rules import alerts, metrics_of
 from tests.ports import give_ports
@@ -342,7 +342,7 @@ def test_a_value_and_its_scale_factor_come_in_one_request():
     for model in models.models().values():
         for point in model.points:
             last = max(point.offset + 1, 0 if point.scale is None else point.scale) + 2
-            assert last < MOST
+            assert last < MAX_REGISTERS
 
 
 def test_check_prints_what_a_configuration_means(tmp_path):

@@ -73,7 +73,7 @@ def test_more_than_memory_should_hold_is_left_to_the_database(database_url, chai
     """If no rows are derived for an hour, the queue would fill the memory of the process."""
     chain.store(inbox(0))
     derived(database_url)
-    monkeypatch.setattr(deriver, "MOST_READINGS", 5)
+    monkeypatch.setattr(deriver, "MAX_READINGS", 5)
     monkeypatch.setattr(deriver, "_PATIENCE_S", 0.01)
     with psycopg.connect(database_url) as locking:
         locking.execute("LOCK TABLE interval_quantity IN ACCESS EXCLUSIVE MODE")

@@ -206,7 +206,7 @@ def test_what_is_collected_is_what_is_stored(url):
 def test_a_period_whose_intervals_wait_to_be_made_says_so(url, monkeypatch):
     """The operator would be sent to rebuild rows that `tonne run` makes by itself."""
     with monkeypatch.context() as few:
-        few.setattr(reprocess, "MOST_ROWS", 100)  # as a month of a gateway that was away
+        few.setattr(reprocess, "MAX_ROWS", 100)  # as a month of a gateway that was away
         times, register = _steady(BEGIN - 60 * MINUTE, END + 60 * MINUTE)
         plant.send(url, "inv-1", times, energy_export_wh=register)
     waits = r"^intervals of inv-1 are not calculated yet; close again when `tonne run` has .* them$"

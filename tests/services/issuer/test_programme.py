@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from services.cli.registry.programme import shown_tonnes
+from services.cli.registry.programme import tonnes_text
 from services.issuer import transitions as life
 from services.registry.files import to_yaml
 from services.store.postgres.pool import connect
@@ -104,7 +104,7 @@ def test_another_city_sees_what_it_has(database_url, tmp_path, tonne):
 )
 def test_what_is_shown_is_rounded_down(tonnes, shown):
     """A report would show a kilogram that no one avoided."""
-    assert shown_tonnes(tonnes) == shown
+    assert tonnes_text(tonnes) == shown
 
 
 def test_the_share_that_may_go_abroad(database_url, tmp_path, tonne):

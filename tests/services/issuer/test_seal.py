@@ -200,7 +200,7 @@ def test_rows_changed_of_many_devices_are_named_a_few_at_a_time(database_url, wh
     logged.seal_now(database_url, who)
     _execute(database_url, "UPDATE interval_quantity SET value = value + 1")
     breaks = str(_audit(database_url).to_json())
-    monkeypatch.setattr(log_differences, "MOST_ROWS", 1)
+    monkeypatch.setattr(log_differences, "MAX_ROWS", 1)
     assert str(_audit(database_url).to_json()) == breaks
     for device in ("inv-1", "inv-2"):
         assert f"{device} energy_export 2026-03-02T05:00:00Z does not follow" in breaks

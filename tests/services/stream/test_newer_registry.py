@@ -69,7 +69,7 @@ def test_a_device_newer_than_the_worker_is_looked_up(database_url, committer, re
 
 def _newer_registry(worker, register, monkeypatch):
     """Import a version in which m-1 has another index, and let it be found at once."""
-    before = worker._held.fleet
+    before = worker._current.fleet
     register("m-0", "m-1")
     monkeypatch.setattr(type(worker._watch), "due", lambda _: True)
     return before
@@ -96,17 +96,17 @@ def test_storing_goes_on_while_a_newer_registry_is_read(
         for k in range(1, 20):
             worker.store(0, [record(k, [k])])
             worker.look()
-        assert worker._held.fleet is before
+        assert worker._current.fleet is before
         assert minutes(database_url) == list(range(20))
     k = 20
-    while worker._held.fleet is before:
+    while worker._current.fleet is before:
         worker.store(0, [record(k, [k])])
         k += 1
-    fleet = worker._held.fleet
+    fleet = worker._current.fleet
     index = fleet.by_id["m-1"]
     assert (fleet.version, index) == (before.version + 1, 1)
     # at another index than before, and known all the same
-    assert worker._held.store.deriver.state.loaded[index]
+    assert worker._current.store.deriver.state.loaded[index]
     for more in range(k, k + 20):
         worker.store(0, [record(more, [more])])
     assert minutes(database_url) == list(range(k + 20))
@@ -129,7 +129,7 @@ def test_a_takeover_drops_what_was_prepared_before_it(
     other.store(0, [record(1, [1, 2, 3])])
     worker.take_over({0: 0}, 1)
     assert not worker._newer.ready
-    assert worker._held.fleet.version == before.version + 1
+    assert worker._current.fleet.version == before.version + 1
     worker.store(0, [record(2, [4])])
     assert minutes(database_url) == [0, 1, 2, 3, 4]
     assert _metered(database_url) == (4_000, 240_000_000)

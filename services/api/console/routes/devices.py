@@ -39,10 +39,10 @@ from services.api.console.render import (
     render,
     signed_in,
 )
-from services.api.console.routes.overview import MOST_ALARMS, held_back, recalled
+from services.api.console.routes.overview import MAX_ALARMS, loss_causes, recalled
 from services.api.console.translations import Words
 from services.api.principals import refuse
-from services.api.request_context import Asked
+from services.api.request_context import RequestContext
 from services.api.routes.administration import AlarmId
 from services.api.routes.registry import Form, IdPath, reading_file, unknown
 from services.clock import now_us
@@ -105,7 +105,7 @@ def page(ask: View, language: Language, device: IdPath) -> Response:
         ask,
         language,
         "device.html",
-        found=result,
+        page=result,
         money=money,
         board=_board(ask.request.app.state.grafana, result),
         main=_quantities(result.get("registers", []), result.get("days", [])),
@@ -193,7 +193,6 @@ def _cells(
 
 
 def _days(hours: list[dict[str, Any]], today: date) -> list[date]:
-    """Return the days from the first hour until today."""
     first = min(hour["hour"] for hour in hours).date()
     return [first + timedelta(days=k) for k in range((today - first).days + 1)]
 
@@ -279,20 +278,20 @@ def alarm_page(
     """Return the page of alarms that are not cleared, or of the newest ones."""
     signed_in(ask, "alarms")
     with ask.reading() as conn:
-        standing, count = stored.standing(conn, ask.who.projects, MOST_ALARMS)
+        standing, count = stored.standing(conn, ask.who.projects, MAX_ALARMS)
         result = standing
         if state == "all":
-            result = stored.listed(conn, ask.who.projects, MOST_ALARMS, states=None)
+            result = stored.listed(conn, ask.who.projects, MAX_ALARMS, states=None)
         waiting = health.not_commissioned(conn, ask.who.projects)
         # contacts and silences concern the whole city
         whole = ask.who.projects is None
         contacts = alarm_contacts.contacts(conn) if whole else []
         silences = alarm_contacts.silences(conn) if whole else []
     t = Words(language)
-    faults = held_back(ask, recalled(ask), t, standing)
+    faults = loss_causes(ask, recalled(ask), t, standing)
     groups = [fault.group for fault in faults if fault.group is not None]
     return render(
-        ask, language, "alarms.html", found=result, count=count, every=state == "all",
+        ask, language, "alarms.html", alarm_list=result, count=count, every=state == "all",
         waiting=waiting, faults=faults, groups=groups, lasted=lambda group: _lasted(group, t),
         a_day=added(group.cost_t_per_day for group in groups),
         short=added(fault.lost_t for fault in faults if fault.group is None),
@@ -310,7 +309,7 @@ def _lasted(group: stored.Group, t: Words) -> str:
 
 
 @router.get("/console/{language}/alarms/{alarm}")
-def one_alarm(ask: View, language: Language, alarm: AlarmId) -> Response:
+def alarm_detail(ask: View, language: Language, alarm: AlarmId) -> Response:
     """Return the page of an alarm with its history."""
     signed_in(ask, "an alarm")
     with ask.reading() as conn:
@@ -319,7 +318,7 @@ def one_alarm(ask: View, language: Language, alarm: AlarmId) -> Response:
         raise ProblemError(
             404, f"there is no alarm {alarm} that you may see; choose one in the list of alarms"
         )
-    return render(ask, language, "alarm.html", found=result, may=ask.who.role == _ROLE)
+    return render(ask, language, "alarm.html", alarm=result, may=ask.who.role == _ROLE)
 
 
 async def _form_text(request: Request) -> str:
@@ -347,7 +346,7 @@ def comment(ask: View, language: Language, alarm: AlarmId, text: Text) -> Respon
     return RedirectResponse(f"/console/{language}/alarms/{alarm}", _ELSEWHERE)
 
 
-def _write(ask: Asked, alarm: int, text: str, say: Any) -> None:
+def _write(ask: RequestContext, alarm: int, text: str, say: Any) -> None:
     signed_in(ask, "an alarm")
     refuse_foreign(ask)
     if ask.who.role != _ROLE:

@@ -29,7 +29,7 @@ from mrv.signatures import canonical
 from services.api.answers import ACCEPTED, ProblemError
 from services.api.console.render import Language, View, refuse_foreign, render, signed_in_for_all
 from services.api.principals import refuse
-from services.api.request_context import Asked
+from services.api.request_context import RequestContext
 from services.processing import registry_import
 from services.processing.registry_import import Outcome, try_out
 from services.registry import forms
@@ -140,7 +140,7 @@ def _decimal(text: str) -> str:
     return f"{re.sub('[.,]', '', match[1])}.{match[3]}"
 
 
-def _allowed(ask: Asked, form: Upload) -> tuple[str, bytes]:
+def _allowed(ask: RequestContext, form: Upload) -> tuple[str, bytes]:
     """Return the file's name and bytes; refuse users without the right to upload."""
     signed_in_for_all(ask, "documents")
     refuse_foreign(ask)
@@ -159,7 +159,7 @@ def _allowed(ask: Asked, form: Upload) -> tuple[str, bytes]:
 
 
 def _page(
-    ask: Asked,
+    ask: RequestContext,
     language: str,
     *,
     form: Upload | None = None,
@@ -171,8 +171,8 @@ def _page(
         listed = files.newest(conn, _LISTED)
         projects = sorted(load_projects(conn), key=lambda project: project.id)
     return render(
-        ask, language, "documents.html", status, found=listed, kept=kept, wrong=wrong,
-        said=dict(form.fields) if form else {}, projects=projects, may=ask.who.role == _ROLE,
+        ask, language, "documents.html", status, documents=listed, kept=kept, wrong=wrong,
+        fields=dict(form.fields) if form else {}, projects=projects, may=ask.who.role == _ROLE,
     )  # fmt: skip
 
 
@@ -193,7 +193,6 @@ class Upload:
 
 
 async def _upload(request: Request) -> Upload:
-    """Return the form of a request."""
     head = Message()
     head["content-type"] = request.headers.get("content-type", "")
     body = await request.body()
@@ -313,7 +312,7 @@ def template(
 
 
 def _import_page(
-    ask: Asked,
+    ask: RequestContext,
     language: str,
     form: Upload | None = None,
     tried: dict[str, Any] | None = None,
@@ -329,7 +328,7 @@ def _import_page(
     )  # fmt: skip
 
 
-def _methods(ask: Asked) -> list[tuple[str, str]]:
+def _methods(ask: RequestContext) -> list[tuple[str, str]]:
     """Return the methodologies of the sites' countries; all before a site has one."""
     with ask.reading() as conn:
         here = known.countries(conn)
@@ -357,7 +356,7 @@ def _given(form: Upload) -> tuple[str, bytes]:
     return name, data
 
 
-def _tried(ask: Asked, name: str, data: bytes) -> dict[str, Any]:
+def _tried(ask: RequestContext, name: str, data: bytes) -> dict[str, Any]:
     file = {"name": name, "sha256": hashlib.sha256(data).hexdigest()}
     try:
         incoming = read_bytes(name, data)

@@ -65,7 +65,7 @@ def page(ask: View, language: Language) -> Response:
     return render(
         ask, language, "live.html",
         rows=rows, count=devices, most=_ROWS, names=names,
-        found=result, alarms=count, unregistered=unknown,
+        alarm_list=result, alarms=count, unregistered=unknown,
     )  # fmt: skip
 
 
@@ -78,10 +78,10 @@ async def events(ask: View, language: Language) -> Response:  # noqa: ARG001 - p
         raise ProblemError(
             503, "too many live windows are open; try again later", {"Retry-After": "30"}
         )
-    if result.watches(ask.who) >= MOST_OF_ONE:
+    if result.watches(ask.who) >= MAX_PER_USER:
         raise ProblemError(
             429,
-            f"this key already has {MOST_OF_ONE} live windows open; close one",
+            f"this key already has {MAX_PER_USER} live windows open; close one",
             {"Retry-After": "30"},
         )
     return StreamingResponse(
@@ -96,7 +96,7 @@ _TIMES = 20
 _QUIET_S = 15.0
 _UNKNOWN_S = 30.0
 _BEHIND = 8
-MOST, MOST_OF_ONE = 1_000, 50
+MAX_VIEWERS, MAX_PER_USER = 1_000, 50
 _SITE = 60
 Row = dict[str, Any]
 
@@ -122,7 +122,7 @@ class Live:
     @property
     def full(self) -> bool:
         """Return whether the limit of open pages is reached."""
-        return len(self._watchers) >= MOST
+        return len(self._watchers) >= MAX_VIEWERS
 
     def watches(self, who: Principal) -> int:
         """Return the number of windows a user has open, in all sessions."""
@@ -178,7 +178,7 @@ class Live:
                 self._send_away(living | came)
                 if time.monotonic() >= next_s:
                     began_s = time.monotonic()
-                    self._tell(await run_in_threadpool(_ask, reads))
+                    self._send_changes(await run_in_threadpool(_ask, reads))
                     next_s = began_s + (1 + _TIMES) * (time.monotonic() - began_s)
             except Exception as error:  # noqa: BLE001 - the database is away; watchers see the time stand
                 self._log.warning("live view", error=" ".join(str(error).split())[:200])
@@ -186,7 +186,7 @@ class Live:
                     self._send_away()
             await asyncio.sleep(EVERY_S)
 
-    def _tell(self, newests: list[Newest]) -> None:
+    def _send_changes(self, newests: list[Newest]) -> None:
         rows = {newest.device: (_row(newest), newest.projects) for newest in newests}
         changed = [v for device, v in rows.items() if self._rows.get(device) != v]
         self._rows = rows
@@ -206,10 +206,7 @@ class Live:
 
 
 def snapshot(conn: Connection, who: Principal, maximum: int) -> tuple[list[Row], int]:
-    """
-    Return rows visible to a user up to a maximum, those without data first, and their total
-    number.
-    """
+    """Return a user's rows up to a maximum, those without data first, and their total number."""
     seen, count = console.newest(conn, live_channels(), who.projects, maximum)
     return [_row(newest) for newest in seen], count
 
@@ -238,8 +235,8 @@ def _ask(reads: ConnectionPool) -> list[Newest]:
 def _row(newest: Newest) -> Row:
     channel = classes.load()[newest.class_id].channels[live_channels()[newest.class_id]]
     power = channel.unit == "W" and newest.value is not None
-    shown_ = newest.value if newest.value is None or not power else newest.value / 1000
-    value = None if shown_ is None else f"{Decimal(f'{shown_:.4g}'):f}"
+    scaled = newest.value if newest.value is None or not power else newest.value / 1000
+    value = None if scaled is None else f"{Decimal(f'{scaled:.4g}'):f}"
     return {
         "device": newest.device,
         # scripts show events without the template filter for control characters

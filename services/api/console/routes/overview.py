@@ -57,7 +57,7 @@ from services.api.console.routes.year import (
 )
 from services.api.console.translations import Words
 from services.api.principals import PUBLIC
-from services.api.request_context import Asked
+from services.api.request_context import RequestContext
 from services.issuer.planning import unfit_plans
 from services.store import api_keys
 from services.store.registry import entries_from_rows, signing_keys
@@ -67,7 +67,7 @@ from services.store.views.coverage import ProjectYear, added
 from services.store.views.programme_report import progress_document
 
 router = APIRouter(include_in_schema=False)
-_WEEKS, _MOST_SHORT, MOST_ALARMS = 53, 4, 500
+_WEEKS, _MAX_CAUSES, MAX_ALARMS = 53, 4, 500
 YearQuery = Annotated[int | None, Query(ge=1990, le=2200)]
 # indicators of stations that are shown on the page
 _CHOSEN = {
@@ -91,7 +91,7 @@ class PageFigures(NamedTuple):
     operators: dict[str, str]
     responsible: dict[str, str]
 
-    def answering(self, ask: Asked, project: str) -> list[str]:
+    def answering(self, ask: RequestContext, project: str) -> list[str]:
         """Return the persons responsible for a project: of its plan, if visible, and operator."""
         plan = self.responsible.get(project) if ask.who.sees(project) else None
         return [person for person in (plan, self.operators.get(project)) if person]
@@ -122,13 +122,13 @@ def overview(ask: View, language: Language, year: YearQuery = None) -> Response:
     standing: list[dict[str, Any]] = []
     if ask.who.role != PUBLIC.role:
         with ask.reading() as conn:
-            standing, _ = alarms.standing(conn, ask.who.projects, MOST_ALARMS)
-    faults = held_back(ask, page_figures, t, standing)
+            standing, _ = alarms.standing(conn, ask.who.projects, MAX_ALARMS)
+    faults = loss_causes(ask, page_figures, t, standing)
     return render(
         ask,
         language,
         "overview.html",
-        found=page_figures,
+        figures=page_figures,
         sums=_sums(page_figures),
         finding=finding(
             page_figures.of.projects, states, page_figures.plans, page_figures.of.year, t, name
@@ -183,8 +183,8 @@ def _rows(page_figures: PageFigures) -> list[tuple[ProjectSums, ProjectYear | No
     )
 
 
-def held_back(
-    ask: Asked, page_figures: PageFigures, t: Words, standing: Sequence[dict[str, Any]]
+def loss_causes(
+    ask: RequestContext, page_figures: PageFigures, t: Words, standing: Sequence[dict[str, Any]]
 ) -> list[Fault]:
     """Return causes of missing tonnes: shortfalls, and current alarms by cause."""
     root, name = f"/console/{t.language}", namer(ask, t.language)
@@ -214,8 +214,8 @@ def _first(faults: list[Fault]) -> list[Fault]:
     """Return the causes to show first; one place is kept for a cause whose loss is not known."""
     rest = [fault for fault in faults if fault.amount is None]
     return [fault for fault in faults if fault.amount is not None][
-        : _MOST_SHORT - bool(rest)
-    ] + rest[: max(1, _MOST_SHORT - len(faults) + len(rest))]
+        : _MAX_CAUSES - bool(rest)
+    ] + rest[: max(1, _MAX_CAUSES - len(faults) + len(rest))]
 
 
 def _map(
@@ -282,7 +282,7 @@ def _largest(
     return t("sites.finding", site=site_name, percent=t.share(sums[largest], total))
 
 
-def recalled(ask: Asked, year: int | None = None) -> PageFigures:
+def recalled(ask: RequestContext, year: int | None = None) -> PageFigures:
     """
     Return the figures of the front page, cached for a while.
 
@@ -420,7 +420,9 @@ def form(ask: View, language: Language) -> Response:
     return _form(ask, language)
 
 
-def _form(ask: Asked, language: str, status: int = 200, *, wrong: bool = False) -> Response:
+def _form(
+    ask: RequestContext, language: str, status: int = 200, *, wrong: bool = False
+) -> Response:
     page = (own(ask.request.query_params.get("next", "")) or "").split("?")[0]
     return render(
         ask, language, "sign_in.html", status, wrong=wrong, wanted="/".join(page.split("/")[3:])
@@ -436,7 +438,7 @@ def sign_in(ask: View, language: Language, key: Annotated[str, Depends(_form_key
         if api_key is None:
             api_keys.count_refusal(conn, "POST", ask.request.url.path, _REFUSED)
             return _form(ask, language, _REFUSED, wrong=True)
-        Asked(ask.request, principal(api_key)).noted(conn, _ELSEWHERE)
+        RequestContext(ask.request, principal(api_key)).noted(conn, _ELSEWHERE)
         wanted = own(ask.request.query_params.get("next", ""))
         answer = RedirectResponse(wanted or f"/console/{language}/", _ELSEWHERE)
         # the scheme is that of a trusted proxy, else that of the connection

@@ -18,7 +18,7 @@ from services.api.console.render import Language, View, namer, render, signed_in
 from services.api.console.routes.year import Finding, judged, short_name
 from services.api.console.translations import Words
 from services.api.console.translations import unit as written
-from services.api.request_context import Asked
+from services.api.request_context import RequestContext
 from services.api.routes.registry import IdPath, Pages, Workbook, report_file, unknown
 from services.issuer.planning import programme_report
 from services.store.views import parks
@@ -51,7 +51,7 @@ def programme(ask: View, language: Language, year: Year = None) -> Response:
         ask,
         language,
         "programme.html",
-        found=result,
+        report=result,
         projects=listed,
         short=short_name,
         finding=_finding(listed, result["year"], Words(language)),
@@ -121,7 +121,7 @@ def park(ask: View, language: Language, park: IdPath, year: Year = None) -> Resp
         ask,
         language,
         "park.html",
-        found=result,
+        balance=result,
         year=of,
         names=names,
         charts=_flows(result["flows"], names, Words(language)),
@@ -172,7 +172,7 @@ def _largest(title: str, flows: list[Flow], unit: str, t: Words) -> str:
     )  # fmt: skip
 
 
-def _report(ask: Asked, year: int | None, language: str) -> dict[str, Any]:
+def _report(ask: RequestContext, year: int | None, language: str) -> dict[str, Any]:
     signed_in_for_all(ask, "the programme's report")
 
     def find() -> dict[str, Any]:

@@ -37,7 +37,7 @@ from services.api.console.project_charts import (
 from services.api.console.render import Language, View, last_day, of_ug, render
 from services.api.console.routes.year import plan_why
 from services.api.console.translations import Words
-from services.api.request_context import Asked
+from services.api.request_context import RequestContext
 from services.api.routes.registry import IdPath, due_of, unknown
 from services.issuer.planning import unfit_plans
 from services.store.registry import load as registry
@@ -113,7 +113,7 @@ def project(
         ask,
         language,
         "project.html",
-        found=result,
+        project_row=result,
         title=methodology(result.sums.methodology, result.sums.version).title,
         around=_around(result),
         crediting_last=result.sums.crediting_to - timedelta(days=1),
@@ -151,13 +151,19 @@ def project(
     )
 
 
-def _sources(ask: Asked, project: str) -> list[console.AccountSource]:
+def _sources(ask: RequestContext, project: str) -> list[console.AccountSource]:
     with ask.reading() as conn:
         return console.account_sources(conn, project)
 
 
 def _project_row(
-    ask: Asked, name: str, year: str | None, month: str | None, day: str | None, *, by_hour: bool
+    ask: RequestContext,
+    name: str,
+    year: str | None,
+    month: str | None,
+    day: str | None,
+    *,
+    by_hour: bool,
 ) -> ProjectRow:
     with ask.reading() as conn:
         sums = next(iter(console.project_sums(conn, name)), None)
@@ -243,7 +249,6 @@ def _of_day(conn: Connection, sums: ProjectSums, day: date) -> ProjectRow:
 
 
 def _midnights(days: Sequence[date], timezone: str) -> list[datetime]:
-    """Return the starts of local days."""
     edges = [period_us(day, day + timedelta(days=1), timezone)[0] for day in days]
     return [datetime.fromtimestamp(us / 1_000_000, UTC) for us in edges]
 
@@ -266,11 +271,11 @@ def _first_day(of: str, text: str) -> date:
 
 def _first_of(month: str | None, sums: ProjectSums) -> date:
     if month is None:
-        heard = _local(sums.last, sums.timezone)
-        if heard is not None:
-            first = heard.replace(day=1)
+        last_local = _local(sums.last, sums.timezone)
+        if last_local is not None:
+            first = last_local.replace(day=1)
             # a month that has just begun has few data to show
-            begun = first == sums.today.replace(day=1) and heard.day <= _FEW_DAYS
+            begun = first == sums.today.replace(day=1) and last_local.day <= _FEW_DAYS
             before = begun and sums.crediting_from < first
             return (first - timedelta(days=1)).replace(day=1) if before else first
         last = sums.crediting_to - timedelta(days=1)
@@ -363,10 +368,7 @@ def _share(coverage_day: CoverageDay | None) -> int | None:
 
 
 def _around(project_row: ProjectRow) -> dict[str, str | None]:
-    """
-    Return the names of the previous and the next span, as in URLs; None beyond the
-    stored data.
-    """
+    """Return the names of the previous and next span, as in URLs; None beyond the stored data."""
     sums = project_row.sums
     stored = [_local(edge, sums.timezone) for edge in (sums.first, sums.last)]
     days = [day for day in stored if day is not None] + [sums.today]

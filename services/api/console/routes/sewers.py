@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from services.api.console.maps import NONE, Base, Place, Points, within
 from services.api.console.render import Language, View, render, signed_in_for_all
-from services.api.request_context import Asked
+from services.api.request_context import RequestContext
 from services.api.routes.registry import Window, unknown, window
 from services.registry.sewer_files import properties
 from services.registry.sewers import Asset, Cell, Event
@@ -72,7 +72,7 @@ def _picked(conn: Connection, id_: str) -> Picked:
     return Picked(asset, [row for row in known if row[0] != "kind"], events)
 
 
-def _whole(ask: Asked, conn: Connection) -> Drawn | None:
+def _whole(ask: RequestContext, conn: Connection) -> Drawn | None:
     """Return the map of the whole network, cached; None without assets."""
 
     def find() -> Drawn | None:
@@ -88,21 +88,21 @@ def _whole(ask: Asked, conn: Connection) -> Drawn | None:
 def _loose(box: Box) -> bool:
     """Return whether a window lacks the picture's size and proportions."""
     west, south, east, north = box
-    if not LEAST_DEGREES <= north - south <= MOST_DEGREES:
+    if not MIN_DEGREES <= north - south <= MAX_DEGREES:
         return True
     fit = fitted(box)
     return abs((east - west) / (fit[2] - fit[0]) - (north - south) / (fit[3] - fit[1])) > 0.01  # noqa: PLR2004 - a hundredth of it
 
 
 def _picture(conn: Connection, box: Box, base: Base) -> Drawn:
-    assets = stored.within(conn, box, MOST_DRAWN + 1)
-    if len(assets) <= MOST_DRAWN:
+    assets = stored.within(conn, box, MAX_DRAWN + 1)
+    if len(assets) <= MAX_DRAWN:
         return drawn(box, assets, base=base)
     cells = stored.cells(conn, box, (COLUMNS, ROWS))
     return drawn(box, (), cells, base)
 
 
-def _summary(ask: Asked) -> dict[str, Any]:
+def _summary(ask: RequestContext) -> dict[str, Any]:
     def find() -> dict[str, Any]:
         with ask.reading() as conn:
             return stored.summary(conn)
@@ -113,8 +113,8 @@ def _summary(ask: Asked) -> dict[str, Any]:
 
 WIDTH, HEIGHT = 960, 560
 COLUMNS, ROWS = 24, 14
-MOST_DRAWN = 800
-LEAST_DEGREES, MOST_DEGREES = 0.0004, 40.0
+MAX_DRAWN = 800
+MIN_DEGREES, MAX_DEGREES = 0.0004, 40.0
 _EDGE = 1.08
 _ZOOM, _STEP = 2.0, 0.5
 _LINE_PX = (1.6, 7.0)
@@ -182,14 +182,14 @@ def fitted(box: Box) -> Box:
     x, y = (west + east) / 2, (south + north) / 2
     shrink = _shrink(y)
     high = max((north - south) * _EDGE, (east - west) * _EDGE * shrink * HEIGHT / WIDTH)
-    high = min(max(high, LEAST_DEGREES), MOST_DEGREES)
+    high = min(max(high, MIN_DEGREES), MAX_DEGREES)
     return _around(x, y, high, shrink)
 
 
 def around_asset(asset: Asset) -> Box:
     """Return a window of a street's size around an asset."""
     west, south, east, north = asset.extent
-    least = 4 * LEAST_DEGREES
+    least = 4 * MIN_DEGREES
     return fitted((west - least, south - least, east + least, north + least))
 
 
@@ -283,8 +283,8 @@ def _ways(box: Box) -> dict[str, str]:
     x, y, high = (west + east) / 2, (south + north) / 2, north - south
     across, up = (east - west) * _STEP, high * _STEP
     windows = {
-        "closer": _around(x, y, max(high / _ZOOM, LEAST_DEGREES), _shrink(y)),
-        "farther": _around(x, y, min(high * _ZOOM, MOST_DEGREES), _shrink(y)),
+        "closer": _around(x, y, max(high / _ZOOM, MIN_DEGREES), _shrink(y)),
+        "farther": _around(x, y, min(high * _ZOOM, MAX_DEGREES), _shrink(y)),
         "west": (west - across, south, east - across, north),
         "east": (west + across, south, east + across, north),
         "north": (west, south + up, east, north + up),

@@ -28,7 +28,7 @@ from services.api.console.routes.statements import exact
 from services.api.console.translations import Words
 from services.api.principals import PUBLIC
 from services.api.reports import later, pack_place, report_place, send_pack, send_report
-from services.api.request_context import Asked
+from services.api.request_context import RequestContext
 from services.api.routes.exports import JobId, jcm_zip, own_job, project_zip, send_file
 from services.api.routes.registry import IdPath, unknown
 from services.api.routes.statements import StatementId, visible
@@ -42,7 +42,7 @@ from services.store.timeseries import readings
 from services.store.views import console
 
 
-def own(ask: Asked, statement: str) -> tuple[Stored, Claims]:
+def own(ask: RequestContext, statement: str) -> tuple[Stored, Claims]:
     """Return a statement whose readings the caller may see, and its claims."""
     with ask.reading() as conn:
         stored = visible(conn, ask.who, statement)
@@ -101,7 +101,7 @@ def day_of(ask: View, language: Language, statement: StatementId, day: DayPath) 
         "day.html",
         stored=stored,
         day=day,
-        found=result,
+        sums=result,
         total=total,
         exact=partial(exact, words=ReportWords(language)),
     )
@@ -241,7 +241,7 @@ def _line_of(quantity: str, rows: list[Any]) -> dict[str, Any]:
     }
 
 
-def _readings(ask: Asked, device: str, since: datetime, until: datetime) -> Known:
+def _readings(ask: RequestContext, device: str, since: datetime, until: datetime) -> Known:
     """Return the readings of a device in a span and 15 minutes on both sides."""
     with ask.reading() as conn, conn.cursor() as cursor:
         fleet = registry.load_fleet(conn)
@@ -273,7 +273,7 @@ _ELSEWHERE = 303
 _AGAIN_S = 2
 
 
-def job_page(ask: Asked, language: Language, wanted: Wanted) -> Response:
+def job_page(ask: RequestContext, language: Language, wanted: Wanted) -> Response:
     """Start the job that makes a requested file, and redirect to its page."""
     job = later(ask, wanted).headers["Location"].rpartition("/")[2]
     return RedirectResponse(f"/console/{language}/jobs/{job}", _ELSEWHERE)

@@ -30,7 +30,7 @@ from services.api.console.charts import steps as drawn_steps
 from services.api.console.maps import month_calendar
 from services.api.console.render import Language, View, language_of, of_ug, render
 from services.api.console.translations import Words
-from services.api.request_context import Asked
+from services.api.request_context import RequestContext
 from services.api.routes.statements import StatementId, visible
 from services.issuer.documents import documents, records
 from services.issuer.report import JCM
@@ -72,20 +72,17 @@ def statement_list(ask: View, language: Language) -> Response:
     with ask.reading() as conn:
         rows = listing.statements(conn, ask.who.projects, None, None, _MAX, newest=True)
     result = [_line(stored) for stored, _ in rows]
-    return render(ask, language, "statements.html", found=result)
+    return render(ask, language, "statements.html", lines=result)
 
 
 @router.get("/console/{language}/tonne")
-def one_tonne(ask: View, language: Language) -> Response:
-    """
-    Return the page that explains a tonne from meter to registry, by the newest statement
-    with a credit.
-    """
+def tonne_page(ask: View, language: Language) -> Response:
+    """Return the page that explains a tonne from meter to registry: the newest credited one."""
     with ask.reading() as conn:
         rows = listing.statements(conn, [], None, None, _MAX, newest=True)
         stored = next((s for s, _ in rows if s.state == "issued" and s.credit_t), None)
         if stored is None:
-            return render(ask, language, "tonne.html", said=None)
+            return render(ask, language, "tonne.html", claims=None)
         steps = statements.events(conn, stored.id)
         entry = log.receipt(conn, stored.id)
         keys = {enrolment.key.did: enrolment.key for enrolment in signing_keys.load(conn)}
@@ -107,7 +104,7 @@ def one_tonne(ask: View, language: Language) -> Response:
         language,
         "tonne.html",
         stored=stored,
-        said=claims,
+        claims=claims,
         metered=(
             decimal_text(sum((Fraction(p.counted) for p in same), Fraction(0)), 6, "down"),
             largest.unit,
@@ -129,7 +126,6 @@ def one_tonne(ask: View, language: Language) -> Response:
 
 
 def _index(entry: str | None) -> str | None:
-    """Return the log index in a receipt."""
     return entry and entry.split("\n")[1].removeprefix("index ")
 
 
@@ -155,7 +151,7 @@ def statement_page(ask: View, language: Language, statement: StatementId) -> Res
         language,
         "statement.html",
         stored=stored,
-        said=claims,
+        claims=claims,
         steps=steps,
         opinion=opinion,
         findings=findings,
@@ -178,7 +174,7 @@ def statement_page(ask: View, language: Language, statement: StatementId) -> Res
         account=_account(claims, Words(language)),
         code=_code(stored, public, Words(language)),
         tone=_tone(stored.state, unmet(claims), opinion),
-        held=_comparison_blocks(claims, opinion, sample, ReportWords(language)),
+        comparisons=_comparison_blocks(claims, opinion, sample, ReportWords(language)),
         counted=partial(exact, words=ReportWords(language)),
         certain=partial(certainty, words=ReportWords(language)),
         certain_head=ReportWords(language)["certainty"],
@@ -241,7 +237,7 @@ def _tone(state: str, open_: tuple[Unmet, ...], opinion: Verification | None) ->
     return "good" if opinion.credential_subject.opinion == "unqualified" else "warn"
 
 
-def _calendar(ask: Asked, stored: Stored) -> list[tuple[date, list[Any]]]:
+def _calendar(ask: RequestContext, stored: Stored) -> list[tuple[date, list[Any]]]:
     """Return the months of the period, with the current measured share of each day."""
     period = stored.claims.monitoring_period
     first, end = (date.fromisoformat(text[:10]) for text in (period.local_from, period.local_to))

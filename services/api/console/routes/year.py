@@ -140,10 +140,7 @@ def _cause(
     t: Words,
     name: Name,
 ) -> str | None:
-    """
-    Return the text of the project with the largest share of the shortfall, or
-    gain, and its state.
-    """
+    """Return the project with the largest share of a shortfall or gain, as text, and its state."""
     short = sum((of_year.short_t for of_year in counted), Decimal(0))
     if short:
         worst = max(counted, key=lambda p: (p.short_t, p.project))

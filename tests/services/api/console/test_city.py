@@ -353,7 +353,7 @@ def test_a_whole_city_is_counted_instead_of_drawn(city):
     many = [
         Asset(f"X-{n}", "manhole", ((106.70 + n % 60 * 0.001, 20.80 + n // 60 * 0.001),),
               condition=5 if n == 7 else None)
-        for n in range(sewer_map.MOST_DRAWN + 100)
+        for n in range(sewer_map.MAX_DRAWN + 100)
     ]  # fmt: skip
     with connect(city.database_url, autocommit=True) as conn:
         sewers.write(conn, many, [], "test")

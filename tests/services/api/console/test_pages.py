@@ -18,7 +18,7 @@ from mrv.report.words import Words as ReportWords
 from mrv.report.words import punctuated
 from services.api.console.render import POLICY
 from services.api.console.routes import live, overview, programme, projects, sewers, statements
-from services.api.console.routes.live import MOST_OF_ONE
+from services.api.console.routes.live import MAX_PER_USER
 from services.api.console.translations import Words, texts
 from services.issuer.report import facts_of
 from services.store import api_keys
@@ -409,11 +409,11 @@ def test_one_key_takes_no_more_than_its_share_of_live_streams(served):
     head = f"GET /console/en/live/events HTTP/1.1\r\nHost: x\r\nCookie: tonne_session={cookie}"
     with ExitStack() as held:
         seen = []
-        for _ in range(MOST_OF_ONE + 3):
+        for _ in range(MAX_PER_USER + 3):
             one = held.enter_context(hostile.connection(served.url))
             one.sendall(f"{head}\r\n\r\n".encode())
             seen.append(one.recv(12))
-        assert seen == [b"HTTP/1.1 200"] * MOST_OF_ONE + [b"HTTP/1.1 429"] * 3
+        assert seen == [b"HTTP/1.1 200"] * MAX_PER_USER + [b"HTTP/1.1 429"] * 3
         events = f"{served.url}/console/en/live/events"
         with plain.stream("GET", events, cookies=session(served, "operator")) as answer:
             assert answer.status_code == 200

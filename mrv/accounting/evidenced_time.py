@@ -317,9 +317,8 @@ class Corroboration:
         return covered >= max(COVERED * (whole - self._ends_us(meter)), _COVERED_AT_LEAST * whole)
 
     def provided(self, meter: Monitored) -> bool:
-        """Return whether invoices with files cover nine tenths of its time."""
-        files = {name_of(invoice) for invoice in self.supporting.invoices if invoice.sha256}
-        spans = _spans(check for check in self.of(meter) if check.against in files)
+        """Return whether invoices that were compared with a meter cover nine tenths of its time."""
+        spans = _spans(check for check in self._narrow(meter) if check.holds is not None)
         begin, end = meter.span_us
         return length(spans, begin, end) >= _COVERED_AT_LEAST * (end - begin)
 

@@ -333,8 +333,9 @@ METHODOLOGY = Methodology(
             " in time (MTR-08)."
         ),
         (
-            "The water level of the fields is at or below the ground for at least a tenth of the"
-            " time in which it is read (PAR-06)."
+            "The water level of each field is at or below the ground for more than three days, and"
+            " above it afterwards, at least once in the period (PAR-06; IPCC 2006 Guidelines,"
+            " volume 4, table 5.12, intermittently flooded)."
         ),
     ),
 )

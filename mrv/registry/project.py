@@ -379,7 +379,10 @@ class Common(NamedTuple):
 
 
 class Lit(NamedTuple):
-    """Flow to a flare, and the part with a flame; for fields, time with readings and dry time."""
+    """
+    Flow to a flare, its part with a flame, and the channels that show it; of fields their number,
+    the number of drained ones, and the ids of the others.
+    """
 
     flow: int
     with_flame: int

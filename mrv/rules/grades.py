@@ -165,7 +165,8 @@ def _meters(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
 
 def _beyond_invoices(facts: Facts, meter: Monitored) -> Fraction:
     """
-    Return the share by which a meter is more favourable to the claimant than its invoices.
+    Return the share by which a meter is more favourable to the claimant than its invoices, and the
+    share of time without an invoice.
 
     This share is within the tolerance and is credited, but only the meter corroborates it.
     """
@@ -176,7 +177,8 @@ def _beyond_invoices(facts: Facts, meter: Monitored) -> Fraction:
     beyond = meter.counts - stated
     if meter.needs.side == "project":
         beyond = -beyond
-    return min(Fraction(1), beyond / meter.counts) if beyond > ALIKE * stated else ZERO
+    alone = max(beyond, ZERO) + sums.mean
+    return min(Fraction(1), alone / meter.counts) if alone > ALIKE * stated else ZERO
 
 
 def _by_readings_outside(facts: Facts, evidence: Corroboration, meter: Monitored) -> Fraction:

@@ -310,7 +310,7 @@ def _bills(facts: Facts, evidence: Corroboration) -> Iterator[_Bill]:
             continue
         keys = tuple(_key(m) for m in of if len(m.service))
         if keys:
-            more = int(check.theirs) > int(check.ours)
+            more = int(check.theirs) - int(check.ours) > room
             narrow = not check.is_offset and Fraction(check.tolerance_percent) <= ALIKE
             yield _Bill(
                 check.against, (begin, end), invoiced, room, check.holds is None, more, narrow,

@@ -242,8 +242,6 @@ _NAMED = 3  # maximum number of samples that a finding names
 LEAKAGE = "leakage_t_per_year"
 # small test value for a parameter of 0, to determine its conservative direction
 _A_LITTLE = Fraction(1, 1000)
-# minimum share of the time with readings in which drained fields have no water above the ground
-_DRAINED = Fraction(1, 10)
 
 
 def before_crediting(facts: Facts) -> Iterator[Judged]:
@@ -329,12 +327,10 @@ def water_regime(facts: Facts) -> Iterator[Judged]:
     if drained is None or stated[drained[2]] >= stated[drained[3]]:
         return
     _, channel, name, usual = drained
-    level = facts.supporting.lit.get(channel)
-    if level is None or not level.flow:
-        yield text("PAR-06.no_level", parameter=name, channel=channel)
-    elif level.with_flame < _DRAINED * level.flow:
-        percent = decimal_text(Fraction(100 * level.with_flame, level.flow), 1, "up")
-        yield text("PAR-06.flooded", parameter=name, channel=channel, percent=percent, usual=usual)
+    fields = facts.supporting.lit.get(channel)
+    if fields is not None and fields.with_flame < fields.flow:
+        devices = fields.channels
+        yield text("PAR-06.flooded", parameter=name, channel=channel, devices=devices, usual=usual)
 
 
 def sampled_values(facts: Facts) -> Iterator[Judged]:

@@ -35,6 +35,9 @@ from mrv.texts import Text, text
 Floats = NDArray[np.float64]
 # readings are summed as integers, in thousandths of their unit
 _SCALE = 1000
+# longest time between two readings of a level; time of one aeration (IPCC 2006 Guidelines, volume
+# 4, table 5.12: more than three days) [intervals]; some days have 25 hours
+_A_DAY, _AERATION = 25 * HOUR_US // INTERVAL_US, 72 * HOUR_US // INTERVAL_US
 ZERO = Fraction(0)
 
 
@@ -142,8 +145,8 @@ def flames(
     hour before is used.  Without a valid certificate the levels are tightened by the permissible
     error.
 
-    For fields, by the channel of their water level: time with a reading, and time with the level
-    not above the ground. [s]
+    For fields, also return, by channel of the level: their number, the number of drained ones,
+    and the ids of the other tubes.
     """
     first, last = (int(us) // INTERVAL_US for us in (analysers.edges[0], analysers.edges[-1]))
     bench = _Bench(project, fleet, rows, analysers.edges, gauged, certificates)
@@ -180,19 +183,67 @@ def flames(
     return lit if drained is None else lit | {drained[1]: _drained(bench, *drained[:2])}
 
 
-def _drained(bench: _Bench, role: str, channel: str) -> Lit:
-    """Return the time with a reading of the level, and the time with none above ground. [s]"""
-    first, last = (int(us) // INTERVAL_US for us in (bench.edges[0], bench.edges[-1]))
-    read = below = 0
-    for device in _serving(bench.project, role):
+class _Field(NamedTuple):
+    """A field's tubes, the intervals of its season in which its level is known, and the level."""
+
+    tubes: tuple[str, ...]
+    number: Int64
+    level: Floats
+
+    @classmethod
+    def of(cls, bench: _Bench, device: str, role: str, channel: str) -> _Field:
+        """Return the field of one tube."""
+        first, last = (int(us) // INTERVAL_US for us in (bench.edges[0], bench.edges[-1]))
+        number, _ = bench.flowed(device, role)
+        number = number[(number >= first) & (number < last)]
         item = bench.gauged.get((bench.fleet.by_id[device], channel))
-        if item is not None and item.highest is not None:
-            number, value = bench.flowed(device, role)
-            inside = (number >= first) & (number < last)
-            level, value = item.highest[number[inside] - first], value[inside]
-            read += int(value[np.isfinite(level)].sum())
-            below += int(value[level <= 0].sum())
-    return Lit(read, below, (channel,))
+        if item is None or item.highest is None:
+            return cls((device,), number[:0], np.empty(0))
+        level = item.highest[number - first]
+        known = np.isfinite(level)
+        return cls((device,), number[known], level[known])
+
+    def continues(self, other: _Field) -> bool:
+        """Return whether this tube follows another field's last one within a day."""
+        both = self.number.size and other.number.size
+        return bool(both and 0 < self.number[0] - other.number[-1] <= _A_DAY)
+
+    def after(self, other: _Field) -> _Field:
+        """Return another field with this one's tubes, which follow its own."""
+        number = np.concatenate([other.number, self.number])
+        return _Field(
+            (*other.tubes, *self.tubes), number, np.concatenate([other.level, self.level])
+        )
+
+    @property
+    def drained(self) -> bool:
+        """
+        Return whether the level was at or below the ground for more than three days, and then
+        above it: the drainage for the harvest does not count.
+
+        Readings are at most a day apart.
+        """
+        dry, apart = self.level <= 0, np.diff(self.number) > _A_DAY
+        edges = np.flatnonzero((dry[1:] != dry[:-1]) | apart) + 1
+        return any(
+            dry[a] and not dry[b] and not apart[b - 1]
+            and self.number[b - 1] - self.number[a] >= _AERATION
+            for a, b in pairwise([0, *edges])
+        )  # fmt: skip
+
+
+def _drained(bench: _Bench, role: str, channel: str) -> Lit:
+    """Return the number of fields, of the drained ones, and the ids of the other tubes."""
+    fields = list[_Field]()
+    tubes = (_Field.of(bench, device, role, channel) for device in _serving(bench.project, role))
+    for tube in sorted(tubes, key=lambda tube: [*tube.number[:1]]):
+        before = next((field for field in fields if tube.continues(field)), None)
+        if before is not None:
+            fields.remove(before)
+        fields.append(tube if before is None else tube.after(before))
+    others = [field for field in fields if not field.drained]
+    names = tuple(tube for field in others for tube in field.tubes)
+    return Lit(len(fields), len(fields) - len(others), names)
 
 
 def _flames(project: Project) -> dict[str, tuple[str, tuple[tuple[str, str, str], ...]]]:

@@ -113,7 +113,7 @@ def billed_with(world: World, of: list[str], other: str, like: str, per_day: flo
     world.invoices = [one for one in world.invoices if not set(of) & set(one["devices"])]
     whole = (
         sum(one["amount"] for one in some)
-        + per_day / 1000 * (world.month.end - world.month.first).days
+        + per_day / UNITS[billed(world, of[0])[1]][0] * (world.month.end - world.month.first).days
     )
     world.invoices.append(
         {**some[0], "devices": [*of, other], "amount": rounded(whole, some[0]["unit"])}

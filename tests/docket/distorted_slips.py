@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
 
 from tests.docket.distorting import at_channel, said, times_within
-from tests.docket.shapes import DAY_US
+from tests.docket.shapes import DAY_US, HOUR_US
 from tests.docket.world import World
 
 
@@ -83,6 +83,50 @@ def shifted_days(world: World, device: str, minutes: float, days: list[int]) -> 
     _, order = np.unique(some.time_us, return_index=True)
     some.time_us = some.time_us[order]
     some.columns = {name: values[order] for name, values in some.columns.items()}
+
+
+@said
+def entered_often(world: World, of: list[str], days: int) -> None:
+    """Invoices are entered again by their own file, each time with a day more, or a day less."""
+    step = timedelta(days=1 if days > 0 else -1)
+    for first in [one for one in world.invoices if set(of) & set(one["devices"])]:
+        before = first
+        for number in range(1, abs(days) + 1):
+            end = date.fromisoformat(str(before["to"])[:10]) + step
+            more = {"id": f"{first['id']}-{number}", "corrects": before["id"], "to": end}
+            before = {**before, **more, "reason": "last day entered"}
+            world.invoices.append(before)
+
+
+@said
+def creeps(world: World, on: str, first: str, last: str, hours: float) -> None:
+    """A register counts one unit every few hours for some time, and then shows the rest at once."""
+    device, channel = at_channel(on)
+    some = world.readings[device]
+    inside = np.flatnonzero(times_within(world, some.time_us, first, last))
+    values = some.columns[channel]
+    passed = some.time_us[inside] - some.time_us[inside[0]]
+    values[inside] = values[inside[0]] + (passed // round(hours * HOUR_US)).astype(values.dtype)
+
+
+@said
+def flooded(world: World, on: str, first: str | None = None, last: str | None = None) -> None:
+    """The level of a field is above the ground all the time."""
+    device, channel = at_channel(on)
+    some = world.readings[device]
+    inside = times_within(world, some.time_us, first, last)
+    values = some.columns[channel]
+    some.columns[channel] = np.where(inside, 1 + abs(values), values)
+
+
+@said
+def drained(world: World, on: str, first: str, last: str) -> None:
+    """The level of a field is below the ground for some time."""
+    device, channel = at_channel(on)
+    some = world.readings[device]
+    inside = times_within(world, some.time_us, first, last)
+    values = some.columns[channel]
+    some.columns[channel] = np.where(inside, -1 - abs(values), values)
 
 
 @said

@@ -339,7 +339,12 @@ def _readings(world: World, name: str, one: Mapping[str, Any]) -> Readings:
 
 def _gauge(world: World, name: str, how: Mapping[str, Any], at: np.ndarray) -> np.ndarray:
     if "of" not in how:
-        return np.round(how["value"] * (1 + how.get("noise", 0.02) *
+        # some gauges fall evenly, and are filled up again after some days
+        since = at * STEP_US / DAY_US % how.get("days", 1)
+        value = np.maximum(
+            how["value"] - how.get("falls_per_day", 0) * since, how.get("least", -np.inf)
+        )
+        return np.round(value * (1 + how.get("noise", 0.02) *
                         world.rng.standard_normal(len(at))), 3)  # fmt: skip
     # the mean since the reading before
     total = np.concatenate([[0.0], np.cumsum(world.made[name][how["of"]])])

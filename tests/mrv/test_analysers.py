@@ -284,3 +284,40 @@ def test_a_day_without_the_inflow_is_taken_off_once():
     assert _removed((1000, None), (200, 100)) == (0.5, 0.8)
     # only the outflow's analyser is off: its day counts by the highest outflow
     assert _removed((1000, 1000), (200, None)) == (1.0, 0.8)
+
+
+DAY = 96
+
+
+@pytest.mark.parametrize(
+    ("parts", "drained"),
+    [
+        ([(5, 2), (-8, 4), (5, 2)], True),
+        # not more than three days
+        ([(5, 2), (-8, 3), (5, 2)], False),
+        # drained for the harvest
+        ([(5, 20), (-8, 5)], False),
+        # read while dry alone; two days of each fortnight
+        ([(-8, 2), (None, 12), (-8, 2), (None, 12), (5, 1)], False),
+        ([(-8, 5), (None, 2), (5, 1)], False),
+        ([], False),
+    ],
+)
+def test_a_field_is_drained_for_more_than_three_days_and_flooded_again(parts, drained):
+    """A field under water all season would be credited by the drainage for its harvest."""
+    level = np.concatenate([np.full(DAY * n, np.nan if cm is None else cm) for cm, n in parts]
+                           or [np.empty(0)])  # fmt: skip
+    known = np.flatnonzero(np.isfinite(level))
+    field = analysers._Field(("tube",), known, level[known])
+    assert field.drained is drained
+    # a tube that follows another one is of the same field
+    half = len(known) // 2
+    first, second = (
+        analysers._Field((name,), known[part], level[known[part]])
+        for name, part in (("a", slice(half)), ("b", slice(half, None)))
+    )
+    if not half or known[half] - known[half - 1] > DAY:
+        assert not second.continues(first)
+    else:
+        whole = second.after(first)
+        assert (whole.tubes, whole.drained) == (("a", "b"), drained)

@@ -303,7 +303,7 @@ def _proof(now: Run, chunk: Chunk) -> str:
 
 
 _RUNNING = "hashtextextended('tonne archive run', 0)"
-_SHOWN = 10
+_MAX_LISTED = 10
 
 
 def run(
@@ -386,7 +386,7 @@ def archive_once(
     except (InputError, ServerError, psycopg.Error) as error:
         log.warning("not archived", reason=" ".join(str(error).split()))
         return False
-    for what in report.refused[:_SHOWN]:
+    for what in report.refused[:_MAX_LISTED]:
         log.error("differs from its seal, not archived", what=what)
     log.info(
         "archived",
@@ -394,7 +394,7 @@ def archive_once(
         files=report.parts,
         readings=report.rows,
         dropped=report.dropped,
-        waiting=report.waiting[:_SHOWN],
+        waiting=report.waiting[:_MAX_LISTED],
         refused=len(report.refused),
     )
     return not report.refused

@@ -81,7 +81,7 @@ class Desk:
         `certificate`: the client's certificate, DER, verified by TLS.
         """
         try:
-            return self._answered(method, path, authorization, body, certificate)
+            return self._answer_of(method, path, authorization, body, certificate)
         except EnrolmentError as error:
             self.log.warning("refused", path=path, reason=str(error))
             challenge = (("WWW-Authenticate", 'Basic realm="tonne est"'),)
@@ -95,7 +95,7 @@ class Desk:
                 503, b"the database is away; try again\n", headers=(("Retry-After", "30"),)
             )
 
-    def _answered(
+    def _answer_of(
         self, method: str, path: str, authorization: str, body: bytes, certificate: bytes | None
     ) -> Answer:
         if (method, path) == ("GET", f"{ROOT}/cacerts"):

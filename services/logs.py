@@ -85,8 +85,8 @@ class LibraryLog(logging.Handler):
             count = self._suppressed.pop(key, 0) + 1
         error = record.exc_info[1] if record.exc_info else None
         more: dict[str, object] = {} if error is None else {"error": repr(error)[:300]}
-        tell = self._log.error if record.levelno >= logging.ERROR else self._log.warning
-        tell(" ".join(record.getMessage().split())[:500], logger=record.name, count=count, **more)
+        write = self._log.error if record.levelno >= logging.ERROR else self._log.warning
+        write(" ".join(record.getMessage().split())[:500], logger=record.name, count=count, **more)
 
 
 def _processors(out: TextIO) -> list[Processor]:

@@ -261,7 +261,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Return the sources of settings: arguments first, then the environment."""
+        """Return the sources of settings by precedence: arguments, then the environment."""
         del env_settings, dotenv_settings, file_secret_settings
         return init_settings, _EnvironmentSource(settings_cls)
 

@@ -190,7 +190,8 @@ def make_app(
                 )
                 desk = mine if _may_sign(conn) else None
             log_.info("steps of statements", done_by="this process" if desk else "tonne signer")
-            if desk is not None:  # for requests that asked for a job
+            # this thread makes the files and executes the steps of requests that asked for a job
+            if desk is not None:
                 stack.enter_context(Runner(database_url, desk, metrics, log_))
             maker = Maker(database_url)
             stack.callback(maker.close)

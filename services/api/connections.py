@@ -92,7 +92,7 @@ class Places:
         self._waiting: OrderedDict[PromptProtocol, None] = OrderedDict()
 
     def take(self, address: str) -> bool:
-        """Take a place, closing an idle connection if necessary; return whether there is one."""
+        """Take a place, closing an idle connection if necessary; return False if none is free."""
         share = share_of(address)
         if self._of[share] >= MAX_PER_ADDRESS and not self._speaks_for_others(share):
             return False
@@ -252,7 +252,7 @@ class PromptProtocol(HttpToolsProtocol):
             self._late = None
 
     def _sends_on(self, count: int) -> bool:
-        """Return whether the client, already answered, has sent too much more of the body."""
+        """Return whether the client sends too much of the body after the answer."""
         if not self._unfinished or not self.cycle.response_complete:
             return False
         self._bytes_after_answer += count
@@ -410,5 +410,5 @@ def _chooses_a_file(scope: Scope) -> bool:
     values = [value.decode("latin-1") for name, value in scope["headers"] if name == b"accept"]
     try:
         return media_type(", ".join(values) or None, STATEMENT_FORMS) in MEDIA_TYPES.values()
-    except ProblemError:  # no format suits; the route answers so
+    except ProblemError:  # no requested format is available; the route answers with 406
         return False

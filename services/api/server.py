@@ -165,7 +165,9 @@ class Guard:
 
             async def sending(message: Message) -> None:
                 if message["type"] == "http.response.start":
-                    stack.close()  # the request is done; a slow reader must not occupy a place
+                    # the request is answered: a client that reads slowly must not count against the
+                    # limit
+                    stack.close()
                 await send(message)
 
             await self._read_and_serve(scope, headers, receive, sending)
@@ -187,7 +189,7 @@ def _refused(scope: Scope, headers: dict[bytes, bytes]) -> ASGIApp | None:
     """Return the rejection of invalid headers as an answer; None if they are valid."""
     for once in (b"authorization", b"host"):
         if sum(name == once for name, _ in scope["headers"]) > 1:
-            # servers on the way may disagree about which one counts
+            # a proxy and this server might use different ones of two equal headers
             return problem(400, f"send one {once.decode().title()} header, not several")
     declared = headers.get(b"content-length", b"0")
     if (

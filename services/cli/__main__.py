@@ -105,8 +105,8 @@ class LazyGroup(Group):
         return result
 
 
-def _version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
-    if asked:
+def _version(ctx: click.Context, _: click.Parameter, requested: bool) -> None:
+    if requested:
         from mrv.program import program  # noqa: PLC0415 - reads every file of the program
 
         click.echo(program())

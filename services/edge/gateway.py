@@ -315,7 +315,7 @@ class Gateway:
         try:
             self._link.step(_STEP_S)
         except sqlite3.Error as error:
-            # a full disk: the sources continue by their policy, and receipts come again
+            # the disk is full: sources apply their policy, and receipts are received again later
             self._recorder.fault("outbox", str(error))
             time.sleep(1.0)
 

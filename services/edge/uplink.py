@@ -247,7 +247,7 @@ class Link:
             self._subscribe()
         if self._ready and now_s >= self._ask_s and not self._timed:
             self._ask_s = now_s + _ASK_S
-            self._say_online()
+            self._publish_online()
             self._requests += 1
             if self._requests == _UNANSWERED:
                 self._log.warning(
@@ -313,7 +313,7 @@ class Link:
         self._kept_from = False
         self._ready, self._ask_s = True, 0.0
 
-    def _say_online(self) -> None:
+    def _publish_online(self) -> None:
         status: dict[str, object] = {"state": "online", "firmware": self._firmware}
         if self._timed:
             status["clock_ahead_s"] = self._ahead_ms / 1000
@@ -349,10 +349,10 @@ class Link:
         if self._timed:
             return
         wrong = abs(self._ahead_ms) > TRUSTED_MS
-        tell = self._log.warning if wrong else self._log.info
-        tell("tonne answers", waiting=self._outbox.count(), clock_ahead_s=self._ahead_ms / 1000)
+        write = self._log.warning if wrong else self._log.info
+        write("tonne answers", waiting=self._outbox.count(), clock_ahead_s=self._ahead_ms / 1000)
         self._timed, self._requests = True, 0
-        self._say_online()  # once more, so that tonne's operator sees the clock's difference
+        self._publish_online()  # once more, so that tonne's operator sees the clock's difference
 
     def _take_receipt(self, device: str, ids: list[str]) -> None:
         now_s = time.monotonic()

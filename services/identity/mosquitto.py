@@ -293,13 +293,13 @@ def _permission(principal: Principal) -> dict[str, Any]:
 
 
 def _topics(principal: Principal) -> dict[str, Any]:
-    heard = [topic for topic in principal.subscribe if not topic.startswith("$share/")]
+    subscribed = [topic for topic in principal.subscribe if not topic.startswith("$share/")]
     return {
         "user": principal.name,
         "vhost": "/",
         "exchange": "amq.topic",
         "write": _pattern(principal.publish),
-        "read": _pattern(heard, filters=True),
+        "read": _pattern(subscribed, filters=True),
     }
 
 

@@ -330,7 +330,7 @@ def count_commit(metrics: Metrics, committed: Committed) -> None:
 
 
 _MAX_LOGGED = 1_000
-_SHOWN = 80
+_MAX_CHARACTERS = 80
 
 
 class Ignored:
@@ -367,6 +367,6 @@ class Statuses:
             known = item.principal in fleet.by_id
             self._log.warning(
                 "status ignored",
-                principal=item.principal[:_SHOWN],
+                principal=item.principal[:_MAX_CHARACTERS],
                 why='not {"state": "online"} or "offline"' if known else "not in the registry",
             )

@@ -221,4 +221,4 @@ class TwoThreads:
                 else:
                     handover.give_back(chain.store(*batch))
                 handover.fleet = chain.fleet
-                handover.tell(chain.between(handover.statuses()))
+                handover.queue_messages(chain.between(handover.statuses()))

@@ -92,9 +92,9 @@ def heads(walk: Walk) -> str:
             walk.breaks.append(f"no signed head over the first {place + 1} entries")
     if rows and max(sizes) > len(leaves):
         walk.breaks.append(f"a head covers {max(sizes)} entries, but the log has {len(leaves)}")
-    for note in walk.held:
+    for note in walk.archived_heads:
         _head(walk, keys, leaves, note, None)
-    return f"{len(rows)} signed heads, {len(walk.held)} of your own"
+    return f"{len(rows)} signed heads, {len(walk.archived_heads)} of your own"
 
 
 def _head(
@@ -243,7 +243,7 @@ def _compare_days(
 
 def _report_day(walk: Walk, of: Registry, cursor: Cursor, now: Compared) -> None:
     """Add a day's differences from its seal to the report of the audit."""
-    job, body, changes = now.day.job, now.day.body, now.found
+    job, body, changes = now.day.job, now.day.body, now.differences
     walk.breaks += [f"{job}: {what}" for what in changes.by_hand]
     if now.joined:
         walk.notes.append(

@@ -121,7 +121,7 @@ def plan_of(
     period, zone = (from_us, to_us), project.timezone
     energy = energy_roles(find(project.methodology, project.version), project.devices)
     now = replace(project, devices=bound, expected=_by_months(conn, project))
-    # until this project issues a statement, another project's ex-ante values apply
+    # before the first statement, the values fixed ex ante by another project for its meters apply
     fixed = before or before_elsewhere(conn, now, period)
     names = sorted({project_id, *([] if fixed is None else [fixed.project])})
     facts = registry_facts(conn, now, (from_us, to_us))

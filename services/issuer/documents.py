@@ -161,8 +161,8 @@ def check_principal(conn: Connection, statement: str, principal: str | None) -> 
         for e in statements.events(conn, statement)
         if e.state in ("draft", "submitted") and e.principal
     }
-    answered = evidence.event_principals(conn, statement, "answered")
-    if principal is not None and principal in taken | answered:
+    respondents = evidence.event_principals(conn, statement, "answered")
+    if principal is not None and principal in taken | respondents:
         raise EnrolmentError(
             f"{principal} prepared statement {statement} and cannot verify it; the verifier needs "
             "its own API principal"

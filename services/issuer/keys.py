@@ -148,7 +148,7 @@ def next_in_token(where: Mapping[str, str]) -> tuple[str, dict[str, str]]:
 
 
 def _following(name: str) -> tuple[str, int]:
-    """Return base and number of the name that follows a name: `plant-2` follows `plant`."""
+    """Return base and number of a name's successor: `plant-2` follows `plant`."""
     match = _NUMBERED.fullmatch(name)
     return (match[1], int(match[2]) + 1) if match else (name, 2)
 

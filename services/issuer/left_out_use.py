@@ -250,7 +250,7 @@ def left_out(
         apart = [span for begin, end in item.spans for span in remaining(near, begin, end)]
         at_edges = measured and not _measured(rows, index, apart, wanted)[0]
         if at_edges and unknown_us < HOUR_US:
-            continue  # only intervals next to an assignment have a quantity
+            continue  # the only unknown intervals are those at the edges of an assignment
         rise, number, refused = dict[str, int](), 0, Refused(0, {})
         if unknown_us >= HOUR_US or not measured:
             rise, number = _rise(conn, fleet, index, item.spans, wanted)

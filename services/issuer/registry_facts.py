@@ -133,8 +133,8 @@ def _sums_elsewhere(at: MeterDays, own: Int64, excluded: Collection[str]) -> Ite
         if not any(names[j] in beside for j in subset):
             continue
         read = all_series(energy.conn, [name, *(names[j] for j in subset)], at.quantity, span_us)
-        found, equal = parts_of(own[i], sums[subset], read[0], read[1:])
-        parts = [names[subset[k]] for k in found]
+        indices, equal = parts_of(own[i], sums[subset], read[0], read[1:])
+        parts = [names[subset[k]] for k in indices]
         theirs = [part for part in parts if part in beside]
         if theirs:
             second = equal and any(energy.is_second(name, their) for their in theirs)
@@ -278,7 +278,7 @@ class RegistryFacts:
         """
         Return calibration intervals by device. [months]
 
-        The shorter one, where it was lengthened after the period began.
+        An interval that was lengthened after the period began is returned as it was before.
         """
         own = {d.id: calibration_every(d.attributes.get(CALIBRATION_EVERY)) for d in self.devices}
         before = {name: lengthened.before for name, lengthened in self.lengthened.items()}
@@ -387,14 +387,14 @@ def listed(
     texts: Iterable[Text],
     *,
     holds: bool = False,
-    most: int | None = MAX_LINES,
+    maximum: int | None = MAX_LINES,
     severity: Severity | None = None,
 ) -> Iterator[RuleReport]:
     """
     Yield one finding with the texts, with the rule's or another severity; none without texts.
 
-    `holds`: the condition is met.  `most`: maximum number of texts; the rest is counted.
+    `holds`: the condition is met.  `maximum`: maximum number of texts; the rest is counted.
     """
     result = tuple(texts)
     if result:
-        yield RuleReport(holds, result if most is None else lines(result, most), severity)
+        yield RuleReport(holds, result if maximum is None else lines(result, maximum), severity)

@@ -44,8 +44,8 @@ _CACHED_SERIES = 4_096
 UNREPEATED = (*MEASURED, "1", "K s")
 # the intervals this number before the highest ones are compared too
 _INTERVALS_BEFORE = 10
-# below this share of the other series' intervals, the comparison may fail in the opposite direction
-# [1]
+# below this share of the other series' intervals, comparing the other meter with this one may not
+# detect the copy [1]
 _SHORT_SHARE = 0.9
 _MONTH_US = 31 * 86_400_000_000
 
@@ -210,7 +210,7 @@ def same_elsewhere(energy: Energy) -> Same:
                 if same is not None:
                     result.pairs.add((name, other))
                     second = same.equal and energy.is_second(name, other)
-                    # the close of the other project may not find this pair
+                    # a close of the other project may not detect this pair
                     short = np.count_nonzero(own) < _SHORT_SHARE * np.count_nonzero(there)
                     if not same.equal or second or short:
                         result.copies.append(

@@ -263,9 +263,9 @@ def _changed(run: _Run, day: SealedDay) -> list[Prepared] | None:
     with snapshot(run.conn), run.conn.cursor() as cursor:
         fleet = run.of.of_snapshot()
         (now,) = compared(cursor, fleet, [day], accept_joined=accept is None)
-        if not now.found and not now.joined:
+        if not now.differences and not now.joined:
             return []
-        if accept is None and _refused(run, job, now.found):
+        if accept is None and _refused(run, job, now.differences):
             return None
         reason, sequence = accept or _reason(now), day.seal.sequence + 1
         return [_prepared(job, sequence, fleet.version, now.parts, cursor, reason, now.notes)]
@@ -297,7 +297,7 @@ def _reason(now: Compared) -> str:
     """Return why a day is sealed again."""
     if now.joined:
         return f"according to the registry, {', '.join(now.joined)} served on that day"
-    return "late readings" if now.found.late else "derived rows recalculated"
+    return "late readings" if now.differences.late else "derived rows recalculated"
 
 
 def _append(run: _Run, made: Sequence[Prepared]) -> None:

@@ -109,9 +109,9 @@ class Committed:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class DerivedSpan:
     """
-    Derived span of devices with requests.
+    Result of deriving a span of devices with requests.
 
     `ended`: completed devices.  `dropped`: ids no longer in the registry.  `moved`: devices that
     still wait.
@@ -418,10 +418,10 @@ class Signatures:
             outcome = of_device(check_item(Item(text), self._keys), device)
             result[outcome.outcome] += 1
             if outcome.outcome == "refused":
-                self._tell(device, outcome.detail)
+                self._log_invalid(device, outcome.detail)
         return result
 
-    def _tell(self, device: str | None, why: str) -> None:
+    def _log_invalid(self, device: str | None, why: str) -> None:
         """Log an invalid signature, once per device."""
         name = device or "?"
         if name not in self._logged and len(self._logged) < _MAX_LOGGED:

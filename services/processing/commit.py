@@ -32,10 +32,10 @@ from ingest.model import Fleet, Frame, Int32, Int64
 from ingest.pipeline.quality_state import NEVER
 from services.clock import now_us
 from services.processing.batch import (
-    Answered,
     Arrived,
     Batch,
     Committed,
+    DerivedSpan,
     Signatures,
     in_parts,
     store_readings,
@@ -54,8 +54,8 @@ from services.store.statements import late_readings
 from services.store.statements.sealed_days import YOUNG_US
 from services.store.timeseries import last_seen, remake_requests
 from services.store.timeseries import register_checkpoints as marks
-from services.store.timeseries.last_seen import Clocks, Seen, heard
-from services.store.timeseries.last_seen import Written as Heard
+from services.store.timeseries.last_seen import Clocks, Seen, newest_times
+from services.store.timeseries.last_seen import Written as Contacts
 from services.vault import DamagedError, VaultError
 
 
@@ -95,7 +95,7 @@ class Written:
 
     committed: Committed
     arrived: Arrived
-    heard: Heard
+    contacts: Contacts
     clocks: Sequence[tuple[int, int, int]]
     made: Made | None
     note: Note | None
@@ -256,14 +256,14 @@ class Store:
             out.add(made.committed)
         clocks = self._clocks.observe(cursor, frames, messages)
         last_seen.note(cursor, fleet, arrived.every, messages)
-        heard = self._seen.observe(cursor, frames, messages)
+        contacts = self._seen.observe(cursor, frames, messages)
         late_readings.note(cursor, fleet, arrived.stored, arrived.completed)
         kept = letters.record(cursor, fleet, out.rejected, messages, self._letter_bytes)
         out.rows["dead_letter"] += kept.kept
         out.left_out = kept.left_out
         out.rows["signed_value"] += signed.record(cursor, fleet, batch.rejected, messages)
         out.signed = self._signatures.judge(cursor, batch.rejected, messages)
-        return Written(out, arrived, heard, clocks, made, note)
+        return Written(out, arrived, contacts, clocks, made, note)
 
     def _follow(self, cursor: Cursor, arrived: Arrived) -> tuple[Made | None, Note | None]:
         """Return the derived rows of new readings, or a note of what to derive."""
@@ -295,7 +295,7 @@ class Store:
         for frame in written.arrived.every:
             np.maximum.at(self.newest_us, frame.device, frame.time_us)
         self._clocks.remember(written.clocks)
-        self._seen.remember(written.heard)
+        self._seen.remember(written.contacts)
         if written.made is not None:
             self.deriver.remember(written.made)
         if written.note is not None:
@@ -354,15 +354,15 @@ class Store:
         self.look_for_requests(connection)
         count = 0
         while self.behind:
-            answered = self.catch_up(connection)
-            if not answered:
+            derived_span = self.catch_up(connection)
+            if not derived_span:
                 break
-            count += len(answered.ended)
+            count += len(derived_span.ended)
         return count
 
     def catch_up(
         self, connection: Connection, guard: Callable[[Cursor], object] = lambda _: None
-    ) -> Answered:
+    ) -> DerivedSpan:
         """
         Derive the next span of requested devices; return it once it is durable.
 
@@ -382,7 +382,7 @@ class Store:
         if missing:
             fleet = self.plan.fleet
             newest_readings = marks.newest_readings(
-                cursor, fleet, missing, heard(cursor, fleet, missing)
+                cursor, fleet, missing, newest_times(cursor, fleet, missing)
             )
             self.newest_us[missing] = [newest_readings[d] for d in missing]
             self.known[missing] = True

@@ -29,7 +29,7 @@ from ingest.pipeline import FROM_START, LOOK_BACK_US, POWER_GAP_US, SPREAD_US, M
 from ingest.pipeline.quality_state import NEAR_US
 from services.processing import flags_and_indicators as stations
 from services.processing import reprocess as late
-from services.processing.batch import Answered, Arrived
+from services.processing.batch import Arrived, DerivedSpan
 from services.processing.flags_and_indicators import Changed, Judging, Touched, reaches
 from services.processing.reprocess import Remade, Span, spans
 from services.settle import Plan
@@ -42,7 +42,7 @@ from services.store.timeseries import quality_flags as flags
 from services.store.timeseries import register_checkpoints as marks
 from services.store.timeseries import remake_requests as requests
 from services.store.timeseries.interval_rows import BindingWords
-from services.store.timeseries.last_seen import heard
+from services.store.timeseries.last_seen import newest_times
 from services.store.timeseries.readings import Ahead
 from services.store.timeseries.register_checkpoints import NONE, Bare, StoredRows
 from services.store.timeseries.remake_requests import Request
@@ -153,7 +153,7 @@ def _of_register(
 
 
 def _calm(stored: StoredRows, at: int, sought: _Sought) -> bool:
-    """Return whether no reading of the week after a mark can change rows before it."""
+    """Return whether no reading within a week after a checkpoint can change rows before it."""
     week = int(stored.read_us[at]) + LOOK_BACK_US
     end = int(np.searchsorted(stored.read_us, week, side="right"))
     if end == len(stored.read_us) and sought.newest_us > sought.until_us + LOOK_BACK_US:
@@ -246,7 +246,7 @@ class Rows:
         for device in out.ended:
             out.rest.pop(device, None)
         self._flag(cursor, requests, cut, until, touched, out)
-        touched.heard({d: span.newest_us for d, span in cut.items()})
+        touched.note_newest({d: span.newest_us for d, span in cut.items()})
         for device, begin, end in made.spans():
             if requests[device].whole or begin == FROM_START:
                 out.whole.add(device)
@@ -374,7 +374,7 @@ class Backlog:
         self._silent = set(self._queue)
         if self._silent:
             with connection.cursor() as cursor:
-                self._silent -= heard(cursor, fleet, [*self._queue]).keys()
+                self._silent -= newest_times(cursor, fleet, [*self._queue]).keys()
         return len(mine)
 
     def load(self, cursor: Cursor, devices: Sequence[int]) -> None:
@@ -403,7 +403,7 @@ class Backlog:
 
     def span(
         self, connection: Connection, guard: Callable[[Cursor], object], last_us: Int64
-    ) -> Answered:
+    ) -> DerivedSpan:
         """Derive the next span of waiting devices and return it; see `Store.catch_up`."""
         subset = self._next()
         ids = [*self._gone, *(self._queue[d] for d in subset)]
@@ -411,7 +411,7 @@ class Backlog:
         try:
             with connection.transaction(), connection.cursor() as cursor:
                 guard(cursor)
-                answered = self._answer(cursor, ids, last_us)
+                derived_span = self._answer(cursor, ids, last_us)
         except BaseException as error:
             if not (isinstance(error, psycopg.Error) and verdict(error) is Verdict.AGAIN):
                 # an error of the server for one device must not delay the others
@@ -420,8 +420,8 @@ class Backlog:
                     self._queue[device] = self._queue.pop(device)
             raise
         self._alone = max(self._alone - 1, 0)
-        self._go_on(subset, answered)
-        return answered
+        self._go_on(subset, derived_span)
+        return derived_span
 
     def _next(self) -> list[int]:
         """
@@ -437,16 +437,16 @@ class Backlog:
         self._silent.difference_update(silent)
         return silent or mine[: requests.AT_ONCE]
 
-    def _go_on(self, subset: Sequence[int], answered: Answered) -> None:
-        self._gone = [name for name in self._gone if name not in answered.dropped]
-        for device in answered.ended:
+    def _go_on(self, subset: Sequence[int], derived_span: DerivedSpan) -> None:
+        self._gone = [name for name in self._gone if name not in derived_span.dropped]
+        for device in derived_span.ended:
             self._queue.pop(device, None)
             self._postponed.discard(device)
-        for device in set(subset) - set(answered.ended):
+        for device in set(subset) - set(derived_span.ended):
             self._queue[device] = self._queue.pop(device)  # the other devices come next
 
-    def _answer(self, cursor: Cursor, ids: Sequence[str], last_us: Int64) -> Answered:
-        fleet, out = self._rows.plan.fleet, Answered()
+    def _answer(self, cursor: Cursor, ids: Sequence[str], last_us: Int64) -> DerivedSpan:
+        fleet, out = self._rows.plan.fleet, DerivedSpan()
         archived.guard(cursor)
         taken = requests.take(cursor, ids, fleet.version)
         nothing = requests.without(cursor, ids)

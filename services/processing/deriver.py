@@ -25,7 +25,7 @@ from ingest.pipeline.quality_state import NEAR_US
 from ingest.pipeline.quality_tests import Judged
 from services.clock import now_us
 from services.processing import reprocess
-from services.processing.batch import Answered, Arrived, Committed, joined, tried, without
+from services.processing.batch import Arrived, Committed, DerivedSpan, joined, tried, without
 from services.processing.derive import Backlog, Derived, Rows
 from services.processing.flags_and_indicators import Changed, Quality, Touched, reaches
 from services.processing.reprocess import expected
@@ -40,7 +40,7 @@ from services.store.timeseries import interval_rows as derived
 from services.store.timeseries import quality_flags as flags
 from services.store.timeseries import register_checkpoints as marks
 from services.store.timeseries import remake_requests as requests
-from services.store.timeseries.last_seen import heard
+from services.store.timeseries.last_seen import newest_times
 from services.store.timeseries.readings import Ahead
 from services.store.timeseries.remake_requests import Request
 
@@ -162,7 +162,7 @@ class Step(NamedTuple):
 
     notes: int
     committed: Committed
-    answered: Answered
+    derived_span: DerivedSpan
     refused: psycopg.Error | None
 
 
@@ -257,7 +257,7 @@ class Deriver:
         except (_GoneError, UniqueViolation):
             self.state.forget()
             self.notes.lost = True
-            return Step(0, Committed(), Answered(), None)
+            return Step(0, Committed(), DerivedSpan(), None)
         except BaseException:
             self.state.forget()
             self.notes.lost = True
@@ -289,11 +289,11 @@ class Deriver:
                     old = True
                     continue
                 made = self._noted(cursor, arrived, taken) if taken else None
-                answered, refused = self._more(connection) if spans else (Answered(), None)
-            committed = self.remember(made, answered.ended) if made else Committed()
-            self.state.forget(np.array(answered.ended, dtype=np.int32))
+                derived_span, refused = self._more(connection) if spans else (DerivedSpan(), None)
+            committed = self.remember(made, derived_span.ended) if made else Committed()
+            self.state.forget(np.array(derived_span.ended, dtype=np.int32))
             self.notes.derived()
-            return Step(len(taken), committed, answered, refused)
+            return Step(len(taken), committed, derived_span, refused)
 
     def _noted(self, cursor: Cursor, arrived: Arrived, taken: Sequence[Note]) -> Made:
         made = self.make(cursor, arrived)
@@ -303,26 +303,26 @@ class Deriver:
             raise _GoneError
         return made
 
-    def _more(self, connection: Connection) -> tuple[Answered, psycopg.Error | None]:
+    def _more(self, connection: Connection) -> tuple[DerivedSpan, psycopg.Error | None]:
         """Derive a span of requested devices; return it, and the server's error if any."""
         if not self.behind:
-            return Answered(), None
+            return DerivedSpan(), None
         try:
             return self._backlog.span(connection, lambda _: None, self.state.last_us), None
         except psycopg.Error as error:
             if verdict(error) is not Verdict.REFUSED:
                 raise
-            return Answered(), error
+            return DerivedSpan(), error
 
-    def catch_up(self, connection: Connection, guard: Callable[[Cursor], object]) -> Answered:
+    def catch_up(self, connection: Connection, guard: Callable[[Cursor], object]) -> DerivedSpan:
         """Derive the next span of some devices with requests; see `Store.catch_up`."""
         try:
-            answered = tried(lambda: self._backlog.span(connection, guard, self.state.last_us))
+            derived_span = tried(lambda: self._backlog.span(connection, guard, self.state.last_us))
         except BaseException:
             self.state.forget()
             raise
-        self.state.forget(np.array(answered.ended, dtype=np.int32))
-        return answered
+        self.state.forget(np.array(derived_span.ended, dtype=np.int32))
+        return derived_span
 
     def _load(self, cursor: Cursor, arrived: Arrived) -> None:
         """Load the state before new readings: stored rows and registers."""
@@ -330,8 +330,8 @@ class Deriver:
         devices = begins.keys() | arrived.changed.keys()
         missing = [d for d in devices if not self.state.loaded[d]]
         if missing:
-            heard_us = heard(cursor, self.plan.fleet, missing)
-            marks.load(cursor, self.plan.fleet, self.state, missing, heard_us, begins)
+            near_us = newest_times(cursor, self.plan.fleet, missing)
+            marks.load(cursor, self.plan.fleet, self.state, missing, near_us, begins)
             self._backlog.load(cursor, missing)
         unsure = [*missing, *self._quality.unsure(devices.difference(missing))]
         if unsure:

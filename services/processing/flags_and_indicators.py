@@ -199,7 +199,7 @@ class Touched:
 
     def join(self, other: Touched) -> None:
         """Add the devices and times of another batch of the same fleet."""
-        self.heard(other._newest)
+        self.note_newest(other._newest)
         for device, hours in other._hours.items():
             self._hours.setdefault(device, set()).update(hours)
         for device, days in other._days.items():
@@ -213,7 +213,7 @@ class Touched:
             if result.class_id == PLANT:  # pumps and fuel meters also have a flow
                 self._days.setdefault(device, set()).add(day_of(start, result.timezone))
 
-    def heard(self, newest_us: Mapping[int, int]) -> None:
+    def note_newest(self, newest_us: Mapping[int, int]) -> None:
         """Add the newest readings of devices received by other processes. [us UTC]"""
         for device, us in newest_us.items():
             self._newest[device] = max(us, self._newest.get(device, us))
@@ -381,7 +381,7 @@ def _inside(values: Values, spans: Sequence[Span]) -> Values:
 
 
 def _windows(spans: Sequence[Span], days: Mapping[int, set[Day]]) -> list[Span]:
-    """Return the spans of hourly values needed for these figures."""
+    """Return the spans of hourly values needed for indices of hours and figures of days."""
     reach, before = REACH_HOURS * HOUR_US, DAY_REACH_HOURS * HOUR_US
     wide = [Span(s.device, s.from_us - reach, s.to_us + reach) for s in spans]
     wide += [Span(d, day.begin_us - before, day.end_us) for d, of in days.items() for day in of]

@@ -319,7 +319,7 @@ def _replace(
 
 
 class Stale(NamedTuple):
-    """A device's rows in [from, to) whose factor may have changed. [us UTC]"""
+    """Device and the span [from, to) of its rows whose factor may have changed. [us UTC]"""
 
     device: int
     from_us: int

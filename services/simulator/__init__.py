@@ -364,10 +364,10 @@ class EdgeNode:
         several = decoded if isinstance(decoded, list) else [decoded]
         for reading in several:
             for name, value in reading.values.items():
-                self._say(payload, device, name, value, reading.ts, late=len(several) > 1)
+                self._add_metric(payload, device, name, value, reading.ts, late=len(several) > 1)
         return topic, payload.SerializeToString()
 
-    def _say(
+    def _add_metric(
         self, payload: Any, device: str, name: str, value: float, ts: int, *, late: bool
     ) -> None:
         metric = payload.metrics.add(timestamp=ts, double_value=value)

@@ -339,8 +339,8 @@ def gauges_only(sources: Sequence[Source]) -> list[Source]:
 
 def _has_gauges(device: Device) -> bool:
     channels = classes.load()[device.device_class].channels
-    spoken = profiles.load()[device.device_class, device.profile].channels.values()
-    return any(channels[source.channel].kind == "gauge" for source in spoken)
+    model_channels = profiles.load()[device.device_class, device.profile].channels.values()
+    return any(channels[source.channel].kind == "gauge" for source in model_channels)
 
 
 class _GaugesOnly:

@@ -112,7 +112,7 @@ def overlay(frames: Sequence[Frame]) -> Frame:
 
 
 def _first(values: Column, again: NDArray[np.bool_], heads: NDArray[np.intp]) -> Column:
-    """Return the first known value of each run of rows with equal device and time."""
+    """Return, for each run of rows with equal device and time, the first known value."""
     out = values[heads]
     later = np.flatnonzero(again & ~_absent(values))
     run = np.searchsorted(heads, later, side="right") - 1

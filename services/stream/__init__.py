@@ -311,7 +311,8 @@ class DeadTopic:
 def _outgoing(record: Spoiled) -> Outgoing:
     whole = len(record.value) <= MAX_RECORD
     return Outgoing(
-        record.value if whole else b"",  # the table has the whole record
+        # a record too large for the topic is stored in the table `dead_letter` only
+        record.value if whole else b"",
         key=f"{record.topic}:{record.partition}:{record.offset}".encode(),
         headers=(
             ("topic", record.topic.encode()),

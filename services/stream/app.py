@@ -129,7 +129,7 @@ async def gathered(stream: Any, maximum: int) -> AsyncIterator[list[Any]]:
                 events = list(stored)
                 stored.clear()
                 yield events
-                if stored:  # these events arrived while others were stored
+                if stored:  # further events arrived while these were stored
                     came.set()
         if stored:
             yield list(stored)

@@ -470,10 +470,10 @@ def answer_requests(
     """
     until_s, out = time.monotonic() + maximum_s, Committed()
     while store.behind and time.monotonic() < until_s:
-        answered = store.catch_up(
+        derived_span = store.catch_up(
             connection, lambda cursor: offsets.confirm(cursor, list(own.positions.values()))
         )
-        if not answered:
+        if not derived_span:
             break
-        out.add(answered.committed)
+        out.add(derived_span.committed)
     return out

@@ -106,7 +106,7 @@ health_router = APIRouter(include_in_schema=False)
 
 @health_router.get("/healthz")
 async def healthz() -> Response:
-    """Answer that the process runs; no server is asked."""
+    """Answer that the process runs, without a request to another server."""
     return Response("ok\n", media_type="text/plain")
 
 

@@ -93,7 +93,7 @@ SUPPLIES = {
 # roles with invoices under these methodologies only
 _METHODS = {
     "equipment": ("ams-ii-c",),
-    # whose project emissions exceed the reduction
+    # methodologies whose project emissions exceed the reduction
     "power": ("am0020", "ams-ii-d", "ams-ii-e", "ams-iii-u"),
 }
 

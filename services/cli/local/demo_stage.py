@@ -154,7 +154,7 @@ def _has_logged(log: Path, event: str) -> bool:
             if json.loads(line)["event"] == event:
                 return True
         except (ValueError, KeyError, TypeError):
-            continue  # an unfinished line, or none of the log's form
+            continue  # an incomplete line, or a line of another form
     return False
 
 
@@ -238,7 +238,7 @@ class Stage:
             yield process
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait()  # it stores what it has begun, however slow the machine
+            process.wait()  # the process stores what it has received; a slow machine needs longer
 
 
 def brief(text: str, lines: int = 1) -> None:
@@ -247,7 +247,7 @@ def brief(text: str, lines: int = 1) -> None:
         click.echo(f"  {line.strip()}")
 
 
-# energy only: a sum over all accounts takes as long as the messages of some days
+# energy only: a sum of all quantities would take as long as storing several days of messages
 _SUM = "SELECT coalesce(sum(value), 0) FROM interval_quantity WHERE quantity = 'energy_export'"
 _LAST = "SELECT max(start) FROM interval_quantity WHERE start >= %s AND start < %s"
 _DAY_S = 86_400
@@ -348,7 +348,7 @@ class Progress:
         with bar("days", (last - first).total_seconds() / _DAY_S) as progress:
 
             def show() -> None:
-                progress.say(f"{self.line()}; days")
+                progress.set_step(f"{self.line()}; days")
                 progress.at(self._days(first, last))
 
             yield show

@@ -19,7 +19,7 @@ from ingest.errors import TonneError
 from services import enrolment
 from services import est as self_enrolment
 from services.cli import json_option
-from services.cli.broker import carry_to_broker, ours, tell_broker
+from services.cli.broker import carry_to_broker, ours, update_broker
 from services.cli.output import bar, print_json, print_result, print_secret, table, time_text
 from services.cli.server_options import database_url, identity_folder
 from services.enrolment import Result
@@ -103,13 +103,13 @@ def est(bind: str, hosts: tuple[str, ...], days: int) -> None:
     folder = identity_folder(settings)
     with connect(url, role="tonne_enrol", name="tonne est"):
         pass  # an unreachable database, or one without schema, is reported at once
-    telling = threading.Lock()
+    lock = threading.Lock()
 
-    def tell() -> None:
-        with telling:
-            _tell(settings, log)
+    def update() -> None:
+        with lock:
+            _update_or_log(settings, log)
 
-    desk = Desk(url, folder, days, log, lambda: threading.Thread(target=tell).start())
+    desk = Desk(url, folder, days, log, lambda: threading.Thread(target=update).start())
     host, port = split_bind(bind)
     with Server((host, port), folder.ensure_server(list(hosts), "est"), desk) as server:
         for name in (signal.SIGTERM, signal.SIGINT):
@@ -121,7 +121,7 @@ def est(bind: str, hosts: tuple[str, ...], days: int) -> None:
     log.info("stopped")
 
 
-def _tell(settings: Settings, log: FilteringBoundLogger) -> None:
+def _update_or_log(settings: Settings, log: FilteringBoundLogger) -> None:
     """
     Update the broker's permitted clients; if it is unreachable the next device's update
     includes the change.
@@ -206,7 +206,7 @@ def issue_credentials(
             )
     _show(done, as_json=as_json)
     if apply:  # even without new credentials: a broker secured since then lacks them
-        tell_broker(settings, changed=any(result.result != "unchanged" for result in done))
+        update_broker(settings, changed=any(result.result != "unchanged" for result in done))
 
 
 @click.command("issue-service")
@@ -229,7 +229,7 @@ def issue_service(name: str, *, apply: bool, as_json: bool) -> None:
     where = folder.service(name)
     print_result({"service": name, "folder": where}, f"{name}: {where}", as_json=as_json)
     if apply:
-        tell_broker(settings)
+        update_broker(settings)
 
 
 @click.command("revoke-credentials")
@@ -269,7 +269,7 @@ def revoke_credentials(
         )
     _show(done, as_json=as_json)
     if apply:
-        tell_broker(settings)
+        update_broker(settings)
 
 
 @click.command("credentials")

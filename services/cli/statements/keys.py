@@ -260,7 +260,7 @@ def revoke(name: str, since: str | None, *, as_json: bool) -> None:
     rows = [(key.role, key.name, key.multikey, time_text(at)) for key in ended]
     listing = table(("role", "name", "key", "until"), rows, empty="no key ended")
     print_result([{**key.to_json(), "validUntil": at} for key in ended], listing, as_json=as_json)
-    _tell_of_lists(ended)
+    _warn_of_lists(ended)
 
 
 @keys.command()
@@ -310,7 +310,7 @@ def rotate(name: str, *, as_json: bool) -> None:
     done = {**made.to_json(), "ended": at, "kept_in": aside}
     print_result(done, made.multikey, as_json=as_json)
     click.echo(f"the old key ended at {time_text(at)} and is stored in {aside}", err=True)
-    _tell_of_lists(ended)
+    _warn_of_lists(ended)
 
 
 def _second_after(begun: Iterable[datetime]) -> datetime:
@@ -328,7 +328,7 @@ def _second_after(begun: Iterable[datetime]) -> datetime:
         time.sleep(0.05)
 
 
-def _tell_of_lists(ended: Iterable[EnrolledKey]) -> None:
+def _warn_of_lists(ended: Iterable[EnrolledKey]) -> None:
     if any(key.role == "operator" for key in ended):
         click.echo(
             "status lists signed by it are no longer sufficient: sign those of "

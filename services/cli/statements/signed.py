@@ -262,7 +262,7 @@ def _json(name: str, value: Checked) -> dict[str, Any]:
     }
 
 
-_SHOWN = 60
+_MAX_CHARACTERS = 60
 
 
 @click.group(cls=Group)
@@ -353,7 +353,7 @@ def list_(
         return
     rows = [
         (row.id, time_text(row.time, zones[row.device]), row.device, row.channel, row.context,
-         row.encoding, row.data[:_SHOWN])
+         row.encoding, row.data[:_MAX_CHARACTERS])
         for row in values
     ]  # fmt: skip
     head = ("number", "time", "device", "channel", "context", "encoding", "data")

@@ -182,11 +182,11 @@ def _received(frame: Frame, messages: Letters) -> Int64:
     return np.asarray(when, dtype=np.int64)[frame.message]
 
 
-def heard(cursor: Cursor, fleet: Fleet, devices: Sequence[int]) -> dict[int, int]:
+def newest_times(cursor: Cursor, fleet: Fleet, devices: Sequence[int]) -> dict[int, int]:
     """
     Return the approximate time of devices' newest reading, by fleet index. [us UTC]
-    Devices without readings are omitted.  The stored time can differ slightly from the newest
-    reading's.
+    Devices without readings are omitted.  The stored time is slightly older than the newest
+    reading, as it is written every `EVERY_S`.
     """
     cursor.execute(
         "SELECT device_id, (extract(epoch FROM last_reading) * 1000000)::bigint FROM device_seen"
@@ -424,7 +424,7 @@ def arriving(conn: Connection, ids: Sequence[str], from_us: int, to_us: int) -> 
 
 
 def pack(conn: Connection, before: date) -> None:
-    """Combine arrivals before a UTC day into a row per device and day, in several transactions."""
+    """Combine arrivals before a UTC day into one row per device and day, in several commits."""
     beyond: str | None = ""
     while beyond is not None:
         row = conn.execute(

@@ -120,20 +120,25 @@ def load(
     `before_us`: this time, by fleet index; FROM_START for a device without readings.
     """
     watched.reset(np.array(list(before_us), dtype=np.int32))
-    heard = {d: us for d, us in before_us.items() if us > FROM_START}
-    if heard:
+    with_readings = {d: us for d, us in before_us.items() if us > FROM_START}
+    if with_readings:
         cursor.execute(_READ_BACKWARDS)
     standstills: list[Standstill] = []
     for class_id, members in marks.by_class(checks.fleet, list(before_us)).items():
-        known = [d for d in members if d in heard]
-        source = _source(cursor, checks, class_id, {d: heard[d] for d in known})
+        known = [d for d in members if d in with_readings]
+        source = _source(cursor, checks, class_id, {d: with_readings[d] for d in known})
         # groups of similar times: one device with old readings must not extend the span of all
         # queries
         queries = [
             _TestState(
-                cursor, checks, watched, (class_id, source), [known[k] for k in group], heard
+                cursor,
+                checks,
+                watched,
+                (class_id, source),
+                [known[k] for k in group],
+                with_readings,
             )
-            for group in near.together_in_time([heard[d] for d in known])
+            for group in near.together_in_time([with_readings[d] for d in known])
         ]
         for name in pairs_of(checks, class_id):
             watched.pair(class_id, name)
@@ -146,7 +151,7 @@ def load(
                     query.run(channel, watch)
                     if watch.registers:
                         standstills.append(query.standstill(channel, watch))
-    if heard:
+    if with_readings:
         cursor.execute(_RESET)
     return standstills
 

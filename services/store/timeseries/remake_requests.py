@@ -29,9 +29,9 @@ from ingest.model import Fleet, Frame, Int32, Int64
 from services.clock import now_us
 from services.store.postgres.pool import FAR_US, of_ids, of_numbers, stamp
 
-# devices whose next spans are determined together
+# number of devices whose next spans are determined in one query
 AT_ONCE = 20
-# the same for devices without known readings, each of which is searched in its whole history
+# the same number for devices without known readings, as each is searched in its whole history
 UNREAD_AT_ONCE = 2_000
 # SQL of each time in microseconds; infinity becomes the farthest time
 _TIMES = ", ".join(

@@ -18,8 +18,8 @@ from services.store.views.alarms import SEVERITIES, Group
 from services.store.views.console import ProjectSums
 from services.store.views.coverage import Change, Part, ProjectYear, added, percent
 
-# share of the expected tonnes to date from which a year is on track, and from which it is no longer
-# serious [%]
+# at and above the first share of the expected tonnes to date a year is on track; below the second
+# its shortfall is serious [%]
 ON_TRACK, NEAR = 95, 70
 _ASIDE = re.compile("[,(:\N{FULLWIDTH LEFT PARENTHESIS}\N{FULLWIDTH COLON}]")
 _SILENT = {"silent", "never heard"}

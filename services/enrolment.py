@@ -357,7 +357,7 @@ def _bare(acls: Iterable[dict[str, Any]]) -> set[tuple[str, str, bool]]:
     return {(acl["acltype"], acl["topic"], acl["allow"]) for acl in acls}
 
 
-_NOT_CARRIED = frozenset({"names"})  # keys for this program only: the server's names
+_NOT_CARRIED = frozenset({"names"})  # files for this program only: the names of the server
 
 
 class Applied(NamedTuple):

@@ -349,7 +349,7 @@ def answer(
         access_log=False,
         server_header=False,
         date_header=True,
-        # not reached: `Places` closes idle connections before, which causes no 503
+        # never reached, as `Places` closes idle connections before; uvicorn would answer 503
         limit_concurrency=MAX_CONNECTIONS + 1,
         proxy_headers=bool(proxies),
         forwarded_allow_ips=proxies,

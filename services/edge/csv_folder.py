@@ -208,7 +208,7 @@ def _records(
         if not cells:
             continue
         line = rows.line_num + len(above)
-        # an additional empty cell is only a last delimiter
+        # an additional empty cell results from a delimiter at the end of the line
         if len(cells) < len(names) or any(cells[len(names) :]):
             raise ValueError(
                 f"line {line} has {len(cells)} cells but the header {len(names)}; the "

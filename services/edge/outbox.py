@@ -127,7 +127,7 @@ class FullError(Exception):
 
 @contextmanager
 def _closed_on_error(opened: sqlite3.Connection | TextIO) -> Iterator[None]:
-    """Context that closes a resource if its block raises; otherwise its later owner does."""
+    """Context that closes a resource if its block raises; after success the caller closes it."""
     try:
         yield
     except BaseException:

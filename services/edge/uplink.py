@@ -298,7 +298,7 @@ class Link:
     def _subscribed(self, _c: Any, _d: Any, _mid: int, reasons: Any, _p: Any) -> None:
         refused = [str(reason) for reason in reasons if reason.is_failure]
         if refused:
-            # a broker may end the connection because of it
+            # a broker may end the connection because of a rejected subscription
             self._subscribe_s = self._connect_s = time.monotonic() + _REFUSED_S
             if not self._kept_from:
                 self._kept_from = True
@@ -357,7 +357,7 @@ class Link:
     def _take_receipt(self, device: str, ids: list[str]) -> None:
         now_s = time.monotonic()
         if now_s - self._receipt_s > FIRST_S * 10:
-            # the server answers again: no device waits for its turn
+            # the server answers again: all devices send without further waiting
             for window in self._windows.values():
                 window.wait_s = FIRST_S
         self._receipt_s = now_s

@@ -76,7 +76,7 @@ def is_ours(name: str) -> bool:
     return name == PIPELINE or name.startswith(f"{PIPELINE}-")
 
 
-def speaker(device: Device) -> str:
+def publisher(device: Device) -> str:
     """Return the principal that publishes for a device."""
     return device.gateway or device.id
 
@@ -120,7 +120,7 @@ def field(
     """
     own: dict[str, list[str]] = {}
     for device in devices:
-        topics = own.setdefault(speaker(device), [])
+        topics = own.setdefault(publisher(device), [])
         topics += (_filled(text, device) for text in templates)
     return [
         Principal(

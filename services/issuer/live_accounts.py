@@ -133,7 +133,7 @@ def _wanted(conn: Connection, project: Project, touched: int) -> Iterator[Span]:
         begin, end = max(begin, project.from_us), min(end, project.to_us)
         for from_us, to_us in remaining(closed, begin, end):
             first, last = local_date(from_us, zone), local_date(to_us - 1, zone)
-            # today's sums are left out of the key: the end of the span shows progress
+            # today's sums are not part of the key, as the end of the span changes with them
             sums = [metered_days[day] for day in month if first <= day <= last and day < today]
             key = " ".join(str(sum(parts)) for parts in zip(*sums, strict=True))
             yield Span(from_us, to_us, f"{rest} {key}")
@@ -216,18 +216,18 @@ def affected(conn: Connection, book: Factors) -> Iterator[Affected]:
         plan = read_plan(statements.detail(conn, stored.id)["plan"])
         used = [write(factor) for factor in stored.claims.factors]
         span = stored.from_us, stored.to_us
-        asker = _Asker(plan.project)
+        units = _UnitReductions(plan.project)
         own = within(book, grid_of(plan.project))
         factors: Factors = centres(own)
         if plan.accounting > FIRST:
-            factors, _ = bounded(own, partial(asker.comes_to, stored.claims))
-        now = used_by(asker, span, plan.project.timezone, factors)
+            factors, _ = bounded(own, partial(units.reduction, stored.claims))
+        now = used_by(units, span, plan.project.timezone, factors)
         result = tuple(changes(used, now))
         if result:
             yield Affected(stored, result, _todo(stored, plan.project.timezone))
 
 
-class _Asker:
+class _UnitReductions:
     """Calculates the reduction per base unit of each device, to record the factors used."""
 
     def __init__(self, project: Project) -> None:
@@ -240,7 +240,7 @@ class _Asker:
         for bound in self._project.devices:
             self._unit(bound, factors, year)
 
-    def comes_to(self, claims: Claims, factors: Factors) -> Fraction:
+    def reduction(self, claims: Claims, factors: Factors) -> Fraction:
         """
         Return the reduction of a statement's quantities with given factors. [tCO2e]
 

@@ -26,7 +26,7 @@ from services.store.timeseries.measured_energy import day_sums
 
 # minimum share of a meter's days that must agree, and minimum number of days
 SHARE, LEAST = 0.7, 10
-# minimum share of days sorted by size that must agree, and maximum shift of places
+# minimum share of days sorted by size that must agree, and maximum shift of their positions
 _BY_SIZE, _PLACES = 0.55, 3
 # days compared first, and how many of them must agree for a full comparison
 _SAMPLE_DAYS, _LEAST_SAMPLE_DAYS = 16, 6
@@ -275,7 +275,7 @@ def near_in_any_order(own: Int64, others: Int64, nearly: float) -> NDArray[np.bo
     """
     Return a mask of meters whose days, sorted by size, have a constant ratio, as `near_days`.
 
-    Missing days of one meter shift the sorted days of the other by some places.
+    Missing days of one meter shift the sorted days of the other by some positions.
     """
     ordered, there = (-np.sort(-table, axis=1) for table in (own, others))
     moved = sliding_window_view(np.pad(there, ((0, 0), (_PLACES, _PLACES))), own.shape[1], axis=1)

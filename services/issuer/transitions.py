@@ -211,7 +211,7 @@ def _check_methodology_valid(conn: Connection, have: Documents) -> None:
     """Refuse to issue under an expired methodology, unless the statement reports it."""
     claims = have.claims
     if any(condition.name == LIFE and not condition.holds for condition in claims.applicability):
-        return  # the verifier's opinion covers it
+        return  # the verified statement reports the expired methodology
     project = registry.load_project(conn, claims.project.id)
     to_us = instant_us(claims.monitoring_period.to, "UTC")
     for text in expired(lives_of(load_registry(conn), project), project, to_us):

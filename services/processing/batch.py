@@ -435,8 +435,8 @@ class Signatures:
         behind: dict[str, dict[str, str]] = {}
         for device in self._fleet.devices:
             own = dict.fromkeys(filter(None, (device.id, serials.get(device.id))), device.id)
-            for speaker in {device.id, device.gateway or device.id}:
-                behind.setdefault(speaker, {}).update(own)
+            for signer in {device.id, device.gateway or device.id}:
+                behind.setdefault(signer, {}).update(own)
         result: dict[str, list[DatedKey]] = {}
         for holder, keys in every.items():
             for meter_key in keys:

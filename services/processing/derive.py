@@ -51,7 +51,7 @@ _WEEK_US = LOOK_BACK_US + INTERVAL_US
 
 
 class _Sought(NamedTuple):
-    """Requested device: the reading before the derived rows, and its metered end. [us UTC]"""
+    """Requested device: time of the reading before the derived rows, end of metered rows. [us UTC]"""
 
     last_us: int
     until_us: int
@@ -128,7 +128,11 @@ def _of_device(
 def _of_register(
     rows: IntervalRows, stored: StoredRows, sought: _Sought, *, read_later: bool
 ) -> int | None:
-    """Return the end of the first interval after which a register's rows agree, or None."""
+    """
+    Return the end of the first interval after which a register's rows agree with the stored ones.
+
+    None if there is no such interval.
+    """
     read = rows.read_us != NULL
     marked = stored.read_us != NULL
     if not read.any() and not marked.any() and not read_later:
@@ -143,7 +147,7 @@ def _of_register(
         & (rows.other_read_us[mine] == NULL)
         & ~stored.other[theirs]
         & (stored.read_us[theirs] > sought.last_us)
-        # the following step ends before the last metered reading
+        # the next step of the register ends before the last metered reading
         & (stored.read_us[theirs] < rows.read_us.max(initial=NULL))
     )
     for k in theirs[same].tolist():

@@ -275,7 +275,7 @@ class Deriver:
     def _step(self, connection: Connection, taken: list[Note], *, spans: bool) -> Step:
         old = spans and self.behind > 0
         while True:
-            # lock before the snapshot: a chunk dropped while waiting would be in neither place
+            # lock before the snapshot: a chunk dropped while waiting would be missing in both reads
             guard = archived.guarded(connection) if old else nullcontext()
             with guard, connection.transaction(), connection.cursor() as cursor:
                 with self.notes.gate:
@@ -338,7 +338,7 @@ class Deriver:
             self._quality.load(cursor, self.state, unsure)
 
     def _late(self, cursor: Cursor, arrived: Arrived, onward: Mapping[int, Changed]) -> _Requested:
-        """Return requests for late readings; each includes later ones near its last."""
+        """Return requests for late readings; a request includes later readings near its end."""
         again, near = {}, set()
         for device, end in reaches(cursor, self.plan, arrived.changed).items():
             changed = arrived.changed[device]

@@ -159,7 +159,7 @@ class Quality:
 
 
 def _go_on(cursor: Cursor, checks: Checks, state: Watched, before_us: Mapping[int, int]) -> None:
-    """Set devices' state to a time, as `quality_lookback.load` does."""
+    """Set devices' test states to those at a time, as `quality_flags.load` does."""
     for standstill in watched.load(cursor, checks, state, before_us):
         tests.settle(checks, state, standstill)
 
@@ -259,7 +259,7 @@ class Touched:
 
 
 def _may_count(start_us: int, newest_us: int, covers: int) -> bool:
-    """Return whether readings can cover three quarters of an hour by now; else no value."""
+    """Return whether readings may cover three quarters of an hour by now; else it has no value."""
     return newest_us - start_us >= NEEDED_US - covers
 
 
@@ -352,9 +352,9 @@ def _settle(
     changed = _overlay(stored, hours)
     follow = _follow(fleet, stored, changed, days, _flows(cursor, fleet, days))
     values = Values.concat([hours, follow])
-    anew = [(fleet.devices[d].id, day.begin_us) for d, days in days.items() for day in days]
-    if len(values) or anew:
-        indicator_rows.write(cursor, ids, values, anew)
+    recalculated = [(fleet.devices[d].id, day.begin_us) for d, days in days.items() for day in days]
+    if len(values) or recalculated:
+        indicator_rows.write(cursor, ids, values, recalculated)
     return len(values)
 
 

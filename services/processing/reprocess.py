@@ -330,7 +330,7 @@ def rows_between(fleet: Fleet, device: int, from_us: int, to_us: int) -> int:
 
 
 class Expected(NamedTuple):
-    """Number of rows new readings will make, by device, and since when; n devices. [us UTC]"""
+    """Expected rows of n devices: their number, and the time from which they are new. [us UTC]"""
 
     device: Int32
     rows: Int64

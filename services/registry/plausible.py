@@ -154,7 +154,7 @@ def _whole(part: Action, programme: Programme) -> Action | None:
 
 
 def _swapped(site: Site) -> Iterator[Finding]:
-    """Yield a warning if latitude and longitude seem interchanged, by the time zone's place."""
+    """Yield a warning if latitude and longitude seem interchanged, by the time zone's location."""
     near = _zone_places().get(site.timezone.partition(",")[0])
     if near is None:
         return

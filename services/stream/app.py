@@ -156,7 +156,7 @@ COMMIT_S = 5.0
 _AGAIN_S = 1.0
 
 
-class _SharedAnewError(Exception):
+class _ReassignedError(Exception):
     """The group reassigned its partitions meanwhile."""
 
 
@@ -233,7 +233,7 @@ def transport(url: Any, app: Any, take_over: TakeOver, sharing: Sharing) -> Any:
                 assigned = {tp.partition: tp for tp in self.assignment()}
                 try:
                     return await self._taken(assigned)
-                except _SharedAnewError:
+                except _ReassignedError:
                     continue
                 except (AwayError, KafkaError) as error:
                     self.log.warning("Kafka is not reachable, next attempt later: %r", error)
@@ -247,7 +247,7 @@ def transport(url: Any, app: Any, take_over: TakeOver, sharing: Sharing) -> Any:
             seen = max(self.topic_partitions(tp.topic) or 0 for tp in assigned.values())
             first = await self.earliest_offsets(*assigned.values())
             if self.assignment() != set(assigned.values()):
-                raise _SharedAnewError
+                raise _ReassignedError
             begins = {partition: first.get(assigned[partition]) or 0 for partition in assigned}
             offsets = await take_over(begins, max(seen, max(assigned) + 1))
             result = {assigned[partition]: offset for partition, offset in offsets.items()}

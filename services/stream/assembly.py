@@ -261,13 +261,13 @@ class Lag:
             # an assignment by a worker of an older release: a restart of named workers does not
             # change it
             self._requested_s, self._older_leads_s = now_s, self._older_leads_s * 2
-            self._sharing.anew()
+            self._sharing.reassign()
         elif left_out and now_s - self._requested_s >= ASK_AGAIN_S:
             self._requested_s = now_s
             self._log.warning(
                 "partitions without a worker, redistributed", partitions=count, without=left_out
             )
-            self._sharing.anew()
+            self._sharing.reassign()
 
     def _lost(self, error: AwayError) -> None:
         pulse, now_s = self._metrics.pulse, asyncio.get_running_loop().time()

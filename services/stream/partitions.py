@@ -77,7 +77,7 @@ class Sharing(RoundRobinPartitionAssignor):  # type: ignore[misc]  # aiokafka ha
         """Set the function that rejoins the group."""
         self._join = join
 
-    def anew(self) -> None:
+    def reassign(self) -> None:
         """Make the group assign partitions again."""
         self._mark = token_bytes(_MARK)
         self._join()

@@ -274,7 +274,7 @@ def cumulative_chart(
 
 
 def amount_text(value: Fraction | int, unit: str, t: Words) -> str:
-    """Return an amount with at most three places, in the reader's language."""
+    """Return an amount with at most three decimals, in the reader's language."""
     text = f"{float(value):.{_PLACES}f}".rstrip("0").rstrip(".")
     return f"{t.number(text)} {unit}"
 

@@ -53,7 +53,8 @@ def avoided_chart(project_row: ProjectRow, t: Words) -> Markup | None:
     if not any(row.avoided is not None for row in project_row.rows):
         return None
     drawn: dict[str, Bar] = {}
-    if project_row.kind == "month":  # also days before the first and after the last with data
+    # including days of the month before the first and after the last one with data
+    if project_row.kind == "month":
         days = (project_row.end - project_row.first).days
         for day in (project_row.first + timedelta(days=i) for i in range(days)):
             drawn[day.isoformat()] = Bar(str(day.day), t.day(day), "", ())

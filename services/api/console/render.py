@@ -336,7 +336,7 @@ def kilo(text: str) -> str:
 
 
 def percent(share: str) -> str:
-    """Return a share as a percentage with two places, rounded down, as in reports."""
+    """Return a share as a percentage with two decimals, rounded down, as in reports."""
     return decimal_text(Fraction(share) * 100, 2, "down")
 
 

@@ -185,7 +185,7 @@ def metrics_rows() -> dict[str, list[Row]]:
 
 
 def _metric_rows(registry: CollectorRegistry) -> list[Row]:
-    # the collector has labels only before the first value
+    # a collector states its labels only while it has no values
     labels: dict[str, tuple[str, ...]] = {}
     for collector in registry._collector_to_names:  # noqa: SLF001
         for family in collector.collect():

@@ -231,7 +231,7 @@ class _TestState:
         return self._cursor.fetchall()
 
     def run(self, channel: Channel, watch: Watch) -> None:
-        """Load the run of constant values before the time, up to the length that is flagged."""
+        """Load the run of constant values before the time, up to the length to be flagged."""
         if not len(self._members):
             return
         least, key, condition = self._terms(channel, watch)
@@ -312,7 +312,7 @@ class _TestState:
             thresholds = self._checks.of(self._class, channel.name)
             version = self._checks.version(self._members, self._before - 1)
             peak = np.nan if thresholds is None else thresholds.peak[version]
-            # NaN is above all numbers in SQL; in numpy no value reaches it
+            # in SQL, NaN is greater than all numbers; in numpy a comparison with it is false
             key = f"CASE WHEN {name} >= d.least THEN 0.0 ELSE 1.0 END"
             return level.share * np.asarray(peak), key, f"{name} IS NOT NULL"
         least: Float64 = self._checks.at_work[self._members]
@@ -327,6 +327,6 @@ class _TestState:
         return self._checks.fleet.ids(members), members, before
 
     def _since(self) -> list[str]:
-        """Return when the limits in force before the time began; changed limits start a new run."""
+        """Return when the limits in force at the time became valid; new limits start a new run."""
         version = self._checks.version(self._members, self._before - 1)
         return [stamp(us) for us in self._checks.begin_us[version].tolist()]

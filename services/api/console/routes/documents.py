@@ -102,7 +102,7 @@ def file(
     ask: View, language: Language, sha256: Annotated[str, Path(pattern="^[0-9a-f]{64}$")]
 ) -> Response:
     """Return a document as uploaded, for download only."""
-    del language  # the file has its own language
+    del language  # the file is returned unchanged, whatever the page's language
     signed_in_for_all(ask, "a document")
     with ask.reading() as conn:
         result = files.find(conn, sha256)

@@ -45,7 +45,7 @@ from services.store.views.coverage import CoverageDay, coverage_days
 router = APIRouter(include_in_schema=False)
 _MAX = 500
 _MAX_MONTHS = 36
-# codes of the browser's check for missing parts; some have one text in common
+# codes of the browser's check for missing parts; some codes share one text
 _CODES = (
     "keys", "status", "status-age", "status-key", "unbound-key", "evidence", "conditions", "words",
     "ended-key", "ended-accreditation", "closed-log", "witnesses", "timestamps", "issue",

@@ -121,7 +121,7 @@ def install(
 
     def judged(request: Request, error: Exception) -> Response:
         if isinstance(error, HTTPException):
-            return _of_the_framework(request, error)
+            return _no_such_route(request, error)
         if isinstance(error, RequestValidationError):
             return _invalid(error)
         status = status_of(error)
@@ -155,7 +155,7 @@ def install(
         app.add_exception_handler(kind, known)
 
 
-def _of_the_framework(request: Request, error: HTTPException) -> Response:
+def _no_such_route(request: Request, error: HTTPException) -> Response:
     """Return the problem document of an unknown URL or method, naming the available ones."""
     headers = dict(error.headers or {})
     if error.status_code == _NOT_ALLOWED:

@@ -29,7 +29,7 @@ from services.logs import get_logger
 _PAIR = re.compile(r'"((?:[^"\\]|\\.)*)"\s*:\s*(-?\d[\d.eE+-]*|"(?:[^"\\]|\\.)*"|true|false|null)')
 _MAX_VALUES, _LINE, _AROUND = 20, 16, 2
 _CBOR_ARRAYS, _CBOR_BREAK = range(0x80, 0xA0), b"\xff"
-# CBOR head of a longer array -> number of length bytes
+# first byte of a CBOR array of 24 items or more -> number of bytes that state its length
 _CBOR_LENGTHS = {0x98: 1, 0x99: 2, 0x9A: 4, 0x9B: 8}
 _PRINTABLE = range(0x20, 0x7F)
 _MAX_LISTED = 20

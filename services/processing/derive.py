@@ -51,7 +51,7 @@ _WEEK_US = LOOK_BACK_US + INTERVAL_US
 
 
 class _Sought(NamedTuple):
-    """Requested device: time of the reading before the derived rows, end of metered rows. [us UTC]"""
+    """Requested device: time of the reading before derived rows, end of metered rows. [us UTC]"""
 
     last_us: int
     until_us: int

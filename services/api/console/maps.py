@@ -166,7 +166,7 @@ def load(path: Path | None) -> Base:
         try:
             kind, parts = _parts(feature["geometry"])
             properties = feature.get("properties") or {}
-            # key of the label in geoBoundaries
+            # `shapeName` is the key of geoBoundaries
             label = properties.get("name", properties.get("shapeName"))
             if label is not None and (kind == "Point" or kind in _AREAS):
                 at = np.concatenate(parts).mean(axis=0).tolist()

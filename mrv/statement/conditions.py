@@ -319,11 +319,11 @@ def forward_of(texts: Sequence[Text]) -> tuple[str | None, str] | None:
 
 def unanswered(claims: Claims, conclusion: Conclusion) -> tuple[Unmet, ...]:
     """Return the conditions without the verifier's justification; before 0.2.0 all."""
-    answered = reasons_of(conclusion)
+    justified = reasons_of(conclusion)
     return tuple(
         condition
         for condition in unmet(claims)
-        if (condition.rule, condition.texts) not in answered
+        if (condition.rule, condition.texts) not in justified
     )
 
 

@@ -147,7 +147,11 @@ def plan_of(
         devices=tuple(fleet.devices[fleet.by_id[name]] for name in ids),
         serials={name: entry.serial for name, entry in own.items()},
         calibrations={
-            name: tuple(one for one in entry.calibrations or () if not by_operator(facts, one))
+            name: tuple(
+                calibration
+                for calibration in entry.calibrations or ()
+                if not by_operator(facts, calibration)
+            )
             for name, entry in own.items()
         },
         carried_ug=owed.ug,

@@ -143,7 +143,7 @@ def _lowering(
     Hourly deviations from the mean of each hour of the day are compared: those of such a meter and
     those of the import have opposite signs.
     """
-    there = [one for one in may_lower(registry, project) if one[0] in fleet.by_id]
+    there = [meter for meter in may_lower(registry, project) if meter[0] in fleet.by_id]
     mine = [name for name in importing(project) if name in fleet.by_id]
     if not there or not mine:
         return {}

@@ -117,7 +117,7 @@ def _sums(names: Sequence[str], own: Int64, excluded: Collection[str]) -> list[C
     for item in summed(own[remaining]):
         parts = tuple(names[remaining[i]] for i in item.others)
         copies.append(
-            Copy(names[remaining[item.one]], parts[0], None, True, excluded=True, parts=parts)
+            Copy(names[remaining[item.first]], parts[0], None, True, excluded=True, parts=parts)
         )
     return copies
 
@@ -144,7 +144,7 @@ def _sums_elsewhere(at: MeterDays, own: Int64, excluded: Collection[str]) -> Ite
 def _in_any_order(at: MeterDays, own: Int64, others: Others) -> Iterator[Copy]:
     for item in shuffled(own, others.sums, others.pairs):
         days = Agreeing(item.days, item.known, 1 / item.ratio, ordered=False)
-        yield copy_of(at, others, item.one, item.other, days, equal=item.equal)
+        yield copy_of(at, others, item.first, item.other, days, equal=item.equal)
 
 
 def _under_noise(at: MeterDays, own: Int64, others: Others) -> Iterator[Copy]:

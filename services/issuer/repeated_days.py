@@ -175,12 +175,14 @@ def _of_others(at: MeterDays, own: Int64) -> Iterator[Copy]:
     """Yield copies of other meters' days, or of other projects' days a year earlier."""
     for others in groups(at, own):
         for repeat in _same_days(at, own, others):
-            yield copy_of(at, others, repeat.one, repeat.other, repeat.by_day, equal=repeat.equal)
+            yield copy_of(at, others, repeat.first, repeat.other, repeat.by_day, equal=repeat.equal)
         if not others.projects:
             continue
         earlier = at.sums(others.names, _OTHERS_BACK)
         for repeat in repeated_days(own, earlier, _EARLIER, done=at.done):
-            copy = copy_of(at, others, repeat.one, repeat.other, repeat.by_day, equal=repeat.equal)
+            copy = copy_of(
+                at, others, repeat.first, repeat.other, repeat.by_day, equal=repeat.equal
+            )
             yield copy._replace(days_before=_OTHERS_BACK[repeat.time])
 
 
@@ -201,7 +203,7 @@ class Repeated(NamedTuple):
     unit.
     """
 
-    one: int
+    first: int
     other: int
     time: int
     days: int

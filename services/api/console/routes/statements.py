@@ -318,7 +318,7 @@ def _unanswered(claims: Claims, opinion: Verification | None) -> tuple[Unmet, ..
 
 def _remarks(opinion: Verification | None) -> list[FindingShown]:
     """Return the remarks of an opinion, without findings that were raised and closed."""
-    findings = () if opinion is None else opinion.credential_subject.shown
+    findings = () if opinion is None else opinion.credential_subject.listed_findings
     return [finding for finding in findings if finding.remark]
 
 

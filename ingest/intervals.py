@@ -33,7 +33,7 @@ Light = Callable[[Int32, Int16, Int64], NDArray[np.bool_]]
 MEASURED, ESTIMATED, UNKNOWN = _KINDS = 0, 1, 2
 MEASURED_SPAN_US = 3_600_000_000
 _SAFE = float(2**62)
-# number of quantities for which a key has room; a test compares it with ingest.classes.QUANTITIES
+# maximum number of quantities in a key; a test compares it with ingest.classes.QUANTITIES
 _QUANTITIES = 16
 
 

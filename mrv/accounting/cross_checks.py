@@ -57,7 +57,10 @@ _DIFFER = "they differ by more than they may; find the reason, and correct or ex
 
 
 class _Known(NamedTuple):
-    """Intervals of a meter without unknown or missing time: numbers and values."""
+    """
+    Interval numbers and quantities of a meter; intervals with unknown or missing time
+    are omitted.
+    """
 
     number: Int64
     value: Int64
@@ -218,7 +221,8 @@ class _Bench(NamedTuple):
         else:
             beside = _Outside()
         if ours:
-            # a unit of the difference has the effect of a metered unit, by years in proportion
+            # the effect of a unit of the difference is that of a metered unit, in proportion to the
+            # years
             effect = effect * differs / ours
         span = invoice.from_us, invoice.to_us
         return self._made(
@@ -342,7 +346,7 @@ class _Bench(NamedTuple):
         why: Text | str,
         beside: _Outside = _Outside(),  # noqa: B008 - a tuple
     ) -> CrossCheck:
-        """Return the check of two sums: of the meters, and of the other source. [base units]"""
+        """Return the cross-check of the meters' sum with that of the other source. [base units]"""
         ours, theirs = sums
         off = Fraction((ours - theirs) * 100, theirs) if theirs else None
         holds = None if why else abs(ours - theirs) * 100 <= percent * abs(theirs)

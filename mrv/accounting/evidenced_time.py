@@ -357,7 +357,10 @@ class Corroboration:
         return length([*holds, *refuted], *meter.span_us) - length(refuted, *meter.span_us)
 
     def _ends_us(self, meter: Monitored) -> int:
-        """Return the time before the first and after the last invoice that needs none. [us]"""
+        """
+        Return the time before the first and after the last invoice in which no invoice is required.
+        [us]
+        """
         begin, end = meter.span_us
         holds = _spans(self.showing(meter))
         if not holds:

@@ -30,7 +30,7 @@ from mrv.registry.project import Fallen, Project, ProjectDevice
 
 # largest resolution of a register [Wh]; the smallest is its tolerance
 _LARGEST_STEP_WH = 10_000
-# a rise above the limit times this factor is not the device's; metering has the same factor
+# a rise above the limit times this factor is implausible; metering has the same factor
 _MARGIN = 1.2
 # up to this number of consecutive high readings is a reading error, unless they recur
 _FEW = 3
@@ -77,7 +77,7 @@ def by_device(bounds: Iterable[Bound]) -> dict[int, tuple[Channel, ...]]:
 def registers_of(
     block: Frame, wanted: Mapping[int, tuple[Channel, ...]]
 ) -> Iterator[tuple[int, slice, Channel]]:
-    """Yield each wanted register of a block sorted by device: fleet index, rows, channel."""
+    """Yield the wanted registers of a block's devices: fleet index, rows and channel of each."""
     for index, of in devices_of(block):
         for channel in wanted.get(index, ()):
             yield index, of, channel

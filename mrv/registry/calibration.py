@@ -173,9 +173,8 @@ def registers_of(class_id: str, quantity: str) -> frozenset[str]:
 
 def _refuted(spans: Iterable[_Span]) -> list[_Span]:
     """
-    Return spans in order.
-
-    A certificate whose meter was later found outside its permissible error covers no time.
+    Return spans in order; a certificate covers no time if its meter was later found outside its
+    permissible error.
     """
     ordered = sorted(spans, key=lambda s: (s.first, s.last))
     for place, span in enumerate(ordered):

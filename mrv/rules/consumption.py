@@ -150,7 +150,10 @@ def _names(facts: Facts, week: _Week) -> tuple[str, ...]:
 
 
 def _least(of: Consumption, weeks: Sequence[_Week], span: _Span | None) -> Fraction:
-    """Return the minimum specific consumption of a week; a part may be recorded a week later."""
+    """
+    Return the minimum specific consumption of a week; part of the consumption may be recorded a
+    week later.
+    """
     if span is None or not weeks:
         return Fraction(0)
     used = sum((week.used for week in weeks), start=Fraction(0))
@@ -174,7 +177,7 @@ def _charged(facts: Facts, of: Consumption, week: _Week) -> list[tuple[int, int]
     return (where or [(i, 0) for i in ordered])[:1]
 
 
-# --- MTR-06: what it carries --------------------------------------------------------------
+# --- MTR-06: service that the consumption permits ----------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

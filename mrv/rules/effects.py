@@ -168,7 +168,7 @@ class NoReduction:
 
 
 _OfDevice = CapEach | Exclude | SetAside | Floor
-# `Ruled.add` sets the id of the rule of each, which the statement names
+# `Ruled.add` sets the rule id of each effect, which the statement names
 Bounding = Cap | _OfDevice
 Effect = Bounding | Fix | Bound | Least | Withheld | NoReduction
 

@@ -196,7 +196,9 @@ def _by_readings_outside(facts: Facts, evidence: Corroboration, meter: Monitored
         inside_us = max(0, end - begin)
         beyond_us = check.to_us - check.from_us - inside_us
         mine = Fraction(check.theirs_within)
-        # quantity that may have been shifted between the times, and maximum quantity of the time
+        # baseline: quantity that may have been shifted into the period, quantity metered outside;
+        # project side: quantity that may have been shifted out of the period, quantity of the
+        # period
         moved, there = (mine, check.outside) if baseline else (Fraction(check.outside), mine)
         rates = [view.rate for view in facts.views if view.device.id in check.devices]
         if None not in rates:

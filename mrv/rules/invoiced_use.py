@@ -399,7 +399,10 @@ def added_lines(
 
 
 def first_ones(supporting: SupportingData) -> tuple[Invoice, ...]:
-    """Return the first versions of corrected invoices, with the better file and tolerance."""
+    """
+    Return the first versions of corrected invoices, with the file and the smaller tolerance of
+    either.
+    """
     return tuple(
         replace(
             old,
@@ -424,7 +427,7 @@ def _changed(old: Invoice, new: Invoice) -> bool:
 
 def _retyped(old: Invoice, new: Invoice) -> bool:
     """
-    Return whether a correction of the same file and meters may be of a typing error.
+    Return whether a correction of the same file and meters may correct a typing error.
 
     It states another amount, or a start or end up to a day earlier or later.
     """

@@ -322,7 +322,7 @@ def flare(facts: Facts) -> Iterator[Judged]:
 
 
 def water_regime(facts: Facts) -> Iterator[Judged]:
-    """PAR-06: yield the report on drained fields whose water level does not corroborate it."""
+    """PAR-06: yield the report on fields whose water level does not corroborate their drainage."""
     drained, stated = facts.methodology.drained, facts.price.stated
     if drained is None or stated[drained[2]] >= stated[drained[3]]:
         return

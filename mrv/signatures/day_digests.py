@@ -71,7 +71,7 @@ def column_bytes(
         Values by column name: booleans, integers, floats, texts, or objects of
         one of these kinds with None for no value.
     valid : mapping of str to bool array, n, optional
-        False where a column has no value, for columns that cannot say so themselves.
+        False where a column has no value, for column types without a null.
 
     Returns
     -------
@@ -239,7 +239,7 @@ def _order(times: _Array, columns: list[tuple[_Array, _Mask]]) -> npt.NDArray[np
     keys: list[_Array] = [times]
     for values, present in columns:
         keys += [present, np.unique(values, return_inverse=True)[1]]
-    return np.lexsort(keys[::-1])  # lexsort's last key counts first
+    return np.lexsort(keys[::-1])  # lexsort gives precedence to its last key
 
 
 def _column(name: str, values: _Array, present: _Mask) -> _Column:

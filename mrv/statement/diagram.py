@@ -411,7 +411,7 @@ def _limited(
 
 
 def _levels(feeds: Mapping[str, tuple[str, ...]], names: list[str]) -> dict[str, int]:
-    """Return the column of each name, after all that supply it; a ring is cut at one place."""
+    """Return the column of each name, after all that supply it; a cycle is opened at one place."""
     level = dict.fromkeys(names, 0)
     for _ in names:
         moved = False

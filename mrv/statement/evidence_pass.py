@@ -310,7 +310,7 @@ def scan(
     `from_us`, `to_us`: the period, half-open. [us UTC]
     `timezone`: time zone of the days.
     `recheck`: expected interval rows.
-    `windows`: from `mrv.statement.register_check.windows`.
+    `windows`: as returned by `windows`.
     `metering`: version of the metering rules.
     `checks`: further data for comparison with the readings.
     Raises CanonicalError if the rows of a device are in two frames, or as `recheck` raises.

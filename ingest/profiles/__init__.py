@@ -153,7 +153,10 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Device model: class, source and channels by payload name; `limits` are those of its times."""
+    """
+    Device model: class, source and channels by payload name; `limits`: limits of its readings'
+    times.
+    """
 
     id: str
     class_id: str

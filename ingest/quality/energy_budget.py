@@ -146,13 +146,19 @@ def _unsampled(time_us: Int64, step_us: Int64, reported_us: Int64) -> tuple[Int6
 
 
 def _cadence(step_us: Int64) -> int:
-    """Return the longest step of a device that sends its power regularly; 0 above an hour. [us]"""
+    """
+    Return the longest time between power samples of a device that sends regularly; 0 if above an
+    hour. [us]
+    """
     usual = int(np.median(step_us))
     return usual * 3 // 2 if usual <= HOUR_US * _LATE else 0
 
 
 def _begin(time_us: Int64, reported_us: Int64) -> int:
-    """Return the time from which power is expected: its first sample, or an earlier register."""
+    """
+    Return the time from which power is expected: its first sample, or an earlier
+    register reading.
+    """
     first = int(time_us[0])
     if len(reported_us) and reported_us[0] < first - HOUR_US:
         return int(reported_us[0])
@@ -449,7 +455,7 @@ def _spread(beyond: Int64, value_wh: Int64, bound_wh: Int64, estimated: np.ndarr
 WH_PER_ML_M = 999.97 * 9.80665 / 3600 / 1e6
 # minimum head: below it water may flow without a pump, and friction is unknown
 _MIN_HEAD_M = 0.5
-# flow that stands for no limit: above that of any river [mL/h]
+# flow used where there is no limit: above that of any river [mL/h]
 _UNBOUND = 1e15
 
 

@@ -92,8 +92,8 @@ def fell(tolerance: int, before: Any, after: Any) -> Any:
     """
     Return whether a register fell by more than its jitter.
 
-    A fall that a coarser resolution explains (the same value, truncated or rounded) does not
-    count.  The values may be numbers or int64 arrays.
+    A fall is ignored if the lower value is the higher one, truncated or rounded to a coarser
+    resolution.  The values may be numbers or int64 arrays.
     """
     fall = before - after
     apart = (before % WHOLE != 0) & (after % WHOLE != 0)
@@ -146,7 +146,7 @@ def rates(limits: Sequence[float | None], margin: float) -> np.ndarray:
 
 
 # maximum time between readings that confirm a new sequence; the longer one, for meters that are
-# read daily, applies if the old sequence cannot explain the readings
+# read daily, applies if the readings cannot belong to the old sequence
 LINE_GAP_US, SPARSE_GAP_US = 2 * HOUR_US, 26 * HOUR_US
 # time after its confirmation from which a sequence continues, even if the former one would fit too:
 # usually; after a fall to the value from which the register had risen in many steps; for the second
@@ -168,8 +168,8 @@ FEW = 3
 # A fall is no reading error if the register had at least this number of rises, and falls below this
 # fraction (1/20) of its value.
 CLIMB, FOOT = 8, 20
-# added to `count` of a sequence that began below a former one: a large rise of it is not explained
-# by elapsed time
+# added to `count` of a sequence that began below a former one: elapsed time does not make a large
+# rise of it plausible
 ASTRAY = -10
 
 

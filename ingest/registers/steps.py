@@ -73,7 +73,10 @@ class Steps:
         self.begin_us = None if self.mark is None else self.mark.read_us
 
     def _rises(self, mark: Mark, time_us: int, value: int) -> bool:
-        """Add a rise that its time explains, or jitter; return whether the reading was either."""
+        """
+        Add a rise that is possible in the elapsed time, or jitter; return whether it was one of
+        these.
+        """
         rise = value - mark.value
         at_once = self.meter.at_once(time_us - mark.read_us)
         if rise > at_once or fell(self.meter.tolerance, mark.value, value):
@@ -98,7 +101,8 @@ class Steps:
 
     def _sent_late(self, mark: Mark, time_us: int, value: int) -> bool:
         """
-        Add a reading to the gap before it, if the gap explains it; return whether it was added.
+        Add a reading that was sent late to the gap before it, if the meter can have counted it in
+        the gap; return whether it was added.
 
         A gateway without a clock stamps buffered readings when it sends them, within moments of
         each other and of a live reading.  They rise faster than the meter can, but by at most its

@@ -1,10 +1,10 @@
 """
 A device's monitored quantity in a period, and its adjustments for gaps, meter errors and own use.
 
-The counted quantity of each part of a year is the metered quantity less its adjustments (`Cut`).
-On the baseline side they are positive: unknown or missing time counts zero, and the error of an
-uncertified meter is deducted.  On the project side they are negative: unknown or missing time
-counts at the device's highest plausible rate, and the error is added.  For a quantity on both
+The counted quantity of each part of a year is the metered quantity less its adjustments (`Cut`). On
+the baseline side they are positive: unknown or missing time is counted as zero, and the error of an
+uncertified meter is deducted.  On the project side they are negative: unknown or missing time is
+charged at the device's highest plausible rate, and the error is added.  For a quantity on both
 sides, such as composted waste, each part uses the more conservative of the two
 (`mrv.rules.account.worst`).
 """

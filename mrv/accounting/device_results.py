@@ -254,9 +254,9 @@ def silent_days(
     """
     Yield gaps of a plant's analysers: days with flow and without analyser data.
 
-    Such a day counts at the conservative value (`mrv.statement.analysers`).  Its effect is the
-    difference from the mean of the other days, in proportion to its flow; at most the difference
-    from the best of them.
+    Such a day is counted with the conservative value (`mrv.statement.analysers`).  Its effect is
+    the difference from the mean of the other days, in proportion to its flow; at most the
+    difference from the best of them.
 
     `parameters`, `read`: parameters as counted, and with the means of the other days.  `measured`:
     parameters measured by channels.  `reduction`: returns the reduction of the period with given

@@ -224,7 +224,7 @@ class FallenRegisters:
         """
         Yield the steps of registers across entered replacements. [us UTC]
 
-        `block`: as of `of_block`.
+        `block`: as for `of_block`.
         """
         # also registers of own use, which a role may deduct
         every = dict.fromkeys(self.wanted, (*classes.load()[block.class_id].registers,))

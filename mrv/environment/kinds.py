@@ -190,7 +190,7 @@ class Values:
     """
     Values of many stations as columns.
 
-    Absent values and shares are NaN; `verdicts` holds grade and detail by row number.
+    Absent values and shares are NaN; `verdicts` has grade and detail by row number.
     """
 
     device: Int32

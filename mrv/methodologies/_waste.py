@@ -228,7 +228,7 @@ def treatment(least: str, source: str) -> Consumption:
 
 
 def live(fixed: Mapping[str, ParameterSpec], other: ParameterSpec) -> dict[str, ParameterSpec]:
-    """Return the parameters of a project: those fixed ex ante, and yearly additions."""
+    """Return the parameters of a project: those fixed ex ante, and other emissions per year."""
     return {
         **fixed,
         "design_flow_m3_per_d": DESIGN_FLOW,

@@ -257,7 +257,7 @@ def of_meters(
     serials: Mapping[str, str | None],
     timezone: str,
 ) -> dict[str, tuple[Calibration, ...]]:
-    """Return the certificates of each device of a fleet, as by `limited` and `of_meter`."""
+    """Return the certificates of each device of a fleet, limited by `limited` and `of_meter`."""
     return {
         name: of_meter(
             limited(certificates, intervals.get(name)),

@@ -211,7 +211,7 @@ class SupportingData:
     `at_published`: parameters at the conservative end of their published range.
     `uncorroborated_values`: parameters with a large effect and without a published range.
     `lit`: flow to flares, and with a flame, by parameter.
-    `common`, `versions`: meters shared with others, versions of the monitoring plan.
+    `common`: meters shared with other users.  `versions`: versions of the monitoring plan.
     """
 
     meters: tuple[CheckMeter, ...] = ()
@@ -282,11 +282,13 @@ class Uncorroborated(NamedTuple):
 
 class Fallen(NamedTuple):
     """
-    A fall of a cumulative register: readings before and after. [us UTC, base units]
+    A break in the sequence of a cumulative register: readings before and after it. [us UTC, base
+    units]
 
-    `brief`: whether it returned to the earlier value within a few readings; `taken_off`: within
-    half a day.  `crossed`: register of the same device with which it was interchanged; `entered`:
-    whether this is the start or end of an interchange entered in the registry.
+    `brief`: whether the register returned to the earlier value within a few readings; `taken_off`:
+    whether it returned within half a day.  `crossed`: register of the same device with which it was
+    interchanged; `entered`: whether this is the start or end of an interchange entered in the
+    registry.
     `stood_us`: time for which the register had not advanced before the fall, according to its
     readings.
     """

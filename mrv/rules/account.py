@@ -286,7 +286,7 @@ class Account:
         """
         Return the reductions by calendar year, before deductions.
 
-        Days without analyser data count at the mean of the other days.
+        Days without analyser data are counted with the mean of the other days.
         """
         parameters = self.as_read(self.parameters)
         inputs = self._inputs(self.entered, parameters, self._own, gross=True)

@@ -86,7 +86,7 @@ class Facts:
     solved: Solved
     pricer: Callable[[], Account]
     compared: dict[str, list[CrossCheck]] = field(default_factory=dict)
-    # pairs of copied series among the devices before any rule, which are equal at each stage
+    # pairs of devices with copied series: determined before any rule, and the same at each stage
     paired: dict[str, list[tuple[str, str, Twins]]] = field(default_factory=dict)
 
     @property

@@ -185,9 +185,10 @@ def _by_readings_outside(facts: Facts, evidence: Corroboration, meter: Monitored
     """
     Return the share of a meter's quantity that depends on its readings outside the period.
 
-    An invoice that extends beyond the period states a total.  Without these readings it
-    corroborates the remainder after the meter's highest rate outside the period; on the project
-    side, the remainder if the meter stood still outside, or ran at that rate within the period.
+    An invoice that extends beyond the period states only the total of its time.  By itself it
+    corroborates the remainder of this total if the meter had its highest rate outside the period.
+    On the project side it corroborates the remainder if the meter did not advance outside the
+    period, or had its highest rate within it.
     """
     within = apart = ZERO
     baseline = meter.needs.side == "baseline"
@@ -213,9 +214,9 @@ def _by_division(account: Account, evidence: Corroboration, meter: Monitored) ->
     """
     Return the share of a meter's tonnes that depends on the division of invoices between meters.
 
-    An invoice of several meters states a total.  Without the meters it corroborates the total at
-    the emissions per unit of one meter: the lowest on the baseline side, the highest on the project
-    side.
+    An invoice of several meters states only their total.  By itself it corroborates the total at
+    the emissions per unit of one of the meters: the lowest on the baseline side, the highest on the
+    project side.
     """
     rates = {view.device.id: _rate(account, view) for view in reversed(account.views)}
     mine, within, apart = _rate(account, meter), ZERO, ZERO

@@ -64,8 +64,8 @@ class _Bill(NamedTuple):
     Invoice on the project side, limited to the period. [us UTC, base units]
 
     `room`: its tolerance.  `by_time`: whether it is divided by time.  `more`: whether it exceeds
-    its meters.  `narrow`: whether it is of the same point as its meters.  `shows`: whether it
-    corroborates the quantity of the period.  `keys`: its meters.
+    its meters.  `narrow`: whether its tolerance is at most `ALIKE`, and no other invoice offsets
+    it.  `shows`: whether it corroborates the quantity of the period.  `keys`: its meters.
     """
 
     name: str

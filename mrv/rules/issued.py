@@ -138,7 +138,10 @@ def _least(
 
 
 def _now(project: Project, device: str | None, parameter: str, before: str | None) -> str | None:
-    """Return the current value; of a device with several assignments, the differing one."""
+    """
+    Return the current value of a parameter; of a device with several assignments, the value that
+    differs from `before`.
+    """
     entered = [project.parameters] if device is None else []
     entered += [bound.params for bound in project.devices if bound.device == device]
     values = [exact_text(exact(v[parameter], parameter)) for v in entered if parameter in v]

@@ -140,7 +140,7 @@ def above_rating(whole: Service, ratings: Sequence[tuple[int, int]]) -> Int64:
     """
     Return the energy above the rated power at the time. [Wh]
 
-    `whole`: n intervals.  `ratings`: as of `register_scan.rated_at`.
+    `whole`: n intervals.  `ratings`: as for `register_scan.rated_at`.
     """
     watt = rated_at(ratings, whole.first, len(whole))
     maximum = watt * MARGIN_PERCENT // 100 * INTERVAL_US // HOUR_US
@@ -197,11 +197,9 @@ def _settling(
     facts: Facts, i: int, metered: Metered
 ) -> Iterator[tuple[CrossCheck, Fraction]]:  # fmt: skip
     """
-    Yield the check meter, or successive invoices, that agree with the register in time of
-    uncorroborated energy.
-
-    With each: the quantity within the period that it does not corroborate, which is less than the
-    uncorroborated energy of its time.
+    Yield the check meter, or successive invoices, that agree with the register in the time of
+    uncorroborated energy.  Each is yielded with the quantity of the period that it does not
+    corroborate, which is less than the uncorroborated energy of its time.
     """
     name, quantity = metered.base.device.id, metered.base.needs.quantity
     doubted = facts.supporting.uncorroborated[name, quantity]

@@ -2,8 +2,8 @@
 Rules on meters' identity: entries of a meter under a second id, duplicates and copies (MTR-03).
 
 If the services of two meters on the project side overlap, both are charged.  This is conservative,
-so it is an observation with its tonnes.  Identical or proportional series are one meter under two
-ids.
+so it is an observation with its tonnes.  Identical or proportional series are treated as one meter
+with two ids.
 """
 
 from __future__ import annotations

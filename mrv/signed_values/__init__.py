@@ -89,7 +89,7 @@ class Checked:
     `detail`: why, in a sentence.
     `record`: OCMF; None if it is not OCMF or unreadable.
     `holder`: owner of the key that verified it.
-    `batch`: COSE_Sign1; None where it is none or could not be read.
+    `batch`: COSE_Sign1; None if the value is not a batch, or could not be read.
     `device`: device of the value in the registry.
     `notes`: further notes for the reader: clocks, states, repetitions.
     """

@@ -417,7 +417,10 @@ def daily_means(
 
 
 def _shifted(loads: Sequence[Fraction], errors: Sequence[Fraction]) -> Iterator[Sequence[Fraction]]:
-    """Yield the channels' loads with errors subtracted, then added; a second channel's reversed."""
+    """
+    Yield the channels' loads twice: with the error subtracted from the first channel and added to
+    the second, then the reverse.
+    """
     for sign in (-1, 1):
         yield [
             load + (sign if k == 0 else -sign) * error

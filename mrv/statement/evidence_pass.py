@@ -394,7 +394,10 @@ def _again(rows: list[IntervalRows], expected: IntervalRows) -> IntervalRows:
 def _with(
     drawn: IntervalRows, again: IntervalRows | None, beside: set[tuple[int, int]]
 ) -> IntervalRows:
-    """Return rows outside the account, with those that are also in the account."""
+    """
+    Return rows metered outside the account; for registers (`beside`) that are also in the account,
+    the account's rows (`again`).
+    """
     if again is None or not beside:
         return drawn
     own = evidence.only(again, beside)

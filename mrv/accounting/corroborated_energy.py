@@ -65,7 +65,8 @@ _LIFTED = {("pump", "flow"): ("active_power_w", "head_m")}
 _DC_CHANNEL = "dc_power_w"
 # AC power never exceeds DC power; the 2 % are the accuracy classes of the two sensors
 _AC_OVER_DC = 1.02
-# longer steps between samples leave an interval without power; a 15-minute device may be late
+# longest time between two samples; a longer one leaves an interval without power, and a device with
+# 15-minute samples may be late
 _SELDOM_US = INTERVAL_US * 3 // 2
 
 
@@ -290,8 +291,8 @@ class CorroboratedEnergy(Scan):
         self, read: _Register, watts: Float64, claimed: _Claimed, share: float
     ) -> tuple[Int64, Float64, np.ndarray]:
         """
-        Return the energy above the power [Wh], the corroborated part of the other energy [Wh], and
-        a mask of intervals in which the register, but no power, was read.
+        Return the energy above the integral of power [Wh], the corroborated part of the other
+        energy [Wh], and a mask of intervals in which the register, but no power, was read.
         """
         finite = np.isfinite(watts)
         if not finite.any():

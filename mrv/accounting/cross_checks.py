@@ -231,7 +231,10 @@ class _Bench(NamedTuple):
         )  # fmt: skip
 
     def _meters(self, meter: Monitored, quantity: str) -> bool:
-        """Return whether a meter measures a quantity: its role's, or the own use deducted."""
+        """
+        Return whether a meter measures a quantity: its role's, or the own use that the role
+        deducts.
+        """
         return quantity == meter.needs.quantity or (
             not self.by_first and quantity in meter.needs.quantities
         )
@@ -405,9 +408,9 @@ def _of_both(percent: Fraction, theirs: int, beside: _Outside) -> Fraction:
 
 def _left(of: Sequence[Monitored], differs: Fraction, invoice: Invoice, known: int) -> Fraction:
     """
-    Return the difference; of an overstatement of the reduction, the part that no rule has deducted.
-
-    Base units; `known`: the meters' quantity in complete intervals.
+    Return the difference of meters and invoice. [base units]  If the meters overstate the
+    reduction, only the part that no rule has deducted is returned.  `known`: the meters' quantity
+    in complete intervals.
     """
     sides = {m.needs.side for m in of}
     favours = 1 if sides == {"baseline"} else -1

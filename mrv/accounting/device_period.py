@@ -87,7 +87,10 @@ class Cut:
         return within(self.quantity, (self.start_us, self.end_us), span_us)
 
     def at_upper_bound(self) -> Cut | None:
-        """Return the adjustment for the highest possible quantity; None without an effect on it."""
+        """
+        Return the adjustment if the gap had the highest possible quantity; None without
+        an effect.
+        """
         if self.lost is not None:
             return replace(self, quantity=-self.lost.bound)
         return replace(self, quantity=-self.quantity) if self.kind is Kind.CALIBRATION else None
@@ -174,7 +177,7 @@ def cut_of_gap(
 
 
 def cuts_of_errors(bare: Sequence[Uncovered], part: Service, *, add: bool = False) -> list[Cut]:
-    """Return the adjustments for time without certificate; `add`: added, as on the project side."""
+    """Return the adjustments for time without certificate; `add`: as on the project side."""
     cuts = []
     for span in bare:
         first, last = max(span.first, part.first), min(span.last, part.first + len(part))

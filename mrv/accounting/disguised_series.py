@@ -86,7 +86,7 @@ def shuffled(own: Int64, others: Int64, pairs: NDArray[np.bool_]) -> Iterator[Sh
     own, others : int64 arrays, n x days and m x days
         Daily sums; 0 without data. [base unit]
     pairs : bool array, n x m
-        Mask of the days that are compared.
+        Mask of the pairs of meters that are compared.
     """
     days = own.shape[1]
     if days < MIN_DAYS:
@@ -208,7 +208,7 @@ def parts_of(values: Int64, others: Int64, own: Int32, there: Int32) -> tuple[li
     values, others : int64 arrays, days and m x days
         Daily sums, compared first. [base unit]
     own, there : int32 arrays, k and m x k
-        Quantities of intervals, which decide. [base unit]
+        Quantities of intervals, which determine the result. [base unit]
     """
     subset = np.arange(len(others))
     for weight in (

@@ -342,8 +342,8 @@ class Corroboration:
 
     def contradicted(self, meter: Monitored) -> bool:
         """
-        Return whether an invoice states another quantity than a meter, or a check meter a less
-        favourable one.
+        Return whether an invoice states another quantity than a meter, or a check meter measured a
+        less favourable one.
         """
         sign = 1 if meter.needs.side == "baseline" else -1
         differing = (c for c in self.of(meter, METER) if c.holds is False)
@@ -379,7 +379,7 @@ class Corroboration:
         Return a cross-check that corroborates a device's quantity in nearly all its time; else
         None.
 
-        `alone`: only a cross-check of this device alone.
+        `alone`: whether cross-checks that include other devices are ignored.
         """
         begin, end = meter.span_us
         for check in self.corroborating(meter):

@@ -375,7 +375,7 @@ def silence_rates(
         if side != "baseline":
             device = fleet.devices[fleet.by_id[bound.device]]
             unit, _ = pricing.unit(bound.role, read(needs.params, bound.params, named), year)
-            # a unit on both sides counts with its project emissions less its baseline emissions
+            # a unit on both sides is charged with its project emissions less its baseline emissions
             price = unit.project_t if side == "project" else max(Fraction(0), -unit.reduction_t)
             maximum = _highest(device, needs, seen.get(bound.device, Seen(None, {})))
             hourly = None if maximum is None else to_integer(maximum * price * UG_PER_T, "up")

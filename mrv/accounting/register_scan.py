@@ -35,7 +35,7 @@ _MARGIN = 1.2
 # up to this number of consecutive high readings is a reading error, unless they recur
 _FEW = 3
 _HALF_DAY_US = 12 * HOUR_US
-# maximum difference of two jumps of interchanged registers, as a part of the jump
+# maximum difference of two jumps of interchanged registers, as a share of the jump
 SAME_LINE = Fraction(1, 50)
 # device id and quantity
 Key = tuple[str, str]
@@ -254,7 +254,8 @@ class FallenRegisters:
         for swap in device.replacements:
             if swap.channel == channel.name:
                 at = int(np.searchsorted(time_us, swap.at_us))
-                # a replacement explains the step only if the old register can have its last value
+                # a replacement explains the step only if the old register can have reached the
+                # entered last value
                 if at == 0 or at > len(rise) or 0 <= swap.last - value[at - 1] <= maximum[at - 1]:
                     remaining[max(at - 1, 0) : at] = False
         places = np.flatnonzero(remaining & (time_us[1:] < self.to_us))

@@ -67,7 +67,7 @@ _DEFAULT_PERCENT = {
     "flare_temperature_c": "1",
     "flare_flame": "0",
 }
-# such as "1.5 %", "±1.5%" and "0.5 to 1.5 %"
+# percentages such as "1.5 %", "±1.5%" and "0.5 to 1.5 %"
 _PERCENT = re.compile(
     r"(?:±|\+/-|\+-)?\s*([0-9]{1,3}(?:\.[0-9]{1,4})?)\s*%?"
     r"(?:\s*(?:-|\u2013|to|\.\.)\s*(?:±)?([0-9]{1,3}(?:\.[0-9]{1,4})?))?\s*%"
@@ -205,10 +205,10 @@ def of_meter(
     """
     Return the certificates, each limited to the time in which its meter was installed.
 
-    A certificate ends on the local day of its meter's replacement.  One with another serial number
-    covers no time, unless the meter was replaced later.  One with this serial number that is older
-    than the meter's installation is valid from the installation, if another one names the replaced
-    meter.
+    A certificate ends on the local day of its meter's replacement.  A certificate with another
+    serial number covers no time, unless the meter was replaced later.  A certificate with this
+    serial number that is older than the meter's installation is valid from the installation, if
+    another certificate names the replaced meter.
 
     `serial`: serial number of the current meter.
     """

@@ -147,7 +147,7 @@ def imprecise(
             )
             for calibration in meters[device].calibrations
             if (not channel or calibration.channel == channel)
-            and not calibration.last_test  # it states an error, not a class
+            and not calibration.last_test  # a last test states an error, not a class
             and error_percent(calibration, channel or "energy_export") > maximum
         ]
     return texts

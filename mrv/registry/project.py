@@ -397,7 +397,7 @@ class Loaded:
     """
     A local day [us UTC], its flow, and the flow times the mean concentration. [base units]
 
-    `error`: part of the load by the permissible error of a channel without a certificate.
+    `error`: part of the load due to the permissible error of a channel without a certificate.
     `left`, `left_error`: load and error of a second channel, at the outlet.
     """
 

@@ -256,7 +256,8 @@ def _carried(
     texts: dict[str, list[Text]] = {}
     for part in _parts(facts, of):
         usual = used / served if served and of.lowest else Fraction(0)
-        # a device without a value has zero consumption, so that the limit by the others remains
+        # a device without such a value is counted with zero consumption, so that the other devices'
+        # values still limit the service
         model = sum(
             (
                 models.get(m.device.id, Fraction(0)) * s.value / part.served
@@ -320,7 +321,7 @@ def _invoiced_use(facts: Facts, of: Consumption) -> bool:
     """
     Return whether the consumption of vehicles is invoiced, or measured by calibrated meters.
 
-    For a plant, invoices of the delivery itself are required, as it is sold or designed.
+    For a plant, invoices of the delivery itself are required.
     """
     uses, serves = facts.of_role(*of.uses), facts.of_role(*of.serves)
     return (
@@ -355,7 +356,10 @@ def _parts(facts: Facts, of: Consumption) -> Iterator[_Part]:
 
 
 def _models(facts: Facts, of: Consumption) -> dict[str, Fraction]:
-    """Return the specific consumption of devices by approval or design; the highest of several."""
+    """
+    Return each device's specific consumption by type approval or design; the highest of
+    several.
+    """
     result: dict[str, Fraction] = {}
     for m in serving(facts.views, of):
         parameters = facts.parameters if of.by_design else m.params

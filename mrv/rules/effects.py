@@ -178,8 +178,8 @@ class RuleReport:
     """
     Report of a rule: whether its requirement is met, and its texts.
 
-    `{tonnes:number}` in texts is replaced by the rule's deduction.  `severity`: in place of the
-    rule's own.
+    `{tonnes:number}` in texts is replaced by the rule's deduction.  `severity`: severity in place
+    of the rule's own.
     `priced`: whether the tonnes determine the severity; None: only if it is the rule's own.
     """
 

@@ -472,7 +472,7 @@ def _of_analyser(account: Account, name: str) -> tuple[Grade, Sequence[str]]:
 
 
 def _effect(account: Account, entered: Entered) -> Fraction:
-    """Return the change of the reduction without a value; all of it if none can be calculated."""
+    """Return the change of the reduction if a value is omitted; if unknown, the whole reduction."""
     now = account.reduced(account.parameters)
     for share in (ZERO, _LESS):
         try:

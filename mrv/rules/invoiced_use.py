@@ -108,7 +108,10 @@ class _Meter:
 
 
 def _weights(meters: Sequence[_Meter], spans: Sequence[Span]) -> list[Fraction]:
-    """Return the share of each meter and span, by metered quantity, or by time without any."""
+    """
+    Return the share of each meter and span, by metered quantity; by time if nothing was
+    metered.
+    """
     both = list(zip(meters, spans, strict=True))
     result = [Fraction(meter.view.quantity(span)) for meter, span in both]
     if not any(result):
@@ -239,7 +242,7 @@ def left_by_invoices(facts: Facts, meter: Monitored) -> Iterator[tuple[Text, Spa
 
 
 def _mean(meter: Monitored, span: Span, cut: Cut) -> Fraction:
-    """Return a gap's quantity at the mean rate of a span's metered time; without, its charge."""
+    """Return a gap's quantity at the mean rate of a span's metered time; else the gap's charge."""
     begin, end = (us // INTERVAL_US for us in span)
     part = meter.service.cut(begin, end)
     known_us = len(part) * INTERVAL_US - part.lost_us

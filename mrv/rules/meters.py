@@ -34,7 +34,7 @@ MARGIN_PERCENT = 110
 # share of a device's energy from which a second source is required: the materiality threshold
 # (Circular 38/2023/TT-BCT)
 MIN_UNCORROBORATED = Fraction(5, 100)
-# uncorroborated share from which the power may have the wrong sign
+# uncorroborated share above which a wrong sign of the power is the probable cause
 _NEXT_TO_ALL = 0.9
 
 
@@ -71,7 +71,10 @@ def _counting(facts: Facts) -> Iterator[tuple[int, Metered]]:
 def _reported(
     texts: Sequence[Text], settled: Sequence[Text] = (), cause: Texts = ()
 ) -> Iterator[RuleReport]:
-    """Yield a report on requirements not met, after their cause; without any, on resolved ones."""
+    """
+    Yield a report on requirements not met, after their cause; if all are met, on
+    resolved ones.
+    """
     if texts:
         yield RuleReport(False, (*texts_of(cause), *texts))
     elif settled:
@@ -252,7 +255,10 @@ def _cause(monitored: Monitored, reason: Text | str, above: int) -> Iterator[Tex
 
 
 def _power_below(facts: Facts, metered: Metered, lost: Int64) -> Text:
-    """Return the text with the days of nine tenths of a deduction by the device's own power."""
+    """
+    Return the text on a deduction by the device's own power, with the days of nine
+    tenths of it.
+    """
     running = np.cumsum(lost)
     at = np.searchsorted(running, running[-1] * np.array([0.05, 0.95]))
     first, last = ((metered.whole.first + k) * INTERVAL_US for k in at.tolist())

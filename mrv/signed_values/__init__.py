@@ -183,7 +183,10 @@ def _batch_by_keys(batch: Batch, known: Sequence[DatedKey]) -> Checked:
 
 
 def of_device(checked: Checked, device: str | None) -> Checked:
-    """Return the result, refused if the value was sent by another device than the key's."""
+    """
+    Return the result; it is refused if another device than the owner of the key sent
+    the value.
+    """
     if checked.outcome != VERIFIED or checked.device == device:
         return checked
     sent = device or "no known device"

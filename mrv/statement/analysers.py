@@ -53,8 +53,8 @@ class Gauged(NamedTuple):
     """
     Readings of a device's channel by local day: sum in thousandths, and number.
 
-    `hours`: hours of the period with a reading, since 1970.  `lowest`, `highest`: lowest and
-    highest reading of each interval of the period, for a channel that detects a flame.
+    `hours`: numbers of the period's hours with a reading, counted since 1970.  `lowest`, `highest`:
+    lowest and highest reading of each interval of the period, for a channel that detects a flame.
     """
 
     total: Int64
@@ -218,10 +218,9 @@ class _Field(NamedTuple):
     @property
     def drained(self) -> bool:
         """
-        Return whether the level was at or below the ground for more than three days, and then
-        above it: the drainage for the harvest does not count.
-
-        Readings are at most a day apart.
+        Return whether the level was at or below the ground for more than three days, and above it
+        afterwards.  So the drainage for the harvest is not included.  Readings more than a day
+        apart are not connected.
         """
         dry, apart = self.level <= 0, np.diff(self.number) > _A_DAY
         edges = np.flatnonzero((dry[1:] != dry[:-1]) | apart) + 1
@@ -418,8 +417,8 @@ def daily_means(
 
 def _shifted(loads: Sequence[Fraction], errors: Sequence[Fraction]) -> Iterator[Sequence[Fraction]]:
     """
-    Yield the channels' loads twice: with the error subtracted from the first channel and added to
-    the second, then the reverse.
+    Yield the channels' loads with the error subtracted, then with the error added; for a second
+    channel in the opposite order.
     """
     for sign in (-1, 1):
         yield [

@@ -5,8 +5,8 @@ Blocks of devices go through all steps while in the processor's cache, so memory
 largest device.
 
 A rise beyond a meter's limits is charged at those limits.  If the limits are wrong (a charger of 60
-kW registered with 60 W), the charge is less than the actual use.  So it is compared with the
-certain part of the rise itself.
+kW registered with 60 W), the charge is less than the actual use.  So the charge is compared with
+the certain part of the rise.
 
 The pipeline's quality tests are repeated on the readings and limits in the pack, so that every
 verifier gets the same flags.  A constant run is flagged from its start on, as its end is known
@@ -240,7 +240,7 @@ class Scanned(NamedTuple):
     `unusual`: unusual readings.
     `gauged`: daily values of analysers.
     `fitting`: signed registers that agree with the readings.
-    `drawn`: rows outside the account.
+    `drawn`: interval rows of energy outside the account.
     `unrecorded`: registers of the project's side compared with their gauges.
     `fallen`, `swapped`: breaks of registers' sequences, and steps across entered replacements.
     """

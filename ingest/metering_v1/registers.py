@@ -334,8 +334,8 @@ def share(steps: Steps, marks: Marks) -> IntervalRows:
     """
     Return interval rows of steps, each with the last register value in it.
 
-    Consecutive steps of one interval are added before sorting: at one reading per minute this
-    leaves one in fifteen.
+    Consecutive steps of one interval are added before sorting: at one reading per minute, one row
+    in fifteen remains.
 
     `steps`: in any order; `to_us >= from_us`.
     `marks`: sorted by device, quantity and time.  A reading on the grid belongs to the interval

@@ -105,7 +105,7 @@ _WIRE_OF_REGISTERS = {**_WIRE, "m": "km", "s": "h", "K s": "K d"}
 _COUNTED_BY_TIME = ("s", "K s")  # unit of a counter of operating time, which does not wrap
 _MODULI = (1_000_000, 10_000_000, 100_000_000, 1_000_000_000)
 OWN = "generic"
-# source of a profile: the maker's document; equal published code of others; none available
+# source of a profile: the maker's document; published code of other projects, which agrees; none
 CERTAINTIES = ("document", "code", "recalled")
 _KEYS = dict.fromkeys(
     ("id", "class", "title", "source", "certainty", "checked", "limits", "channel")

@@ -67,8 +67,7 @@ class Integral(NamedTuple):
         False where the device sent nothing.
     left_out : bool array, n
         Mask of intervals in which the register was read, but no power for more than a day; `known`
-        is
-        False there as well.
+        is False there as well.
     """
 
     energy_wh: Float64
@@ -467,8 +466,7 @@ def max_flow(power_w: Float64, head_m: Float64) -> Float64:
     ----------
     power_w, head_m : float64 array, n
         Electric power of the drive [W] and head [m], read together.  Where the head was not read,
-        the
-        lowest reading is used, which gives the highest flow.
+        the lowest reading is used, which gives the highest flow.
 
     Returns
     -------

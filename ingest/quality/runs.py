@@ -324,7 +324,7 @@ def compare(
     `share`: largest difference, as a share of the larger of the two.
 
     Returns `compared`: number of compared intervals.
-    Returns `differences`.
+    Returns `differences`: the intervals in which they differ.
     """
     keys = sorted(key for key in whole if all(key in part for part in parts))
     remaining = np.array([whole[key] for key in keys], dtype=np.int64)

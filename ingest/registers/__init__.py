@@ -367,7 +367,7 @@ class Reader(Waiting):
 
     def _return(self, mark: Mark, other: Other, time_us: int, value: int) -> None:
         """
-        Withdraw the steps since a sequence ended, as the register is on it again.
+        Withdraw the steps since a sequence ended, as the register has returned to that sequence.
 
         If the withdrawn sequence was another register, its steps are uncertain.  As a single stray
         reading of the old sequence is not a return, the withdrawn one stays stored for a day.

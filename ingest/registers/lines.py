@@ -163,7 +163,7 @@ CONFIRM_RISE, CONFIRM_LINE = 3, 4
 # `count` of a sequence that begins with a fall to neither zero nor an earlier value; number of
 # further readings, and time, that confirm it
 LOST, CONFIRM_LOST, LOST_US = -99, 8, 24 * HOUR_US
-# number of readings from which all of a sequence that ends again may be genuine
+# minimum number of readings for which a sequence that ends again may be genuine
 FEW = 3
 # A fall is no reading error if the register had at least this number of rises, and falls below this
 # fraction (1/20) of its value.

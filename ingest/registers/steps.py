@@ -149,7 +149,7 @@ class Steps:
 
     def _doubted(self, since_us: int) -> tuple[int, list[Step]]:
         """
-        Set the last `doubt_us` of the steps to unknown.
+        Set the end of the steps, for a time of `doubt_us`, to unknown.
 
         `since_us`: steps before this time do not change.
 
@@ -225,7 +225,10 @@ class Steps:
         return kept, replaced
 
     def _keep_left(self, kept: int, replaced: list[Step]) -> None:
-        """Keep the replaced steps in former sequences, for a return of the register to them."""
+        """
+        Keep the replaced steps in former sequences, in case the register returns to one
+        of them.
+        """
         for other in self.left:
             if other.steps_at > kept:
                 other.line = replaced[: other.steps_at - kept] + other.line
@@ -328,7 +331,10 @@ class Waiting(Steps):
         return any(value < other.value - self.meter.tolerance for other in self.left)
 
     def _drop(self, mark: Mark, line: Other, time_us: int, value: int) -> None:
-        """Discard a waiting sequence: its time is the old one's, whose steps become uncertain."""
+        """
+        Discard a waiting sequence; the old one has its time, and the old one's steps become
+        uncertain.
+        """
         self._doubt_line(mark, line, time_us, value)
         self.dropped_us.append(line.begin_us)
         if line.steps_at == NULL:
@@ -469,7 +475,10 @@ class Waiting(Steps):
 
 
 def _counts(count: int) -> tuple[int, int]:
-    """Return the `count` of a sequence's first reading, and the one that confirms it."""
+    """
+    Return the `count` of a sequence's first reading, and the `count` that confirms the
+    sequence.
+    """
     if count <= LOST:
         return LOST, LOST - CONFIRM_LOST
     base = ASTRAY if count < ASTRAY else 0

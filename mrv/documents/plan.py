@@ -449,7 +449,7 @@ class CommonMetered(Form):
 
 
 class ForwardAction(Form):
-    """An open forward action request of an earlier statement; null: of the validation."""
+    """An open forward action request; `statement` is null for a request of the validation."""
 
     statement: str | None
     finding: str

@@ -242,7 +242,7 @@ def live(fixed: Mapping[str, ParameterSpec], other: ParameterSpec) -> dict[str, 
 
 
 def further_inputs(other: ParameterSpec) -> dict[str, ParameterSpec]:
-    """Return inputs other than water, gas and electricity: grid, methane, yearly additions."""
+    """Return inputs other than water, gas and electricity: grid, methane, other emissions."""
     return {
         "ef_grid_t_per_mwh": replace(EF_GRID, side="project"),
         "tdl": LOSSES,

@@ -155,7 +155,7 @@ class Rows:
 
 
 class _Column(NamedTuple):
-    """A column as read; `whole`: every row has a value; `bytes`: of numbers, all rows."""
+    """A column as read; `whole`: whether every row has a value; `bytes`: bytes of all numbers."""
 
     name: str
     head: bytes
@@ -373,7 +373,7 @@ def day_leaf(key: DayKey, data: bytes) -> DayLeaf:
     Return the leaf of a day's rows.
 
     `key`: device, day and table of the rows.
-    `data`: their canonical bytes, of `rows.column_bytes`.
+    `data`: their canonical bytes, as returned by `column_bytes`.
     """
     return DayLeaf(
         key.device, key.day.isoformat(), key.table, row_count(data), canonical.sha256_hex(data)

@@ -366,7 +366,7 @@ def registers(class_id: str) -> dict[str, FileRegister]:
 
 @cache
 def register_name(column: str) -> str:
-    """Return the name of a register's column in registry files; a name of no column unchanged."""
+    """Return the name of a register's column in registry files; any other name unchanged."""
     every = (r for class_id in classes.load() for r in registers(class_id).values())
     return next((register.name for register in every if register.column == column), column)
 

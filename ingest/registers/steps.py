@@ -254,7 +254,10 @@ class Steps:
         self.spread_from_us = min(from_us, self.spread_from_us or from_us)
 
     def _take_back(self, kept: int) -> list[Step]:
-        """Remove the steps from index `kept` on and return them; forget later former sequences."""
+        """
+        Remove the steps from index `kept` on and return them; discard the sequences that ended
+        after it.
+        """
         self.left = [other for other in self.left if other.steps_at <= kept]
         taken = self.steps[kept:]
         if taken:

@@ -394,7 +394,7 @@ def _is_same_signal(main: Int64, check: Int64) -> bool:
 
 def _of_both(percent: Fraction, theirs: int, beside: _Outside) -> Fraction:
     """
-    Return an invoice's tolerance as a share of metered and outside quantity together. [%]
+    Return an invoice's tolerance, as a share of its quantity within and outside the period. [%]
 
     The invoice's own tolerance applies to the part within the period, and at most `ALIKE` to the
     rest.  A tolerance that is too wide for evidence is returned unchanged.

@@ -165,10 +165,8 @@ def _meters(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
 
 def _beyond_invoices(facts: Facts, meter: Monitored) -> Fraction:
     """
-    Return the share by which a meter is more favourable to the claimant than its invoices, and the
-    share of time without an invoice.
-
-    This share is within the tolerance and is credited, but only the meter corroborates it.
+    Return the share of a meter's quantity that only the meter corroborates: the excess over its
+    invoices, within their tolerance, plus the quantity of time without an invoice.
     """
     sums = invoiced_sums(facts, [meter])
     if sums is None or not sums.theirs or not meter.counts:

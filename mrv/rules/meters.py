@@ -367,7 +367,7 @@ def single_channel(facts: Facts) -> Iterator[Judged]:
         if check is not None:
             settled.append(text("EVD-01.corroborated", device=name, witness=check.witness, **size))
         elif facts.invoiced(view):
-            # corroborated by several successive ones, or by a lower invoice, which applies
+            # corroborated by several successive invoices, or by a lower one, which is applied
             witness = next(facts.evidence.showing(view)).witness
             settled.append(text("EVD-01.corroborated", device=name, witness=witness, **size))
         elif facts.evidence.evidenced(view):

@@ -106,10 +106,7 @@ class Numbers:
         return f"{self.number(_down(result / factor, digits))}\N{NO-BREAK SPACE}{name}"
 
     def tonnes(self, value: object) -> str:
-        """
-        Return tonnes for a sentence, rounded down: whole ones, or with two decimals
-        below ten.
-        """
+        """Return tonnes for a sentence, rounded down: whole, but below ten with two decimals."""
         result = Decimal(str(value))
         if 0 < abs(result) < _WHOLE_FROM:
             return self.amount(result, digits=2)

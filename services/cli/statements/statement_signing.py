@@ -487,4 +487,6 @@ def approve(target: str, key_name: str, out: Path | None, *, as_json: bool) -> N
         approval = life.approve(conn, target, signer)
     by = signer.holder.name
     done = {"statement": target, "approved_by": by, "approvals": approval}
-    print_result(done, f"{target} is approved by {by}; approvals so far: {approval}", as_json=as_json)
+    print_result(
+        done, f"{target} is approved by {by}; approvals so far: {approval}", as_json=as_json
+    )

@@ -126,7 +126,7 @@ _LEFT = Step(
     "all methodologies: baseline emissions less project emissions and leakage",
     "reduction, negative where the project emits more than the baseline",
 )
-_NONE = "the methodology has none"
+_NONE = "not provided for by the methodology"
 _ELSE = (
     Step(PROJECT, "PE", "tCO2e", "0", _NONE, "project emissions"),
     Step(LEAKAGE, "LE", "tCO2e", "0", _NONE, "leakage"),

@@ -138,8 +138,10 @@ def readings(subject: Subject) -> str:
     subject.needs_evidence()
     digest = subject.case.readings
     _same_leaves("readings", digest, subject)
+    rows = sum(leaf.rows for leaf in digest.leaves)
     return (
-        f"{sum(leaf.rows for leaf in digest.leaves)} readings of {len(digest.leaves)} device-days"
+        f"{rows} readings of {len(digest.leaves)} device-days, with the readings just before and "
+        "after the period"
     )
 
 

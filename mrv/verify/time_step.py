@@ -125,7 +125,7 @@ def signed_values(subject: Subject) -> str:
         for share in stated.shares
         if share.energy_wh != "0" or share.kind == NONE
     )
-    values = f"{len(plan.signed.values)} are valid; of {stated.energy_wh} Wh {shares}"
+    values = f"{len(plan.signed.values)} are valid; shares of {stated.energy_wh} Wh: {shares}"
     return f"{rows}; values: {values}" if rows else values
 
 

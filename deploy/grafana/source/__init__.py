@@ -142,7 +142,7 @@ HEADINGS = {
     "mean_kw": "mean",
     "missed_t": "missed",
     "monitored_t": "monitored",
-    "no_ratio": "reason without ratio",
+    "no_ratio": "why no ratio",
     "peak_kw": "peak",
     "percent_per_year": "change per year",
     "performance_ratio": "performance ratio",
@@ -169,8 +169,8 @@ HEADINGS = {
     "volume_m3": "volume",
     "volume_nm3": "volume",
     "wind_speed": "wind speed",
-    "why_no_soiling": "reason without soiling",
-    "why_none": "reason without change",
+    "why_no_soiling": "why no soiling",
+    "why_none": "why no change",
     "yield_h": "yield",
 }
 

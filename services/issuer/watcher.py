@@ -384,8 +384,8 @@ class WatcherMetrics(Collector):
         if gauges.overdue is not None:
             self._values[_OVERDUE] = gauges.overdue
         self._values["tonne_remake_waiting_devices"] = gauges.waiting
-        self._values["tonne_signer_waiting_requests"] = gauges.asked.requests
-        self._values["tonne_signer_waiting_seconds"] = gauges.asked.oldest_s
+        self._values["tonne_signer_waiting_requests"] = gauges.signer_requests.requests
+        self._values["tonne_signer_waiting_seconds"] = gauges.signer_requests.oldest_s
         self._values["tonne_database_bytes"] = gauges.size_bytes
         self._values["tonne_database_failed_jobs"] = gauges.failed_jobs
         if gauges.free_bytes is not None:

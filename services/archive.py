@@ -48,9 +48,10 @@ from services.store.timeseries import readings
 from services.store.timeseries.readings import arrival_flags_of
 from services.vault import Day, Part
 
-# readings of two devices every ten seconds for a day; a device-day is never divided
+# number of readings of a block: two devices every ten seconds for a day; a device-day is never
+# divided
 _ROWS = 17_280
-# a delayed run makes up for at most this time [s]
+# delay that an archive run makes up for by a higher speed, at most [s]
 _BEHIND_S = 1.0
 
 

@@ -202,7 +202,8 @@ class BridgeChain:
             with self._retry:
                 self._producer.send(records)
                 break
-            # Kafka may have stored it: the worker then checks before it stores a rejection twice
+            # Kafka may have stored the batch: the worker then checks for duplicates before it
+            # stores a rejection
             inbox.repeated = [True] * len(inbox)
         count_messages(self._metrics, admitted.codecs, admitted.rejected, "forwarded")
         count_lag(self._metrics, admitted.frames, inbox.received_us)

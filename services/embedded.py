@@ -137,7 +137,7 @@ def admit_turn(
     return admitted
 
 
-# limits set for the login's own queries would stop storing
+# the settings of the login may limit statements and locks, which would stop the pipeline
 LIMITS = ("statement_timeout=0", "lock_timeout=0")
 
 

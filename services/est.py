@@ -167,7 +167,8 @@ class Server(ThreadingHTTPServer):
         self._context.minimum_version = ssl.TLSVersion.TLSv1_2
         self._context.load_cert_chain(server / "server.crt", server / "server.key")
         self._context.load_verify_locations(server / "ca.crt")
-        self._context.verify_mode = ssl.CERT_OPTIONAL  # a first certificate is fetched without one
+        # a device without a certificate may connect to fetch its first one
+        self._context.verify_mode = ssl.CERT_OPTIONAL
         self._inside: dict[str, int] = {}
         self._lock = threading.Lock()
         try:

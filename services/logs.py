@@ -35,8 +35,9 @@ def get_logger(part: str, *, stream: TextIO | None = None, **bound: object) -> F
 
 
 LIBRARIES = ("aiokafka", "kafka", "faust", "mode", "asyncio")
-SAME_S = 30.0  # a repeated message of a library is logged once in this time, with its number [s]
-BURST, A_SECOND = 5.0, 0.5  # lines of libraries at once, and per second in the long run
+# time in which a repeated message of a library is logged once, with the number of repetitions [s]
+SAME_S = 30.0
+BURST, A_SECOND = 5.0, 0.5  # maximum lines of libraries at once, and per second on average
 
 
 class LibraryLog(logging.Handler):

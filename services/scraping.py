@@ -106,7 +106,8 @@ class _Server(ThreadingMixIn, WSGIServer):
     """HTTP server with a thread per connection, a maximum number, and a deadline."""
 
     daemon_threads = True
-    # as many connections as may arrive at once; one that finds no room waits a second, then longer
+    # queue for connections that arrive together; a client that finds no space waits a second, then
+    # longer
     request_queue_size = 128
 
     def __init__(self, host: str, port: int) -> None:

@@ -274,7 +274,7 @@ class Settings(BaseSettings):
         home = Path(values.get("home") or cls.model_fields["home"].default)
         local = local_urls(home)
         if "mqtt_url" in given:
-            # another broker, to which the local identity does not apply
+            # with another broker configured, the local identity does not apply
             local = {field: value for field, value in local.items() if field not in TLS_FILES}
         return local | {
             field: value for field, value in values.items() if value != "" or field not in SECRETS

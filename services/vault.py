@@ -194,7 +194,7 @@ def _bucket(url: str) -> Any:
         request_timeout=patience,
         retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=_ATTEMPTS),
         background_writes=False,
-        allow_delayed_open=True,  # small files in one request
+        allow_delayed_open=True,  # a small file is uploaded in one request
         proxy_options=_proxy(options),
     )
     return fs.SubTreeFileSystem(f"{parts.netloc}{parts.path}".rstrip("/"), store)

@@ -65,7 +65,7 @@ class Cosigner:
             with self.state.changing():
                 return self._cosigned(request, origin)
         except WitnessRefusedError as error:
-            # with these statuses the log's signature is valid
+            # with these statuses the signature of the log was valid
             if error.status in (_FALSE, _CONFLICT):
                 self._note(request, origin, error)
             raise
@@ -200,7 +200,7 @@ class Witness:
             loud = self._log.error if error.status == 422 else self._log.info  # noqa: PLR2004
             loud("refused", status=error.status, why=str(error)[:300])
             if error.size is not None:
-                # media type as in the protocol, without a charset
+                # media type without a charset, as the protocol requires
                 kind = {"Content-Type": "text/x.tlog.size"}
                 return Response(f"{error.size}\n", error.status, _HEADERS | kind)
             return _text(error.status, f"{error}\n")

@@ -230,7 +230,7 @@ _ANSWER_S = 50.0
 VC = "application/vc"
 # media types in which a statement is served, the most frequent first
 STATEMENT_FORMS = ("application/json", VC, *MEDIA_TYPES.values())
-_MAX = 50  # maximum number of entries read of a header
+_MAX = 50  # maximum number of entries that are read from one header
 
 
 class Wish(NamedTuple):

@@ -118,7 +118,7 @@ def openapi_document(request: Request) -> Response:
 
 
 _READERS, _JOBS, _WAIT_S = 8, 1, 5.0
-# threads: one for each parallel request, and 8 for answers
+# threads: one for each request that may run in parallel, and 8 for answers
 _THREADS = _READERS + connections.WRITES + connections.STEPS + connections.FILES + 8
 _ABOUT = (
     "Statements of avoided CO2, their evidence and the log that contains them."

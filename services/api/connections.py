@@ -32,7 +32,8 @@ LINE_BYTES = 16_384
 HEAD_LINES = 100
 MAX_CONNECTIONS = 2_000
 MAX_PER_ADDRESS = 200
-_NETWORK_6 = 64  # an IPv6 customer has a network, not a single address
+# limits apply to the network of an IPv6 address, as a customer has a network of addresses
+_NETWORK_6 = 64
 _STATUS = {
     408: "the request did not arrive completely in time",
     414: f"the address is longer than {LINE_BYTES} bytes",
@@ -368,7 +369,7 @@ class Lanes:
     def of(self, scope: Scope, headers: dict[bytes, bytes]) -> list[tuple[Lane, str]]:
         """Return the limits that apply to a request, each with the name of its counter."""
         path: str = scope["path"]
-        if stays_open(path):  # such a request has its own limit
+        if stays_open(path):  # a stream of events has its own limit
             return []
         address = share_of((scope.get("client") or ("",))[0])
         result = [(self._addresses, address)]

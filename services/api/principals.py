@@ -134,7 +134,7 @@ class ProviderKeys:
         age_s = time.monotonic() - self._had_s
         result = self._keys.get(id_) if age_s < STALE_S else None
         if result is not None:
-            if age_s > FRESH_S:  # for the next request; this one does not wait
+            if age_s > FRESH_S:  # the new keys are for the next request; this one does not wait
                 self._begin()
             return result
         if self._is_unknown(id_):

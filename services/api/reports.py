@@ -95,7 +95,7 @@ Lang = Annotated[
     ),
 ]
 PACKS, _REPORTS = 64, 256
-# reports have a tenth of the room for packs
+# reports may use a tenth of the disk space for packs
 _SHARE_OF_REPORTS = 10
 
 

@@ -141,7 +141,7 @@ def _invalid() -> ProblemError:
 T = TypeVar("T")
 _FORBIDDEN, _DEFECT = 403, 500
 SET_ROLE = sql.SQL("SET ROLE {}")
-_V1 = "/v1"  # a route within a router may have a path without it
+_V1 = "/v1"  # a route of a router has its path without this prefix
 
 
 @dataclass(frozen=True, slots=True)

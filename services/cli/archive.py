@@ -32,7 +32,7 @@ from services.store.postgres.pool import connect
 
 _DAY_US = 86_400_000_000
 _MAX_LISTED = 20
-# all other work of this machine takes precedence
+# niceness of the process: all other work of the machine takes precedence
 _NICE = 10
 _devices = click.option(
     "--device", "devices", multiple=True, metavar="ID", help="Only this device."

@@ -44,7 +44,7 @@ class Exit(IntEnum):
     SERVER = 3
     NOT_ENOUGH = 4
     INTERRUPTED = 130  # as shells after Ctrl-C
-    PIPE = 141  # as shells for `yes | head`: the reader closed the pipe
+    PIPE = 141  # exit code if the reader has closed the pipe, as shells report for `yes | head`
 
 
 def masked(text: str) -> str:

@@ -257,7 +257,8 @@ class Gateway:
         listening: Counter[str] = Counter()
         for source in config.sources:
             if isinstance(source, LocalMqtt):
-                # two clients with one name would disconnect each other
+                # each client of a broker has its own number, as two clients of one name would
+                # disconnect each other
                 listening[source.url] += 1
                 number = listening[source.url]
                 name = config.gateway if number == 1 else f"{config.gateway}-{number}"

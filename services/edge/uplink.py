@@ -118,7 +118,8 @@ FIRST_S, LONGEST_S = 3.0, 300.0
 # time between requests for the server's time [s]; number without an answer before a warning
 _ASK_S, _UNANSWERED = 10.0, 4
 _KEEPALIVE_S = 30
-# a sixth of a quota per minute is refilled in this time [s]
+# reason of a rejection for exceeding the quota; pause of that device, in which a sixth of the quota
+# per minute is refilled [s]
 OVER_QUOTA, _REST_S = "rate", 10.0
 _RECONNECT_S = (1.0, 60.0)
 # time until a rejected subscription to receipts is requested again [s]
@@ -276,7 +277,7 @@ class Link:
         self._back_off_s = min(2 * self._back_off_s, _RECONNECT_S[1])
         for window in self._windows.values():
             window.again()
-        self._client.drop_out_messages()  # the outbox still has them
+        self._client.drop_out_messages()  # the outbox still has these messages
         try:
             self._client.connect(self._host, self._port, _KEEPALIVE_S, clean_start=True)
         except (OSError, ValueError) as error:
@@ -352,7 +353,8 @@ class Link:
         write = self._log.warning if wrong else self._log.info
         write("tonne answers", waiting=self._outbox.count(), clock_ahead_s=self._ahead_ms / 1000)
         self._timed, self._requests = True, 0
-        self._publish_online()  # once more, so that tonne's operator sees the clock's difference
+        # published again, so that tonne's operator sees the corrected difference of the clock
+        self._publish_online()
 
     def _take_receipt(self, device: str, ids: list[str]) -> None:
         now_s = time.monotonic()

@@ -20,7 +20,8 @@ from typing import Any
 from services.identity.principals import Principal
 from services.settings import QUEUE_BYTES, QUEUE_MESSAGES
 
-# docs/benchmarks.md has the duration of a PUBACK at this interval, with a full queue
+# interval between writes of the message store [s]; docs/benchmarks.md has the duration of a PUBACK
+# with a full queue
 AUTOSAVE_S = 10
 PLUGIN = "/usr/lib/{arch}-linux-gnu/mosquitto_dynamic_security.so"  # path in Debian
 SECURITY = "dynamic-security.json"

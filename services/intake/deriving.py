@@ -60,7 +60,7 @@ class Deriving:
         self._store: Store | None = None
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
-        self._turn = threading.Lock()  # held during a round, or a change of the store
+        self._turn = threading.Lock()  # locked during a round, and while the store is changed
         self._news = threading.Condition()
         self._ended = self._hurried = False
         self._looked_s = self._spans_from_s = 0.0
@@ -203,7 +203,7 @@ class Deriving:
                         self._step(connection, store, spans=True)
                     done = True
         except (DamagedError, VaultError) as error:
-            # rows of archived times wait until the archive can be read
+            # readings of archived times get no rows until the archive can be read
             self._log.warning("archive cannot be read, rows wait", error=line(error))
         if not done:
             self._spans_from_s = time.monotonic() + CHECK_S

@@ -95,7 +95,7 @@ class Bell:
 
     def ring(self) -> None:
         """Wake the waiting thread; safe in a signal handler."""
-        # the pipe is full of earlier rings, which wake as well
+        # the pipe is full of earlier rings, each of which wakes the thread
         with contextlib.suppress(BlockingIOError):
             if self._rung is not None:
                 os.write(self._rung, b"w")

@@ -126,7 +126,8 @@ def part_statuses(inbox: Inbox) -> list[Status]:
 
 
 BATCH = 20_000
-# 20,000 plain messages of twelve channels; a single message may contain thousands of readings
+# maximum size of a batch: 20,000 messages of twelve channels; a single message may contain
+# thousands of readings
 BATCH_BYTES = 8_388_608
 LINGER_S, _IDLE_S = 0.01, 0.25
 # while messages gather, the network is read at most this often, unless much arrives: waking for

@@ -179,7 +179,7 @@ def _is_away(error: BaseException) -> bool:
     cause = error.__cause__
     if isinstance(cause, psycopg.Error):
         return verdict(cause) is Verdict.WAIT
-    # a lock held by another process has no cause; a failed connection has one
+    # the error of a failed connection has a cause; that of a lock held by another process has none
     return cause is not None
 
 

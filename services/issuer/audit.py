@@ -234,7 +234,8 @@ def _compare_days(
         last = seals.last_of(walk.conn, run[0].seal.project, [day.seal.day for day in run])
         runs = [run]
         if any(last[day.seal.day] != day.seal for day in run):
-            # a day sealed again since its seal was read may have other devices
+            # compared with the last seal, as a day that was sealed again in the meantime may have
+            # other devices
             runs = [[sealed_day(walk.conn, last[day.seal.day], jobs)] for day in run]
         for days in runs:
             for now in compared(cursor, fleet, days):
@@ -376,7 +377,8 @@ def audit(conn: Connection, now_us: int, archived: tuple[str, ...] = ()) -> Audi
     """
     walk = Walk(conn, now_us, archived)
     every = iter(enumerate(STEPS, 1))
-    with snapshot(conn):  # one snapshot for the log and the rows that it names
+    # one snapshot, so that the log and the rows that it refers to are of one time
+    with snapshot(conn):
         log = [_run_step(number, *step, walk) for number, step in islice(every, _LOG_STEPS)]
     steps = (*log, *(_run_step(number, *step, walk) for number, step in every))
     return AuditReport(walk.origin, len(walk.entries), steps)

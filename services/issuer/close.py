@@ -199,7 +199,7 @@ def close_period(
         begun(*next(at))
         document = compose(case, Label(sequence, program(), supersedes, reason))
         statement = _claims_not_counted_elsewhere(conn, document).statement
-        # the pack is recalculated from these parts, without the registry
+        # `tonne verify` recalculates the pack from these parts, without the registry
         parts = {"plan": case.plan.to_json(), "factors": case.factor_records}
         detail = {**parts, "leaves": case.leaves()}
         statements.insert(conn, case.result, _local(case), document, detail)

@@ -264,7 +264,8 @@ def _clocks(conn: Connection, project: Project, from_us: int, to_us: int) -> dic
     with conn.cursor() as cursor:
         result = not_on_time(cursor, ids, from_us, to_us, LATE_US)
     spare = LATE_US // HOUR_US
-    # readings of one batch are no evidence about a clock; `mrv.statement.device_days` counts them
+    # a device whose readings arrived in one batch gives no evidence about its clock;
+    # `mrv.statement.device_days` counts hours of arrival
     return {
         name: Clocked(reported_h, passed + spare)
         for name, (reported_h, passed) in result.items()
@@ -283,7 +284,7 @@ def correcting(conn: Connection, plan: MonitoringPlan, supersedes: str | None) -
     return replace(
         plan,
         corrected=figures(claims, by_device=True, registry=registry_inputs(before)),
-        # each parameter once: the replaced statement precedes the statement of the previous period
+        # each parameter once; the values of the replaced statement take precedence
         fixed=tuple(
             {
                 (fixed.device, fixed.parameter, fixed.value): fixed

@@ -29,7 +29,7 @@ from services.store.registry import signing_keys as enrolled
 from services.store.statements import evidence, statements
 from services.store.statements.statements import Stored
 
-# maximum difference of another machine's clock, as for readings
+# maximum time by which the clock of the signer's machine may be ahead, as for readings
 _AHEAD = timedelta(minutes=5)
 
 

@@ -375,7 +375,7 @@ def _metered(
     return _compared(shared, quantity, exact_sum(main), exact_sum(together), share, above)
 
 
-# devices whose intervals are read together
+# number of devices whose intervals are read in one query
 _DEVICES_PER_QUERY = 100
 # device, quantity, begin and end [us UTC]
 _Part = tuple[str, str, int, int]

@@ -341,7 +341,7 @@ def rotate(conn: Connection, home: Path, name: str, now: datetime) -> EnrolledKe
         if old.valid_until is None:
             enrolled.revoke(conn, name, now)
         following = "{}-{}".format(*_following(name))
-        # a key of that name that exists already, for instance in a token, is used
+        # an existing key of the next name is used, for instance one in a token
         made = load(home, following)[1] if following in names(home) else _made(home, old, following)
         enrolled.enroll(conn, made)
         if head is not None:

@@ -179,7 +179,7 @@ _REFUSED = "implausible_register"
 # maximum relative difference between the daily sums of a check meter and its main meter [1]
 _CHECK_TOLERANCE = 0.05
 _DAY_US = 24 * HOUR_US
-# number of compared readings: a reading and one neighbour on each side
+# number of consecutive readings that are compared: a reading and one neighbour on each side
 _WINDOW = 3
 
 

@@ -53,7 +53,7 @@ from services.store.statements.account_spans import Span
 from services.store.statements.statements import Stored
 
 _LOCK = "hashtextextended('tonne live accounts', 0)"
-# maximum number of statements of older releases per call
+# maximum number of old statements whose daily figures are calculated per call
 _STATEMENTS = 200
 
 
@@ -87,7 +87,8 @@ def of_project(conn: Connection, project: Project, touched: int) -> int:
     """
     wanted, there = list(_wanted(conn, project, touched)), spans.open_spans(conn, project.id)
     made = [(span, *_attempted(conn, project, span)) for span in wanted if span not in there]
-    with conn.transaction():  # old rows are visible until the new ones are committed
+    # in one transaction, so that readers see the old rows until the new ones are committed
+    with conn.transaction():
         spans.forget(conn, project.id, [span for span in there if span not in wanted])
         for span, days, before_ug, problem in made:
             spans.write(
@@ -186,7 +187,7 @@ def _statement(conn: Connection, name: str) -> int:
     return 1
 
 
-# states of statements that count, or may come to count
+# states of statements that count now or may count later
 _LIVE = ("draft", "submitted", "under_verification", "verified", "issued")
 
 

@@ -318,7 +318,7 @@ def underived(conn: Connection, of: Registry, job: Job, changes: Changes) -> lis
     if not index:
         return []
     begin, end = job.from_us, job.to_us
-    # rows compared together are in memory: at most as many as the pipeline commits
+    # number of rows that are compared in memory: at most as many as the pipeline commits at once
     rows = max(rows_between(of.fleet, device, begin, end) for device in index)
     days_at_once = max(MAX_ROWS // max(rows, 1), 1)
     return [

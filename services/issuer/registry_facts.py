@@ -149,7 +149,7 @@ def _in_any_order(at: MeterDays, own: Int64, others: Others) -> Iterator[Copy]:
 
 def _under_noise(at: MeterDays, own: Int64, others: Others) -> Iterator[Copy]:
     """Yield meters with nearly equal days whose intervals differ by uniform noise."""
-    if np.count_nonzero(others.pairs) <= _PAIRS:  # few enough pairs: compare each
+    if np.count_nonzero(others.pairs) <= _PAIRS:  # few pairs: compare the intervals of each pair
         near = others.pairs
     else:
         near = near_days(own, others.sums, _DAY_TOLERANCE)
@@ -160,7 +160,7 @@ def _under_noise(at: MeterDays, own: Int64, others: Others) -> Iterator[Copy]:
         return
     span_us = _span(at, own)
     names = [at.names[i] for i in mine], [others.names[j] for j in theirs]
-    # each device is read once
+    # the series of each device is read once, for all its pairs
     every = {name: k for k, name in enumerate(sorted({*names[0], *names[1]}))}
     read = all_series(at.energy.conn, [*every], at.quantity, span_us)
     own_read, read = (read[[every[name] for name in some]] for some in names)
@@ -298,7 +298,8 @@ def registry_facts(conn: Connection, project: Project, period_us: Span) -> Regis
     """
     registry, recorded = load_registry(conn), load_ratings(conn)
     mains = sorted({d.device for d in project.devices})
-    every = registry.devices  # a property that builds a new mapping at each access
+    # stored in a variable, as the property builds a new mapping at each access
+    every = registry.devices
     since = {name: rows[0][1] for name, rows in recorded.items() if rows}
     energy = Energy(conn, registry, project, period_us, since)
     same = same_elsewhere(energy)

@@ -86,7 +86,7 @@ class MeterDays:
     def places(self, devices: Sequence[str]) -> NDArray[np.float64]:
         """Return latitude and longitude of devices. [devices x 2, degrees]"""
         registry = self.energy.registry
-        # properties that build new mappings at each access
+        # stored in variables, as the properties build new mappings at each access
         every, known = registry.devices, registry.sites
         sites = [known[every[name].site] for name in devices]
         return np.array([(s.latitude, s.longitude) for s in sites]).reshape(len(sites), 2)

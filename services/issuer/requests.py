@@ -266,13 +266,14 @@ _EXECUTORS: dict[str, Callable[[_Task], dict[str, Any]]] = {
     "registry": _registry,
 }
 KINDS = tuple(_EXECUTORS)
-# requests that change something and create nothing
+# kinds of requests that change the state of a statement and create no new object
 CHANGING = ("issue", "revoke")
-# kinds that calculate from readings: seconds to minutes
+# kinds of requests that calculate from readings, which takes seconds to minutes
 LONG = ("close", "supersede", "sample", "verify")
-# closing a period again gives the same draft, so these kinds use transactions of their own
+# kinds of requests that may be repeated, as closing a period again gives the same draft; they use
+# transactions of their own
 REPEATABLE = ("close", "supersede")
-# these kinds read one snapshot of the database
+# kinds of requests that read one snapshot of the database
 SNAPSHOT = ("sample", "verify")
 
 _ERRORS: dict[str, type[Exception]] = {
@@ -330,7 +331,7 @@ _MAX_ATTEMPTS = 5
 _RETRIED_ERRORS = (
     ServerError,
     psycopg.OperationalError,
-    psycopg.errors.UniqueViolation,  # another process did a step in the meantime
+    psycopg.errors.UniqueViolation,  # another process took this step in the meantime
 )
 STEPS = "steps"
 LANES = {STEPS: tuple(kind for kind in KINDS if kind not in LONG), "accounts": LONG}
@@ -344,7 +345,8 @@ class Runner(Background):
     that does nothing else.
     """
 
-    patience_s = None  # no time limit: the current request is still answered
+    # no time limit, as an interrupted wait would leave the current request unanswered
+    patience_s = None
 
     def __init__(
         self,
@@ -393,7 +395,7 @@ class Runner(Background):
             self._log.warning("progress not stored", error=" ".join(str(error).split())[:300])
 
     def _beat(self, name: str) -> None:
-        # only short requests show that the process works: a close may take minutes
+        # only the thread of short requests gives the health signal, as a close may take minutes
         if self._pulse is not None and name == STEPS:
             self._pulse.beat(name)
 

@@ -281,7 +281,8 @@ def _refused(run: _Run, job: Job, changes: Changes) -> bool:
     with conn.cursor() as cursor:
         pending = sorted(to_make(cursor, sorted({d.device for d in changes.derived}), job.to_us))
     if wrong and pending and not changes.by_hand:
-        # rows that `tonne run` has not derived yet: after late readings or an import
+        # differences only because `tonne run` has not derived these rows yet, after late readings
+        # or an import
         rest = [difference for difference in changes.derived if difference.device not in pending]
         if not underived(conn, of, job, changes._replace(derived=rest)):
             report.waiting += [name for name in pending if name not in report.waiting]
@@ -316,7 +317,7 @@ def _append(run: _Run, made: Sequence[Prepared]) -> None:
 
 
 EVERY_S = 3_600
-# delay after start, when the pipeline has more urgent work
+# delay of the first round, as the pipeline has more urgent work after its start [s]
 FIRST_S = 600
 PULSE = "sealing"
 

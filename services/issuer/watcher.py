@@ -61,7 +61,7 @@ _DAYS_SHARE = 20
 AUDIT_S = 21_600.0
 COMPRESS_S = 3_600.0
 EXPIRE_S = 21_600.0
-# devices per audit, compared over a week: all devices take some days
+# number of devices compared per audit, over one week; the whole fleet takes some days
 _COMPARED = 5
 _WEEK_US = 7 * 86_400_000_000
 # a query without an answer in this time counts as an unreachable database

@@ -196,7 +196,7 @@ def _apart(batch: Batch, error: psycopg.Error) -> list[Batch]:
     if half:
         return [batch.of(set(numbers[:half])), batch.of(set(numbers[half:]))]
     if any(refusal.reason == UNSTORABLE for refusal in batch.rejected):
-        raise error  # not even its dead letter can be stored
+        raise error  # the message fails alone, and even its dead letter cannot be stored
     message = f"the database rejected it: {words(error)}; nothing of the message was stored"
     return [batch.refused(UNSTORABLE, message)]
 
@@ -443,7 +443,7 @@ class Signatures:
                 try:
                     key = None if meter_key.key == _ENDED else parse_key(meter_key.key)
                 except SignedValueError:
-                    continue  # a kind of signature that this machine's library lacks
+                    continue  # this machine's library does not support that kind of signature
                 dated = DatedKey(key, meter_key.begins, holder, behind.get(holder, {}))
                 for name in dict.fromkeys(filter(None, (holder, serials.get(holder)))):
                     result.setdefault(name, []).append(dated)

@@ -270,7 +270,8 @@ class Store:
         spans = arrived.spans() if self.behind_commits or self._homes is not None else {}
         if not self.behind_commits:
             if self._homes is not None and spans:
-                # makes the current work of the partitions' holders on these devices fail
+                # commits of the partitions' workers for these devices then fail, and they reload
+                # their state
                 remake_requests.fold(cursor, np.unique(self._homes[list(spans)]).tolist())
             return self.deriver.make(cursor, arrived), None
         if not spans:
@@ -314,7 +315,8 @@ class Store:
         committed = self._committed
         self.forget()
         if connection.info.transaction_status is not TransactionStatus.IDLE:
-            self._committed = committed  # successful parts of a transaction that continues
+            # results of the parts already written in the transaction, which continues
+            self._committed = committed
         if isinstance(error, UniqueViolation) and batch.trust:
             return replace(batch, trust=False)
         if isinstance(error, DamagedError | VaultError):

@@ -107,7 +107,7 @@ def _of_device(
     rows = rows.take(rows.device == device)
     stored = _take(stored_rows, stored_rows.device == device)
     if (stored.metering != METERING).any():
-        return None  # rows of older rules differ from what would be derived now
+        return None  # rows derived by older rules always differ from those derived now
     quantities = {*rows.quantity.tolist(), *stored.quantity.tolist(), *later}
     ends = [
         _of_register(
@@ -161,7 +161,7 @@ def _calm(stored: StoredRows, at: int, sought: _Sought) -> bool:
     week = int(stored.read_us[at]) + LOOK_BACK_US
     end = int(np.searchsorted(stored.read_us, week, side="right"))
     if end == len(stored.read_us) and sought.newest_us > sought.until_us + LOOK_BACK_US:
-        return False  # a gap of readings: the reading that ends it is not included
+        return False  # a gap of readings: the reading after it is not part of these rows
     return not stored.other[at : end + 1].any()
 
 
@@ -348,7 +348,7 @@ class Backlog:
         self._postponed: set[int] = set()
         self._silent: set[int] = set()  # devices without readings at the last look-up
         self._gone: list[str] = []  # ids that are no longer in the registry
-        self._alone = 0  # number of next spans with one device each
+        self._alone = 0  # number of coming spans that contain one device each
         self._ours: Callable[[Fleet, str], bool] = lambda _fleet, _id: True
 
     def __len__(self) -> int:
@@ -373,7 +373,7 @@ class Backlog:
         mine = [name for name in result if ours(fleet, name)]
         self._gone = [name for name in mine if name not in fleet.by_id]
         arguments = {fleet.by_id[name]: name for name in mine if name in fleet.by_id}
-        # devices that already wait keep their place
+        # devices that already wait keep their position in the queue
         self._queue = {d: name for d, name in self._queue.items() if d in arguments} | arguments
         self._silent = set(self._queue)
         if self._silent:
@@ -447,7 +447,8 @@ class Backlog:
             self._queue.pop(device, None)
             self._postponed.discard(device)
         for device in set(subset) - set(derived_span.ended):
-            self._queue[device] = self._queue.pop(device)  # the other devices come next
+            # moved to the end of the queue, so that the other devices come first
+            self._queue[device] = self._queue.pop(device)
 
     def _answer(self, cursor: Cursor, ids: Sequence[str], last_us: Int64) -> DerivedSpan:
         fleet, out = self._rows.plan.fleet, DerivedSpan()

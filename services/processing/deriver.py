@@ -184,7 +184,7 @@ class Deriver:
         """Copy devices' state at index `there` of an earlier registry version to index `here`."""
         self.state.take_over(before.state, here, there)
         self._quality.take_over(before._quality, here, there)
-        # what the earlier version has not derived is noted in the database
+        # the database has notes of all readings that the earlier version has not derived
         self.notes.lost = bool(before.notes)
 
     def forget(self, devices: Int32 | None = None) -> None:
@@ -266,7 +266,7 @@ class Deriver:
     def _fold(self, connection: Connection) -> None:
         """Convert all notes into requests, as after a restart."""
         with self.notes.gate:
-            self.notes.clear()  # notes lost from here on are converted the next time
+            self.notes.clear()  # notes that are lost from here on are converted in the next call
             with connection.transaction(), connection.cursor() as cursor:
                 requests.fold(cursor, self.homes())
         self.state.forget()
@@ -281,7 +281,7 @@ class Deriver:
                 with self.notes.gate:
                     cursor.execute("SELECT 1")  # the snapshot begins here
                     if self.notes.lost:
-                        raise _GoneError  # taken since they were read
+                        raise _GoneError  # another process has taken the notes since they were read
                     taken += self.notes.take()
                 stored = [note.arrived for note in taken]
                 arrived = Arrived.together(stored, self.plan.fleet, self.state.last_us)
@@ -381,7 +381,8 @@ class Deriver:
         bare = marks.bare(fleet, state, [d for d in again if not self._backlog.waits(d)])
         for quantity, ends in settled.metered.ends:
             for device in bare.keys() & set(ends.device.tolist()):
-                bare[device].discard(quantity)  # the register has a reading now
+                # the register now has a reading, and so a checkpoint
+                bare[device].discard(quantity)
         for device, us in settled.metered.rewrites.items():
             again[device] = Request(us, FAR_US, whole=False).joined(again.get(device))
             known.pop(device, None)

@@ -210,7 +210,8 @@ class Touched:
         of = np.flatnonzero(rows.quantity == FLOW)
         for device, start in zip(rows.device[of].tolist(), rows.start_us[of].tolist(), strict=True):
             result = self._fleet.devices[device]
-            if result.class_id == PLANT:  # pumps and fuel meters also have a flow
+            # pumps and fuel meters have a flow, too, but no indicator of plants
+            if result.class_id == PLANT:
                 self._days.setdefault(device, set()).add(day_of(start, result.timezone))
 
     def note_newest(self, newest_us: Mapping[int, int]) -> None:

@@ -38,7 +38,7 @@ from services.store.registry import load as registry
 from services.store.registry.load import load_book
 
 _BACK_D = 35
-# maximum per round: about ten seconds
+# maximum number of arrays and of inverters per round, which takes about ten seconds
 _SKIES, _TRENDS = 100, 100
 _MISSING = """
 SELECT w.site, w.tilt, w.azimuth, w.latitude, w.longitude, min(d.day), max(d.day)
@@ -324,7 +324,7 @@ def _of_project(
 ) -> Iterator[SilenceRate]:
     year = datetime.now(UTC).astimezone(zone(project.timezone)).year
     try:
-        # one row for a device with several service times
+        # one row per device, also with several service times
         named = {
             silence_rate.device: silence_rate
             for silence_rate in silence_rates(project, fleet, seen, factors, year)

@@ -43,7 +43,7 @@ from services.store.timeseries.interval_rows import BindingWords
 from services.store.timeseries.register_checkpoints import NONE, Bare, by_class
 from services.store.timeseries.remake_requests import Request
 
-# minimum number of rows for which it is worth finding those later than all stored ones
+# minimum number of rows from which rows later than all stored ones are written separately
 _MANY = 1_000
 
 
@@ -311,7 +311,7 @@ def write(
 
 # maximum derived rows per commit, about 60 MB of memory
 MAX_ROWS = 60_000
-# number of readings with which a span begins, of one device or several together
+# number of readings in the first part of a span, of one device or several together
 MAX_SPAN_READINGS = 60_000
 # time that a catch-up may reach back, plus the time to include the next readings
 AHEAD_US = SPREAD_US + 2 * HOUR_US

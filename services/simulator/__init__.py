@@ -198,7 +198,7 @@ def bump(hour: Floats, centre: float, width: float) -> Floats:
     return bell
 
 
-# thousandths x milliseconds x two (the trapezoid's mean is doubled), per base unit
+# number of doubled thousandths times milliseconds per base unit (the trapezoid's mean is doubled)
 _PER_BASE_UNIT = 2 * 1_000 * 3_600_000
 
 

@@ -65,7 +65,8 @@ DEFAULT_RATES = {
 }
 _RUN = 8  # number of readings in a late block or a drop-out
 _LATE_MS = (600_000, 10_800_000)
-_STAGGER_MS = 5_000  # devices with one clock do not all send at the same moment
+# delays the devices of one clock differently, so that they do not all send at the same moment [ms]
+_STAGGER_MS = 5_000
 _UNITS_FACTOR = 1_000
 _JITTER = 3  # base units by which a register steps back
 _SHARES = ("duplicates", "disorder", "late", "dropout", "glitch", "jitter", "units", "garbage")

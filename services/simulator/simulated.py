@@ -306,7 +306,7 @@ def broken(
     result: list[Source] = []
     for source in sources:
         name, own = source.device.id, source
-        # the fault may have begun before the readings sent
+        # a fault may have begun before the first reading that is sent
         if name in stuck and isinstance(own, _Part):
             own.source = _Stuck(own.source, stuck[name] // 1_000)
         elif name in stuck:

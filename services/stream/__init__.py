@@ -205,7 +205,8 @@ def joined(
     return parcel, Letters(parcel.topics, parcel.payloads, parcel.content_types, again, received)
 
 
-MAX_BYTES = 2_000_000  # about 10,000 messages of 12 channels
+# maximum size of the records in a transaction: about 10,000 messages of 12 channels
+MAX_BYTES = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -179,7 +179,8 @@ class Continuity:
 EVERY_S = 5.0
 # a rebalance takes a few seconds, and a leader's view may be ten seconds old [s]
 ASK_AGAIN_S = 20.0
-OLDER_LEADS_S = 60.0  # the same under an older worker as leader, doubled each time [s]
+# the same time if an older worker is the leader, doubled after each request [s]
+OLDER_LEADS_S = 60.0
 LOG_EVERY_S = 30.0
 KAFKA = "kafka"
 
@@ -272,7 +273,7 @@ class Lag:
     def _lost(self, error: AwayError) -> None:
         pulse, now_s = self._metrics.pulse, asyncio.get_running_loop().time()
         pulse.lost(KAFKA)
-        pulse.beat(PULSE)  # waiting for a server is no standstill of this process
+        pulse.beat(PULSE)  # while it waits for a server the process counts as working
         if now_s - self._logged_s >= LOG_EVERY_S:
             self._logged_s = now_s
             self._log.warning(

@@ -132,7 +132,7 @@ class TopicView:
     def __init__(self, kafka: KafkaAccess, topic: str) -> None:
         self._kafka, self.topic = kafka, topic
         self._consumer: Any = None
-        self._lock = asyncio.Lock()  # one query at a time
+        self._lock = asyncio.Lock()  # locks, so that one query runs at a time
 
     async def partitions(self) -> list[int]:
         """Return the topic's partitions; empty if it does not exist."""
@@ -196,7 +196,8 @@ class TopicView:
 
     async def _partitions(self) -> list[int]:
         consumer = await self._connected()
-        with contextlib.suppress(KafkaError):  # a partition is polled from its first query on
+        # the consumer gets the partitions of a topic only after its first query on it
+        with contextlib.suppress(KafkaError):
             await consumer.end_offsets([TopicPartition(self.topic, 0)])
         return sorted(consumer.partitions_for_topic(self.topic) or ())
 

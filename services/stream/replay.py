@@ -213,7 +213,7 @@ class Replayer:
         """Store records of a partition, waiting for the database if necessary."""
         for portion in portions(records):
             while not self._tried(partition, portion):
-                pass  # the database was lost, and is reachable again
+                pass  # the attempt ended because the database was lost, and it is reachable again
             self.done.records += len(portion)
 
     def _tried(self, partition: int, records: Sequence[Record]) -> bool:

@@ -197,7 +197,9 @@ def _parts(geometry: dict[str, Any]) -> tuple[str, list[Points]]:
 
 
 _FAR, _NEAR = 3.0, 0.5
-_LEAST_DEGREES, _PLACES = 0.02, 3  # a hundred metres, the accuracy of the coastline
+# minimum size of the map [degrees]; decimals of coordinates, about a hundred metres, the accuracy
+# of the coastline
+_LEAST_DEGREES, _PLACES = 0.02, 3
 _KM_A_DEGREE = 111.195
 # lower bounds of the classes of a day's coverage [1]; the last class is complete data
 SHARES = (0.5, 0.8, 0.95, 0.999)

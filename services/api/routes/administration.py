@@ -346,7 +346,9 @@ def letters(
     """
     with ask.reading() as conn:
         of: tuple[object, ...] = ("letters", ask.who.id, reason)
-        if device is not None:  # cursors made before this filter existed remain valid
+        # without a device filter the key is unchanged, so that cursors of earlier versions remain
+        # valid
+        if device is not None:
             of = (*of, device)
         after = ask.api.cursors.read(of, cursor)
         before = None if after is None else int(after[0])

@@ -193,7 +193,7 @@ packs_router = APIRouter(tags=["statements"])
 )
 def evidence(ask: Reader, statement: StatementId, prefer: Preferred = None) -> Response:
     """Return the evidence pack as a zip; unpack it and run `tonne verify` on the folder."""
-    del prefer  # read by `may_wait`; declared for OpenAPI
+    del prefer  # read by `may_wait`; declared here for OpenAPI only
     with ask.reading() as conn:
         stored = visible(conn, ask.who, statement)
         if not ask.who.sees(stored.project):

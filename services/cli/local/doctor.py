@@ -55,7 +55,8 @@ _PYTHON = (3, 11)
 _TIMESCALEDB = (2, 15)
 _DISK_FREE_BYTES = 2 << 30
 _RELEASED_US = 1_767_225_600_000_000  # 2026-01-01: a correct clock shows no earlier time
-_CLOCKS_APART_US = 5_000_000  # maximum difference of the database's clock
+# maximum difference between this machine's clock and the database's [us]
+_CLOCKS_APART_US = 5_000_000
 
 
 @click.command()
@@ -278,7 +279,8 @@ _MAX_LISTED = 3
 _STAMP_S = 6 * 3600
 _MONTH_US = 31 * 86_400_000_000
 SIGNER_PATIENCE_S = 60.0
-# the web service's login in deploy/ has the role tonne_api only
+# a login that has both roles; as set up in deploy/ the login of the web service has the role
+# tonne_api only
 _BOTH = (
     "SELECT rolname FROM pg_roles WHERE rolname = 'tonne_service' AND NOT rolsuper"
     " AND pg_has_role(oid, 'tonne_mrv', 'MEMBER')"

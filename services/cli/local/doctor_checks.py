@@ -110,7 +110,7 @@ def _columnstore(conn: Connection) -> Finding:
 
 _ARCHIVE_FIX = "see the output of `tonne archive run`, and check that it runs once a day"
 _DAY_US = 86_400_000_000
-# tolerance: one run a day, and one that fails
+# days without an archive run before a warning: one run is made a day, and one may fail
 _ARCHIVE_DAYS = 3
 
 

@@ -102,7 +102,8 @@ def est(bind: str, hosts: tuple[str, ...], days: int) -> None:
     settings, log, url = Settings(), get_logger("est"), database_url()
     folder = identity_folder(settings)
     with connect(url, role="tonne_enrol", name="tonne est"):
-        pass  # an unreachable database, or one without schema, is reported at once
+        # only the connection is tested, so that a missing database or schema is reported at once
+        pass
     lock = threading.Lock()
 
     def update() -> None:
@@ -205,7 +206,7 @@ def issue_credentials(
                 conn, folder, names, wish, author or getpass.getuser(), progress.advance
             )
     _show(done, as_json=as_json)
-    if apply:  # even without new credentials: a broker secured since then lacks them
+    if apply:  # also without new credentials, as a broker that was secured later lacks all of them
         update_broker(settings, changed=any(result.result != "unchanged" for result in done))
 
 

@@ -261,7 +261,7 @@ def _incoming(device: str, given: dict[str, str | None]) -> Incoming:
     return Incoming(Registry.of([entry]), {key: "accept:1"})
 
 
-# the command's name in 0.1.0
+# name of this command in 0.1.0
 _former = copy(unknown)
 _former.hidden = True
 devices.add_command(_former, "knocks")

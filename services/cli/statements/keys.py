@@ -195,7 +195,7 @@ def _try_enroll(home: Path, made: EnrolledKey) -> str:
             "its operator"
         )
     except EnrolmentError:
-        # a key that cannot be enrolled is deleted
+        # a key that could not be enrolled is deleted again
         (home / "keys" / f"{made.name}.json").unlink()
         raise
     return "enrolled"
@@ -298,7 +298,7 @@ def rotate(name: str, *, as_json: bool) -> None:
                 f"key is stored: `tonne keys revoke {name}`, then `tonne keys create` "
                 "with another --name"
             )
-        # first, so that the old key is unchanged if the token refuses
+        # the new key is created first, so that a refusal of the token leaves the old key unchanged
         following = None if token is None else key_files.next_in_token(token)
         ended = enrolled.revoke(conn, name, at)
         aside = key_files.retire(home, name, at.strftime("%Y-%m-%dT%H:%M:%SZ"))

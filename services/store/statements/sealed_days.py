@@ -16,7 +16,7 @@ from ingest.model import Fleet, Int64
 from services.store import archive_catalog as archived
 from services.store.postgres.pool import stamp
 
-# days younger than this are neither sealed nor archived
+# minimum age of days that are sealed and archived [us]
 YOUNG_US = 86_400_000_000
 _LAST = (
     "SELECT DISTINCT ON (project_id, day) project_id, day, sequence, index, from_time, to_time"

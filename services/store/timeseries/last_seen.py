@@ -74,7 +74,7 @@ class Seen:
         for name in ("_last", "_stored", "_received"):
             getattr(self, name)[here] = getattr(before, name)[there]
         self._days.turn(now_us)
-        # only if the day and the time zone are the same
+        # only devices whose day and time zone are the same
         same = self._days.midnight_us[here] == before._days.midnight_us[there]
         self._quarters[here[same]] = before._quarters[there[same]]
         self._written_s = before._written_s

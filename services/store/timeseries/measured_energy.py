@@ -19,7 +19,7 @@ from services.store.postgres.pool import stamp
 
 # maximum difference between the start of a local day and that of the UTC day
 _EDGE = timedelta(days=1)
-# a row with NULL if the sums do not reach the end of the days
+# returns a row with NULL if the daily sums do not reach the end of the days
 _WAITING = """
 SELECT DISTINCT device_id FROM v_day_mark
 WHERE begins < %s::date AND ends > %s::date AND device_id = ANY(%s)

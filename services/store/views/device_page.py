@@ -88,7 +88,7 @@ def not_commissioned(conn: Connection, scope: Sequence[str] | None) -> list[NotC
 
 _UNITS = {q.name: q.unit for q in QUANTITIES}
 _DAYS, _LETTERS, _FLAG_DAYS, _ALARMS = 28, 20, 7, 20
-# one query of the whole fleet, since a gateway's state depends on the devices that name it
+# one query for the whole fleet, since the state of a gateway depends on its devices
 _HEALTH = (
     "WITH fleet AS MATERIALIZED (SELECT device_id, gateway, state, gateway_dark, last_reading,"
     "   received, expected_s, said, said_at, firmware, completeness_today, spoke, expected_since"
@@ -108,7 +108,7 @@ _HEALTH_NAMES = (
     "firmware", "completeness_today", "clock", "clock_offset_s", "clock_drift_s_per_day",
     "reported", "expected_since", "gateway_heard", "devices", "online", "spoke",
 )  # fmt: skip
-# only for devices without data, as the costs of the whole project are calculated
+# queried only for devices without data, as it calculates the costs of the whole project
 _COST = (
     "SELECT cost_t, cost_t_per_day, side FROM v_silence_cost"
     " WHERE device_id = %s AND project_id = %s"
@@ -174,7 +174,7 @@ _SOILING = (
     " FROM pv_trend WHERE device_id = %s"
 )
 _SOILING_NAMES = ("percent", "low", "high", "intervals", "missing")
-# for an inverter with less than a year of data
+# soiling of an inverter with less than a year of data
 _NO_SOILING = dict.fromkeys(_SOILING_NAMES) | {"missing": "short"}
 _AGAINST = (
     "SELECT mine.h / nullif(typical.h, 0) - 1 FROM ("

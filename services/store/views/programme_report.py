@@ -231,7 +231,7 @@ def report_document(conn: Connection, year: int | None, language: str = "en") ->
     return {
         **progress,
         "year": year,
-        # only systems with devices, projects or assets
+        # only systems that have devices, projects or assets
         "systems": [
             {**item, "fields": [f for f in fields if f["system"] == item["system"]]}
             for item in result
@@ -335,7 +335,7 @@ def _system(
         "reason": system.reason,
         "devices": count,
         "devices_heard": sending,
-        # null, never 0, without methodology or measurement
+        # null, never 0, if there is no methodology or measurement
         "tCO2": f"{sum(monitored):f}" if monitored else None,
         "expected_t": _added(p["expected_t_so_far"] for p in own),
         "issued_credits_t": sum(p["issued_credits_t"] for p in own) if system.methods else None,

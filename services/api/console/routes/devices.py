@@ -68,7 +68,7 @@ BOARDS = {
 }  # fmt: skip
 
 
-# number of days in the charts
+# number of days in the charts of money
 _MONEY_DAYS = 35
 DAY_US = 86_400_000_000
 

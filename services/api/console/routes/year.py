@@ -211,10 +211,11 @@ def shortfalls(
             if own is not None
             else t("fault.nothing")
         )
-        unknown = own is None and not silent  # its emissions are not calculated yet
+        # the project sends data, but its emissions are not calculated yet
+        unknown = own is None and not silent
         severity = "critical" if silent else "major" if own is not None and own < NEAR else "minor"
         todo = "fault.next.silent" if silent or own is None else "fault.next.low"
-        if not silent and of_year.project in plans:  # the plan is wrong, not a device
+        if not silent and of_year.project in plans:  # the cause is the plan, not a device
             why, todo = plan_why(plans[of_year.project], t), "fault.next.plan"
         faults.append(
             Fault(

@@ -366,7 +366,7 @@ def renew(
     conn: Connection, folder: IdentityFolder, certificate: bytes, wanted: Wanted, days: int = DAYS
 ) -> bytes:
     """
-    Return a device's next certificate, PEM, after it presented the current one.
+    Return the next certificate, PEM, of a device that presented the current one.
 
     `certificate`: the certificate of the connection, DER, verified by TLS.
     Raises EnrolmentError if it was revoked, is not recorded, or is another device's.

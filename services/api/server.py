@@ -298,7 +298,7 @@ class _Server(uvicorn.Server):
         """
         Stop if uvicorn does not handle signals yet.
 
-        Later uvicorn ends by itself and repeats the signal, which is then ignored.
+        Once uvicorn handles signals it ends by itself and repeats the signal; that is ignored here.
         """
         del sig, frame
         if not self.started:

@@ -224,7 +224,7 @@ def _until(project: Project, to_us: int) -> Project:
     """
     Return a project with its time zones up to a time, without later changes.
 
-    A later time zone would move only the end of the crediting period, a local date; without it, a
+    A later time zone affects only the end of the crediting period, a local date: without it, the
     statement of this period stays identical.
     """
     known = project.timezone

@@ -113,8 +113,8 @@ class DerivedSpan:
     """
     Result of deriving a span of devices with requests.
 
-    `ended`: completed devices.  `dropped`: ids no longer in the registry.  `moved`: devices that
-    still wait.
+    `ended`: completed devices.  `dropped`: ids no longer in the registry.  `moved`: devices whose
+    request is shortened, but not finished.
     """
 
     ended: list[int] = field(default_factory=list)

@@ -225,7 +225,7 @@ class Store:
             raise
 
     def _publish(self, connection: Connection) -> None:
-        """Pass committed notes to the deriving thread; not yet inside another transaction."""
+        """Pass committed notes to the deriving thread; in an open transaction do nothing yet."""
         if connection.info.transaction_status is TransactionStatus.IDLE:
             self.deriver.notes.enter(self._committed)
             self._committed = []

@@ -92,7 +92,7 @@ def try_out(conn: Connection, incoming: Incoming, *, strict: bool = False) -> Ou
 
 
 def _planned(conn: Connection, incoming: Incoming, *, strict: bool) -> tuple[Registry, Plan]:
-    """Return the stored registry, and the result of files for it."""
+    """Return the stored registry, and the result of importing files into it."""
     stored = load_registry(conn)
     return stored, plan(
         stored,

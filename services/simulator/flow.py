@@ -457,7 +457,7 @@ class DeviceTruth:
     registers: dict[str, RegisterTruth] = field(default_factory=dict)
 
     def add(self, block: Block, plan: Plan) -> None:
-        """Add the next block of the device."""
+        """Add the readings of the device's next block to its true values."""
         rows: Ints = np.flatnonzero(plan.good)
         if not len(rows):
             return

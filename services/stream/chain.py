@@ -194,7 +194,7 @@ class StreamChain:
         `seen`: current number of partitions in Kafka.
         """
         self._deriving.leave()
-        self._own.none()
+        self._own.release_all()
         while True:
             with self._database.attempt() as connection, suppress(VisitedError):
                 self._look_again(connection)

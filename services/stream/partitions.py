@@ -380,7 +380,7 @@ class OwnPartitions:
         """Return the topic, and its known number of partitions."""
         return Source(self.topic, self.count)
 
-    def none(self) -> None:
+    def release_all(self) -> None:
         """Release all partitions, which may now belong to another worker."""
         self.positions = {}
         self.following.forget()

@@ -158,7 +158,7 @@ class GeoJson(JSONResponse):
     media_type = "application/geo+json"
 
     def render(self, content: bytes) -> bytes:
-        """Return bytes that are already encoded."""
+        """Return the content unchanged, as it is encoded already."""
         return content
 
 

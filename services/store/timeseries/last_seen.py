@@ -230,7 +230,11 @@ class Clocks:
     def observe(
         self, cursor: Cursor, frames: Sequence[Frame], messages: Letters
     ) -> list[tuple[int, int, int]]:
-        """Store lower minimum delays; return them for `remember` after the commit."""
+        """
+        Store minimum delays that are lower than the stored ones.
+
+        Returns them for `remember` after the commit.
+        """
         result: dict[tuple[int, int], int] = {}
         for frame in frames:
             device, day, least = _least(frame, messages)

@@ -107,7 +107,7 @@ class Numbers:
         return f"{self.number(_down(result / factor, digits))}\N{NO-BREAK SPACE}{name}"
 
     def tonnes(self, value: object) -> str:
-        """Return tonnes for a sentence: whole, below ten with two decimals; rounded down."""
+        """Return tonnes for a sentence, rounded down: whole, but below ten with two decimals."""
         result = Decimal(str(value))
         if 0 < abs(result) < _WHOLE_FROM:
             return self.amount(result, digits=2)
@@ -259,7 +259,10 @@ def methodology(subject: Claims, words: Words) -> str:
 
 
 def meaning(fixed: FixedParameter, subject: Claims, words: Words) -> str:
-    """Return the meaning of a fixed parameter; in English, and without translation, as signed."""
+    """
+    Return the meaning of a fixed parameter; the signed English text where it is not
+    translated.
+    """
     if words.language == ENGLISH:
         return fixed.meaning
     name = fixed.parameter.removeprefix(MEASURED)
@@ -358,7 +361,7 @@ def compared_quantity(comparison: Comparison, words: Words) -> str:
 
 
 def witness(check: CrossCheck, words: Words) -> str:
-    """Return the kind of a comparison source."""
+    """Return the kind of source with which a cross-check compares: check meter or invoice."""
     message = check.kind
     return words.get(f"witness.{message.replace(' ', '_')}", message)
 

@@ -208,8 +208,8 @@ def _about(
             frequency=drawing.named("frequency", line.frequency),
         )  # fmt: skip
     serial = plan.serials.get(device.id) or lacking
-    called = drawing.named("role", role)
-    return text("diagram.meter", role=called, kind=device.class_id, serial=serial), how, certified
+    called, kind = drawing.named("role", role), drawing.named("class", device.class_id)
+    return text("diagram.meter", role=called, kind=kind, serial=serial), how, certified
 
 
 def _account(plan: MonitoringPlan, drawing: _Drawing, ends: list[tuple[int, int]], y: int) -> None:

@@ -188,7 +188,7 @@ def _first_registers(
 
 
 def _keep_only(metered: Metered, rows: IntervalRows, devices: set[int]) -> None:
-    """Remove the ends of spans of devices that are metered again."""
+    """Keep the result of some devices, with their `rows`, as the others are metered again."""
     metered.rows = rows
     index = np.array(sorted(devices), dtype=np.int32)
     metered.ends = [(q, e.of(index)) for q, e in metered.ends]

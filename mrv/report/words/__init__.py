@@ -41,9 +41,10 @@ LANGUAGES = languages()
 
 # full-width characters, next to which separators between texts are full-width as well
 _WIDE = "\u3001-\u30ff\u4e00-\u9fff\uff01-\uff60"
+_TAGS = "(?:<[^<>]*>)*"
 _BETWEEN = re.compile(
-    rf"(?<=[{_WIDE}])([:;,.]) |(?<=[{_WIDE}])([.])(?=\s*(?:<|$))"
-    rf"|([:;,]|(?<!\d)[.]) (?=[{_WIDE}])"
+    rf"([{_WIDE}]{_TAGS})(?:([:;,.]) |([.])(?=\s*(?:<|$)))"
+    rf"|([:;,]|(?<!\d)[.]) (?={_TAGS}[{_WIDE}])"
 )
 _BRACKETED = re.compile(rf" \(([{_WIDE}](?:[^()<>]*[{_WIDE}])?)\)")
 _IN_FULL_WIDTH = "\N{FULLWIDTH LEFT PARENTHESIS}\\1\N{FULLWIDTH RIGHT PARENTHESIS}"
@@ -206,13 +207,13 @@ def punctuated(text: str, language: str) -> str:
     if language != "ja":
         return text
     return "".join(
-        part if at % 2 else _BRACKETED.sub(_IN_FULL_WIDTH, _BETWEEN.sub(_full_width, part))
+        part if at % 2 else _BETWEEN.sub(_full_width, _BRACKETED.sub(_IN_FULL_WIDTH, part))
         for at, part in enumerate(_CODE.split(text))
     )
 
 
 def _full_width(match: re.Match[str]) -> str:
-    return _FULL_WIDTH[match[match.lastindex or 0]]
+    return (match[1] or "") + _FULL_WIDTH[match[match.lastindex or 0]]
 
 
 def names(language: str) -> Mapping[str, str]:

@@ -38,7 +38,8 @@ _RANKS, _RANKS_AGREE, _PLACES = 8, 4, 2
 _DISTINCT, _STEPS = 5e-4, 300
 # line losses between a main meter and its parts: maximum, scatter, and share of days within it
 _LINE, _NEARLY, _QUANTILE = 0.03, 1e-2, 0.75
-# a sum: minimum number of parts, days beyond the number of candidates, tolerance of a weight of 1
+# series that is a sum: minimum number of parts; days needed in addition to one per candidate;
+# tolerance of the weights, which are 0 or 1
 _PARTS, _SPARE_DAYS, _WHOLE = 2, 4, 0.05
 # minimum value compared, as a share of the largest; minimum number of such intervals
 _LARGE, _ENOUGH = 0.1, 480

@@ -354,7 +354,7 @@ def _scopes(
     rows: Sequence[Mapping[str, Any]],
     columns: Mapping[str, Sequence[Any]],
 ) -> Iterable[dict[str, Any]]:
-    """Yield the names for each row's formulas, with the rows of equal number of other lists."""
+    """Yield the names for the formulas of each row, with the same row of the other lists."""
     size = len(rows)
     beside = {
         n: values[len(values) - size :] for n, values in columns.items() if len(values) >= size

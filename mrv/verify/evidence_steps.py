@@ -95,8 +95,8 @@ def _accepted(subject: Subject, book: Sequence[Factor]) -> Iterator[tuple[str, s
     """
     Yield accepted factors, and whether the programme signed the acceptance.
 
-    A signature that is not valid, or of a key that is none of the programme's, is a false claim.
-    Without a root key of the programme its owner is unknown.
+    A signature that is not valid, or is by a key that is not the programme's, is a false claim.  If
+    the reader has no root key of the programme, the owner of the key is unknown.
     """
     known = {factor.id: factor for factor in book}
     for factor in subject.plan.accepted:

@@ -34,7 +34,7 @@ GREEN, YELLOW, ORANGE, RED, BLUE, PURPLE = (
 )
 # Grafana's text colour of the theme
 GREY = "text"
-# actions of the programme, as the console's --a1 to --a6
+# colours of actions, as --a1 to --a6 of the console
 ACTIONS = (BLUE, YELLOW, PURPLE, "#0b9656", "#d43f95", "#7f8894")
 
 
@@ -106,8 +106,8 @@ HEADINGS = {
     "clipped_share": "clipped",
     "clock_drift_s_per_day": "drift per day",
     "clock_offset_s": "clock offset",
-    "cost_t": "cost",
-    "cost_t_per_day": "cost per day",
+    "cost_t": "loss",
+    "cost_t_per_day": "loss per day",
     "credit_t": "credit",
     "days_ago": "days since",
     "device_id": "device",

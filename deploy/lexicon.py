@@ -106,7 +106,7 @@ def _strings(tree: ast.Module, alone: bool) -> Iterator[tuple[int, str]]:
 
 
 def files() -> Iterator[Path]:
-    """Yield the files to check: word files, pages and Python modules, of tests the docstrings."""
+    """Yield the files to check: word files, pages, Python modules (of tests only docstrings)."""
     yield from ROOT.glob("services/api/console/words/en.toml")
     yield from ROOT.glob("mrv/**/en.toml")
     yield from (ROOT / "docs").rglob("*.md")

@@ -62,7 +62,7 @@ def read_environment(
     environ: Mapping[str, str], dotenv: Path, fields: Collection[str], secrets: Collection[str]
 ) -> dict[str, str]:
     """
-    Return `TONNE_*` values by field name; the environment precedes the file.
+    Return `TONNE_*` values by field name; the environment takes precedence over the file.
 
     `environ`: the process environment.
     `dotenv`: a `.env` file; it may be absent and may hold other programs' names.

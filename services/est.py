@@ -151,7 +151,8 @@ def _certificates(pem: bytes) -> Answer:
 
 class Server(ThreadingHTTPServer):
     """
-    HTTPS server with limits of connections in total and per address, half a minute each.
+    HTTPS server.  Connections last at most half a minute; their number is limited in total and per
+    address.
 
     `bind`: host and port.
     `server`: folder of `server.crt`, `server.key` and `ca.crt`.

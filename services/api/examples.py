@@ -15,7 +15,7 @@ _TREND = {
     "percent_per_year": -0.6, "low": -0.9, "high": -0.3, "first_day": "2024-01-01",
     "last_day": "2026-02-01",
 }  # fmt: skip
-# example by name of a property; an example in its own schema precedes
+# examples by name of a property; an example in the property's own schema takes precedence
 _PROPERTIES: dict[str, Any] = {
     "accounts": "the city's account is modelled, the projects' measured; they are not " "added",
     "accuracy_class": "0.5S", "action": "1-03", "appended": "2026-02-05T03:00:00Z",

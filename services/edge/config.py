@@ -89,10 +89,10 @@ class CsvFolder(msgspec.Struct, forbid_unknown_fields=True, tag="csv", tag_field
 
     `last_newline` false: a last line without newline is complete.  The header is the first line
     with all columns; lines before it are ignored.  `time_format`: format of times (strptime), if
-    not ISO 8601. `devices` are names in `device_column` with their ids; without `device` and
-    `device_column`, names in a line above the header, each above the columns of its device.  With
-    `format: influx` the files are `*.lp` in line protocol, `device_column` is a tag and `columns`
-    are fields.
+    not ISO 8601. `devices`: ids by the names in `device_column`.  If there is neither `device` nor
+    `device_column`, the names are in a line above the header, each above the columns of its device.
+    With `format: influx` the files are `*.lp` in line protocol, `device_column` is a tag and
+    `columns` are fields.
     """
 
     folder: str

@@ -230,7 +230,7 @@ class Receive:
             self._log.info("receiving", client_id=self.session.client_id, batch=self._batch)
 
     def _gather(self, handover: Handover) -> float:
-        """Collect messages until some may leave; return the wait for the network. [s]"""
+        """Collect messages until a batch may be passed on; return the wait for the network. [s]"""
         full = handover.full()
         if full or not self.session.waiting:
             patience_s = _IDLE_S

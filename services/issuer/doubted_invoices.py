@@ -223,7 +223,7 @@ def same_file(mine: Sequence[Cited], others: Sequence[Cited]) -> dict[str, list[
     Return, by SHA-256 of a file, documents that refer to it but contradict each other.
 
     Between two projects the one whose invoice was imported first keeps the file; documents of
-    parameters precede invoices.
+    parameters come before invoices.
     """
     cited = defaultdict[str, list[Cited]](list)
     for at, item in enumerate(mine):

@@ -115,7 +115,7 @@ class TakenOver:
     def __init__(self, conn: Connection, project: Project, period_us: tuple[int, int]) -> None:
         self._devices = {bound.device for bound in project.devices}
         methodology = find(project.methodology, project.version)
-        # by side and quantity: quantity by device
+        # measured amounts by device, for each side and quantity
         self._reported: defaultdict[tuple[str, str], dict[str, int]] = defaultdict(dict)
         roles = [
             (role_needs(methodology, bound, f"device {bound.device}"), bound.device)

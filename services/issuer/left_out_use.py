@@ -391,7 +391,7 @@ def reported(
     of_all: dict[str, Value] = {"device": of.device, "why": why, "measured": tuple(texts)}
     if drawn is not None:
         return text("BND-01.drawn", document=named(drawn), **of_all)
-    # a line diagram issued before the period shows the meter at the project
+    # no third party's line diagram issued before the period shows the loads of the meter
     return text("BND-01.left_early" if of.served else "BND-01.left_out", **of_all)
 
 

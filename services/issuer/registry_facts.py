@@ -222,7 +222,7 @@ class RegistryFacts:
     `accepted`: acceptances by programmes.
     `owed`: statements at the project's site with a negative reduction. [ug CO2e]
     `lives`: validity of the methodology in the programmes that registered the project, with the
-    day.
+    day of registration.
     `certified`: certificates of energy, by device and quantity.
     `certified_elsewhere`: other meters at the site with certificates of energy, and their
     quantities.

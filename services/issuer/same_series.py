@@ -35,7 +35,8 @@ _DAYS, _AGREE = 10, 7
 # maximum difference of ratios that count as equal: more than a step of the register, or a little
 # noise [1]
 _RATIO = 8e-3
-# number of rounds for meters without data in the highest intervals of others
+# maximum number of further comparisons of a meter without data in the other meters' highest
+# intervals
 _ROUNDS = 4
 # number of other projects' devices compared at once: some 20 MB
 _DEVICES_PER_QUERY = 10_000

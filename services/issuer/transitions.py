@@ -306,7 +306,7 @@ def status_list(conn: Connection, project: str, signer: Signer) -> bytes:
     """
     Sign and publish a project's status list of statements no longer valid; return its bytes.
 
-    Raises EnrolmentError if the key is not enrolled as operator's, now.  Raises RegistryError if
+    Raises EnrolmentError if the key is not enrolled now as an operator's.  Raises RegistryError if
     there is no such project.
     """
     registry.load_project(conn, project)

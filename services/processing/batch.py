@@ -176,7 +176,7 @@ def _stored(parts: deque[Batch], commit: Commit) -> Committed:
 
 
 def tried(commit: Callable[[], _T]) -> _T:
-    """Return a commit's result, repeated a few times after a collision of transactions."""
+    """Return the result of a commit, repeated a few times if transactions collide."""
     for n in range(_TRIES):
         try:
             return commit()

@@ -60,7 +60,7 @@ from services.vault import DamagedError, VaultError
 
 
 def without_archived(connection: Connection, fleet: Fleet, batch: Batch, why: str) -> Batch:
-    """Return the batch with readings of archived days rejected; unchanged without such."""
+    """Return the batch, in which readings of archived days are rejected."""
     last = _last_archived(connection, fleet, batch)
     young, refused = [], []
     for frame in batch.frames:

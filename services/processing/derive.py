@@ -306,7 +306,7 @@ class Rows:
         touched: Touched,
         out: Derived,
     ) -> None:
-        """Flag the readings of spans, those just before, and finally those affected afterwards."""
+        """Flag the readings of spans, some before, and those afterwards that they affect."""
         begins = {
             d: min(span.from_us, requests[d].last_us)
             for d, span in cut.items()
@@ -431,8 +431,8 @@ class Backlog:
         """
         Return the devices of the next span.
 
-        Devices that have not sent yet come first, many at once, as most of them have no rows to
-        derive and incoming readings would be metered twice.
+        Devices that have not sent yet come first, many at once: most of them have no rows to
+        derive, and their next readings would otherwise be metered twice.
         """
         mine = self._mine()
         if self._alone:

@@ -113,7 +113,7 @@ class Notes:
         self.derived()
 
     def wait_for_room(self) -> None:
-        """Wait while the queue is full; after a limit its notes stay in the database for later."""
+        """Wait while the queue is full; beyond a time limit, notes stay in the database only."""
         with self._room:
             full = not self._room.wait_for(
                 lambda: self._readings < MAX_READINGS, timeout=_PATIENCE_S

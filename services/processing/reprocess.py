@@ -188,7 +188,7 @@ def _first_registers(
 
 
 def _keep_only(metered: Metered, rows: IntervalRows, devices: set[int]) -> None:
-    """Remove the ends of spans of devices that are metered again."""
+    """Keep the result of some devices, with their `rows`, as the others are metered again."""
     metered.rows = rows
     index = np.array(sorted(devices), dtype=np.int32)
     metered.ends = [(q, e.of(index)) for q, e in metered.ends]
@@ -313,7 +313,8 @@ def write(
 MAX_ROWS = 60_000
 # number of readings in the first part of a span, of one device or several together
 MAX_SPAN_READINGS = 60_000
-# time that a catch-up may reach back, plus the time to include the next readings
+# time after the last change that is recalculated too: the longest catch-up, and two hours for the
+# next readings
 AHEAD_US = SPREAD_US + 2 * HOUR_US
 # archived readings are not counted before they are read
 _ARCHIVED_US = 8 * 86_400_000_000

@@ -198,7 +198,7 @@ def life_of(record: Registration, methodology: str, version: str) -> Life | None
 
 
 def _meters(facility: Facility, merged: Registry) -> Iterator[str]:
-    """Yield errors of a facility's meters: unknown, elsewhere, check meters, no such quantity."""
+    """Yield errors of a facility's meters: unknown, of another site, check meter, no quantity."""
     if facility.site not in merged.sites:
         yield f"site: {facility.site!r} is not registered; add it under `sites`"
     for supply in facility.supplies:

@@ -304,7 +304,7 @@ def _miscalculated(factor: Factor, country: str | None) -> str | None:
 
 
 def _stated(factor: Factor) -> Factor:
-    """Return a factor; if it has a document, marked so that it precedes tonne's own."""
+    """Return a factor; with a document it is marked to take precedence over tonne's own."""
     given = factor.document is not None
     return replace(factor, brought=given, documented=given)
 

@@ -273,7 +273,7 @@ def _used(definition: Methodology | Tool) -> list[dict[str, Any]]:
 def _is_used(
     factor: Factor, declared: Sequence[tuple[str, set[str]]], there: Collection[tuple[str, str]]
 ) -> bool:
-    """Return whether an equation uses a factor; the requested side precedes a neutral one."""
+    """Return whether an equation uses a factor; the requested side takes precedence."""
     sides = [side for kind, of in declared if fnmatchcase(factor.kind, kind) for side in of if side]
     fallen = any((factor.kind, side) not in there for side in sides)
     return not sides or factor.direction in sides or (factor.direction == "either" and fallen)

@@ -121,7 +121,7 @@ def _as_tonne(words: Sequence[str], environment: Mapping[str, str]) -> NoReturn:
     except SystemExit as ended:
         code = ended.code or 0
     finally:
-        # an error is raised here, as `os._exit` below would hide it
+        # the traceback is printed here, as `os._exit` below would hide it
         if sys.exc_info()[0] is not None:
             traceback.print_exc()
         sys.stdout.flush()

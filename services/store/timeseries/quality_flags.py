@@ -114,10 +114,10 @@ def load(
     cursor: Cursor, checks: Checks, watched: Watched, before_us: Mapping[int, int]
 ) -> list[Standstill]:
     """
-    Set the state of devices' tests to that after their last reading before a time.
+    Set the tests of devices to their state after the last reading before `before_us`.
 
     Returns the readings of gauges with constant values, which their registers may corroborate.
-    `before_us`: this time, by fleet index; FROM_START for a device without readings.
+    `before_us`: a time by fleet index; FROM_START for a device without readings. [us UTC]
     """
     watched.reset(np.array(list(before_us), dtype=np.int32))
     with_readings = {d: us for d, us in before_us.items() if us > FROM_START}

@@ -300,7 +300,7 @@ def _cause(
     refused: list[dict[str, Any]],
     credentials: list[dict[str, Any]],
 ) -> tuple[str, Any]:
-    """Return the cause of missing data, and its start; the most general cause precedes others."""
+    """Return the cause of missing data, and its start; the most general cause comes first."""
     last_reading = health["last_reading"]
     if health["state"] is None:
         return "removed", known["removed"]

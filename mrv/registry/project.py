@@ -197,7 +197,7 @@ class SupportingData:
     `uncorroborated`, `alone`, `left_out`: quantities that other channels contradict, that only the
     register measures, and the part of these during missing power; by device and quantity.
     `unrecorded`, `gauged`: on the project side, quantities by power or flow above the register;
-    registers that power or flow corroborates.
+    shares of time in which power or flow corroborates it.
     `certified`: certificates of energy of other schemes, by device and quantity.
     `documents`, `accepted`: design and dated documents of the plant; acceptances of factors of
     registry files.
@@ -236,7 +236,7 @@ class SupportingData:
     clocks: Mapping[str, Clocked] = field(default_factory=dict)
     drawn: Mapping[str, Drawn] = field(default_factory=dict)
     unrecorded: Mapping[tuple[str, str], Uncorroborated] = field(default_factory=dict)
-    gauged: frozenset[tuple[str, str]] = frozenset()
+    gauged: Mapping[tuple[str, str], Fraction] = field(default_factory=dict)
     late: tuple[ChangedLate, ...] = ()
     replaced: tuple[tuple[Invoice, Invoice, str], ...] = ()
     fallen: Mapping[tuple[str, str], tuple[Fallen, ...]] = field(default_factory=dict)

@@ -335,15 +335,22 @@ def project_electricity(facts: Facts) -> Iterator[Judged]:
     spans = applied(facts)
     # if the reduction is a difference of two large quantities, invoices are requested as well
     large = sum((_emitted(facts, m, m.counts) for m in there), start=Fraction(0)) > reduction_t
-    witnesses = [
-        (m, _witness(facts, m, spans, gauged=not large or facts.evidence.provided(m)))
+    shares = [
+        facts.supporting.gauged.get((m.device.id, m.needs.quantity), Fraction(0))
+        if not large or facts.evidence.provided(m)
+        else Fraction(0)
         for m in there
     ]
-    alone = [m for m, witness in witnesses if witness is None]
+    witnesses = [_witness(facts, m, spans, share) for m, share in zip(there, shares, strict=True)]
+    alone = [m for m, witness in zip(there, witnesses, strict=True) if witness is None]
     if not alone:
-        yield RuleReport(True, tuple(dict.fromkeys(w for _, w in witnesses if w is not None)))
+        yield RuleReport(True, tuple(dict.fromkeys(w for w in witnesses if w is not None)))
         return
-    more = [_at_most(facts, m) for m in alone]
+    more = [
+        _at_most(facts, m, 1 - share)
+        for m, share, witness in zip(there, shares, witnesses, strict=True)
+        if witness is None
+    ]
     tonnes = sum((t for _, t in more), start=Fraction(0))
     if tonnes < _NEGLIGIBLE * reduction_t:
         return
@@ -358,12 +365,12 @@ def project_electricity(facts: Facts) -> Iterator[Judged]:
 
 
 def _witness(
-    facts: Facts, meter: Monitored, spans: Mapping[str, Sequence[Span]], *, gauged: bool
+    facts: Facts, meter: Monitored, spans: Mapping[str, Sequence[Span]], gauged: Fraction
 ) -> Text | None:
     """
     Return the text on the evidence for a meter's electricity; None without evidence.
 
-    `gauged`: whether the meter's own power is sufficient.
+    `gauged`: share of its time that the meter's own power corroborates.
     """
     name = meter.device.id
     if facts.invoiced(meter):
@@ -373,8 +380,7 @@ def _witness(
     check = facts.evidence.agreeing(meter)
     if check is not None:
         return text("EVD-07.witness", device=name, witness=check.witness)
-    gauged = gauged and (name, meter.needs.quantity) in facts.supporting.gauged
-    return text("EVD-07.power", device=name) if gauged else None
+    return text("EVD-07.power", device=name) if gauged >= COVERED else None
 
 
 def _applied(facts: Facts, meter: Monitored, spans: Mapping[str, Sequence[Span]]) -> bool:
@@ -401,10 +407,14 @@ def _by_invoices(facts: Facts, meters: Sequence[Monitored], means: Text) -> Rule
     return RuleReport(False, (*facts.evidence.uncorroborated(lacking), means))
 
 
-def _at_most(facts: Facts, meter: Monitored) -> tuple[Fraction, Fraction]:
-    """Return a meter's possible consumption above the counted one. [Wh, tCO2e]"""
+def _at_most(facts: Facts, meter: Monitored, share: Fraction) -> tuple[Fraction, Fraction]:
+    """
+    Return a meter's possible consumption above the counted one. [Wh, tCO2e]
+
+    `share`: of its time, that in which its own power does not corroborate it.
+    """
     rated = (meter.rate or Fraction(0)) * Fraction(len(meter.service) * INTERVAL_US, HOUR_US)
-    more = max(rated, Fraction(_TIMES * meter.metered)) - meter.counts
+    more = (max(rated, Fraction(_TIMES * meter.metered)) - meter.counts) * share
     if more <= 0:
         return Fraction(0), Fraction(0)
     return more, _emitted(facts, meter, more)

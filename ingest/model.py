@@ -68,7 +68,7 @@ class QualityLimits:
     """
     Limits of the quality tests for one channel of a device, from a time on.
 
-    Limits that are not given are those of the profile; channel "time" stands for the times of
+    Limits that are not given are those of the profile; channel "time" denotes the times of
     readings.
     """
 

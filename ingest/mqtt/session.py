@@ -39,7 +39,7 @@ _TAKEN_OVER = 142
 AGAIN_S, _LONGEST_AGAIN_S = 60.0, 3600.0
 # a connection that ends within this time after a refused topic filter ended because of it
 _BECAUSE_S = 5.0
-# a broker that saves its state may not respond for many seconds
+# maximum wait for the broker's disconnection: while it saves its state it may not respond
 _GOODBYE_S = 30.0
 
 

@@ -64,8 +64,8 @@ def offset_by_others(
     invoices of a meter that is read in the course of a day.
 
     `earning`: devices and quantities of the baseline.  The sum of their invoices may be slightly
-    above that of the meters, if one also corrects estimates before the period; then those that
-    state less are accepted.
+    above that of the meters, if one of them also corrects estimates from before the period; then
+    the invoices that state less are accepted.
     """
     result = list(checks)
     left = _compared(checks, evidence)

@@ -113,7 +113,10 @@ class UnreportedUse(Scan):
         return text("MTR-04.repeated", channel=channel.gauge, **span)
 
     def _hidden(self, block: Frame, of: slice, index: int, channel: _Channel) -> Int64:
-        """Return the excess by interval of readings under the name of an interchanged register."""
+        """
+        Return by interval the excess of readings that arrived under an interchanged register's
+        name.
+        """
         (value,) = self.laid_out(index, channel.quantity, "value")
         more = np.zeros_like(value)
         for inside, under in self.exchanged(block, of, index, channel.register):
@@ -187,7 +190,7 @@ class _Compared(NamedTuple):
         return gauged > 0 and value <= (1 + METERS) * gauged + doubt
 
     def of_period(self) -> Int64:
-        """Return the gauge's excess over the whole period, in proportion to its intervals."""
+        """Return the gauge's excess over the whole period, distributed over its intervals."""
         more = float(self.shown.sum() - self.value.sum())
         doubt = METERS * self.value.sum() + SIGMAS * np.sqrt(self.variance.sum())
         if more <= doubt + self.step + self.rounded.sum():

@@ -200,7 +200,7 @@ class FindingShown(Form):
 
     @property
     def remark(self) -> bool:
-        """Return whether the entry is a remark: listed with the findings, but none itself."""
+        """Return whether the entry is a remark: listed with the findings, but not a finding."""
         return self.finding is UNSET
 
 

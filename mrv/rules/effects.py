@@ -168,7 +168,7 @@ class NoReduction:
 
 
 _OfDevice = CapEach | Exclude | SetAside | Floor
-# `Ruled.add` sets the id of the rule of each, which the statement names
+# `Ruled.add` sets the rule id of each effect, which the statement names
 Bounding = Cap | _OfDevice
 Effect = Bounding | Fix | Bound | Least | Withheld | NoReduction
 
@@ -178,8 +178,8 @@ class RuleReport:
     """
     Report of a rule: whether its requirement is met, and its texts.
 
-    `{tonnes:number}` in texts stands for the rule's deduction.  `severity`: in place of the rule's
-    own.
+    `{tonnes:number}` in texts is replaced by the rule's deduction.  `severity`: severity in place
+    of the rule's own.
     `priced`: whether the tonnes determine the severity; None: only if it is the rule's own.
     """
 
@@ -290,7 +290,7 @@ class _Device:
     ) -> None:
         self.metered = metered
         self.kept = metered.whole.value
-        # deductions by limits of intervals
+        # deductions by the limits of single intervals
         self.above: list[tuple[Exclude | CapEach, Int64]] = []
         out = [e for e in mine if isinstance(e, Exclude)]
         self.excluded = min(out, key=lambda e: e.reason) if out else None

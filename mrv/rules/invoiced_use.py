@@ -64,8 +64,8 @@ class _Bill(NamedTuple):
     Invoice on the project side, limited to the period. [us UTC, base units]
 
     `room`: its tolerance.  `by_time`: whether it is divided by time.  `more`: whether it exceeds
-    its meters.  `narrow`: whether it is of the same point as its meters.  `shows`: whether it
-    corroborates the quantity of the period.  `keys`: its meters.
+    its meters.  `narrow`: whether its tolerance is at most `ALIKE`, and no other invoice offsets
+    it.  `shows`: whether it corroborates the quantity of the period.  `keys`: its meters.
     """
 
     name: str
@@ -108,7 +108,10 @@ class _Meter:
 
 
 def _weights(meters: Sequence[_Meter], spans: Sequence[Span]) -> list[Fraction]:
-    """Return the share of each meter and span, by metered quantity, or by time without any."""
+    """
+    Return the share of each meter and span, by metered quantity; by time if nothing was
+    metered.
+    """
     both = list(zip(meters, spans, strict=True))
     result = [Fraction(meter.view.quantity(span)) for meter, span in both]
     if not any(result):
@@ -239,7 +242,7 @@ def left_by_invoices(facts: Facts, meter: Monitored) -> Iterator[tuple[Text, Spa
 
 
 def _mean(meter: Monitored, span: Span, cut: Cut) -> Fraction:
-    """Return a gap's quantity at the mean rate of a span's metered time; without, its charge."""
+    """Return a gap's quantity at the mean rate of a span's metered time; else the gap's charge."""
     begin, end = (us // INTERVAL_US for us in span)
     part = meter.service.cut(begin, end)
     known_us = len(part) * INTERVAL_US - part.lost_us
@@ -399,7 +402,10 @@ def added_lines(
 
 
 def first_ones(supporting: SupportingData) -> tuple[Invoice, ...]:
-    """Return the first versions of corrected invoices, with the better file and tolerance."""
+    """
+    Return the first versions of corrected invoices, with the file and the smaller tolerance of
+    either.
+    """
     return tuple(
         replace(
             old,
@@ -424,7 +430,7 @@ def _changed(old: Invoice, new: Invoice) -> bool:
 
 def _retyped(old: Invoice, new: Invoice) -> bool:
     """
-    Return whether a correction of the same file and meters may be of a typing error.
+    Return whether a correction of the same file and meters may correct a typing error.
 
     It states another amount, or a start or end up to a day earlier or later.
     """

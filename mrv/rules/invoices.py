@@ -219,8 +219,8 @@ def _by_electricity(
     """
     Yield services whose electricity is invoiced, with the service that it permits.
 
-    Time without an invoice counts at the mean.  The limit is the service delivered in the invoiced
-    time, or that of MTR-06. [base units, before errors of meters]
+    Time without an invoice is counted with the mean of the invoices.  The limit is the service
+    delivered in the invoiced time, or that of MTR-06. [base units, before errors of meters]
     """
     for capacity in facts.methodology.capacities:
         taken = consumption_of(facts.methodology, capacity)

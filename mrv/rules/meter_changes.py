@@ -55,7 +55,7 @@ def changed(facts: Facts) -> Iterator[Judged]:
 
 
 def _between(facts: Facts, views: Sequence[Monitored], pricing: Pricing) -> Iterator[Text]:
-    """Yield texts on what the baseline metered while a role of the project side had no meter."""
+    """Yield texts on baseline quantities metered while a role of the project side had no meter."""
     before: Monitored | None = None
     for meter, after in zip_longest(views, views[1:]):
         served = service_intervals(facts.project, meter.bound, meter.device, meter.needs.side)
@@ -87,7 +87,10 @@ def _outside(meter: Monitored, pricing: Pricing) -> dict[str, Value]:
 
 
 def _unserved(facts: Facts, pricing: Pricing) -> Iterator[Text]:
-    """Yield texts on what a baseline meter metered before its installation or after its removal."""
+    """
+    Yield texts on quantities that a baseline meter metered before its installation or after
+    removal.
+    """
     for meter in facts.price.views:
         if meter.needs.side == "project" or 1000 * meter.service.outside <= meter.metered:
             continue
@@ -155,7 +158,7 @@ def _caught_up(meter: Monitored, fallen: Sequence[Fallen], facts: Facts) -> Iter
 def _crossed(
     meter: Monitored, ends: Sequence[Fallen], gaps: Iterable[GapOutcome], timezone: str
 ) -> Text:
-    """Return the text on two registers that were sent, or entered, under each other's name."""
+    """Return the text on two registers with interchanged names, in the data or in the registry."""
     name, other = (
         profiles.register_of_column(meter.device.class_id, column).name
         for column in (ends[0].channel, ends[0].crossed)
@@ -199,7 +202,10 @@ def _kind(meter: Monitored) -> tuple[Any, ...]:
 def _causes(
     meter: Monitored, fallen: Sequence[Fallen], pricing: Pricing
 ) -> Iterator[tuple[list[Fallen], list[GapOutcome]]]:
-    """Yield the breaks of a register's sequence with one cause, and the unknown time from it."""
+    """
+    Yield the breaks of a register's sequence with one cause, and the unknown time due
+    to them.
+    """
     subset = [(fall, gaps) for fall, gaps in _touched(meter, fallen, pricing) if gaps]
     named = list[Fallen]()
     for each in (_daily([fall for fall, _ in subset]), _rising(meter, subset)):
@@ -217,7 +223,7 @@ def _touched(
     meter: Monitored, fallen: Sequence[Fallen], pricing: Pricing
 ) -> Iterator[tuple[Fallen, list[GapOutcome]]]:
     """
-    Yield each break of a register's sequence with the unknown time from it, each gap once.
+    Yield each break of a register's sequence with the unknown time due to it, each gap once.
 
     A break before the device's service is assigned to the gap at the start of its service.
     """
@@ -265,7 +271,10 @@ def _days(falls: Sequence[Fallen]) -> list[int]:
 
 
 def _left_by(jump: Fallen, fallen: Sequence[Fallen]) -> list[Fallen]:
-    """Return the break that ended the sequence to which a later break returns."""
+    """
+    Return the earlier fall that an upward jump reverses, as the register continues its old
+    sequence; empty if there is none.
+    """
     falls = (
         fall
         for fall in reversed(fallen)

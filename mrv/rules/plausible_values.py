@@ -314,7 +314,7 @@ def put_in_place(
 
 
 def with_value(project: Project, device: str | None, name: str, value: Decimal | None) -> Project:
-    """Return a project with another value of a parameter, its own or a device's; None: without."""
+    """Return a project with a parameter of it, or of a device, set to a value; None removes it."""
 
     def changed(values: Mapping[str, Any]) -> dict[str, Any]:
         rest = {key: known for key, known in values.items() if key != name}

@@ -2,8 +2,8 @@
 Rules on meters' identity: entries of a meter under a second id, duplicates and copies (MTR-03).
 
 If the services of two meters on the project side overlap, both are charged.  This is conservative,
-so it is an observation with its tonnes.  Identical or proportional series are one meter under two
-ids.
+so it is an observation with its tonnes.  Identical or proportional series are treated as one meter
+with two ids.
 """
 
 from __future__ import annotations
@@ -108,10 +108,11 @@ def overlapping_services(facts: Facts) -> Iterator[Judged]:
 @dataclass(frozen=True, slots=True)
 class Overlap:
     """
-    Two devices with one series while both are installed; `later`: the one that was installed later.
+    Identical or proportional series of two devices in their common service time.
 
-    `place`: index of the later one among the monitored devices.  `both`: mask of its intervals in
-    which both measure a quantity; if `equal`, its quantity is not counted there.
+    `later`: device that was installed later.  `place`: index of the later one among the monitored
+    devices.  `both`: mask of its intervals in which both measure a quantity; if `equal`, its
+    quantity is not counted there.
     """
 
     place: int
@@ -138,7 +139,7 @@ class Overlap:
 
 
 def overlapping(monitored: Sequence[Monitored], *, side: str = "baseline") -> list[Overlap]:
-    """Return pairs of devices of a side with one series while both are installed, by quantity."""
+    """Return pairs of devices of a side with identical or proportional series in common time."""
     groups: defaultdict[str, defaultdict[tuple[int, int], list[int]]]
     groups = defaultdict(lambda: defaultdict(list))
     for i, meter in enumerate(monitored):
@@ -186,7 +187,7 @@ def _overlap(
     return Overlap(later, monitored[value].device.id, whole, both, result.equal)
 
 
-# --- meters that do not count --------------------------------------------------------------
+# --- excluded meters ----------------------------------------------------------------------
 
 
 def known_meters(facts: Facts) -> Iterator[Judged]:

@@ -58,7 +58,7 @@ def _names(meters: Sequence[Monitored]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(m.device.id for m in meters))
 
 
-# --- EVD-02: what is delivered ------------------------------------------------------------
+# --- EVD-02: delivered service ------------------------------------------------------------
 
 
 class _Bare(NamedTuple):

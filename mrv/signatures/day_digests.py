@@ -71,7 +71,7 @@ def column_bytes(
         Values by column name: booleans, integers, floats, texts, or objects of
         one of these kinds with None for no value.
     valid : mapping of str to bool array, n, optional
-        False where a column has no value, for columns that cannot say so themselves.
+        False where a column has no value, for column types without a null.
 
     Returns
     -------
@@ -155,7 +155,7 @@ class Rows:
 
 
 class _Column(NamedTuple):
-    """A column as read; `whole`: every row has a value; `bytes`: of numbers, all rows."""
+    """A column as read; `whole`: whether every row has a value; `bytes`: bytes of all numbers."""
 
     name: str
     head: bytes
@@ -239,7 +239,7 @@ def _order(times: _Array, columns: list[tuple[_Array, _Mask]]) -> npt.NDArray[np
     keys: list[_Array] = [times]
     for values, present in columns:
         keys += [present, np.unique(values, return_inverse=True)[1]]
-    return np.lexsort(keys[::-1])  # lexsort's last key counts first
+    return np.lexsort(keys[::-1])  # lexsort gives precedence to its last key
 
 
 def _column(name: str, values: _Array, present: _Mask) -> _Column:
@@ -373,7 +373,7 @@ def day_leaf(key: DayKey, data: bytes) -> DayLeaf:
     Return the leaf of a day's rows.
 
     `key`: device, day and table of the rows.
-    `data`: their canonical bytes, of `rows.column_bytes`.
+    `data`: their canonical bytes, as returned by `column_bytes`.
     """
     return DayLeaf(
         key.device, key.day.isoformat(), key.table, row_count(data), canonical.sha256_hex(data)

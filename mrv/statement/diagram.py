@@ -4,7 +4,7 @@ Diagrams as SVG: monitoring (meters to account), and single-line (supplies and l
 Diagrams are drawn from the plan extract only, so that a pack's diagram can be drawn again and
 compared byte for byte.  Texts come from registry files: they are escaped, wrapped in their box (cut
 in 0.1.0), and control characters are removed.  If a role has too many meters, only the first ones
-are drawn, with the number of all.  A drawing has the width of a printed page, with letters of 8
+are drawn, with the total number.  A drawing has the width of a printed page, with letters of 8
 points.
 
 The single-line diagram is drawn from the loads of meters: a meter, a bus bar, a consumer, the
@@ -411,7 +411,7 @@ def _limited(
 
 
 def _levels(feeds: Mapping[str, tuple[str, ...]], names: list[str]) -> dict[str, int]:
-    """Return the column of each name, after all that supply it; a ring is cut at one place."""
+    """Return the column of each name, after all that supply it; a cycle is opened at one place."""
     level = dict.fromkeys(names, 0)
     for _ in names:
         moved = False

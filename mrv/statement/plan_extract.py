@@ -112,7 +112,7 @@ class MonitoringPlan:
     `samples`: laboratory results of the period.
     `history`: consumption and service in the project's issued statements of the last year.
     `fixed`: values fixed ex ante that differ from the present ones.
-    `arrivals`: by device and local day; None where not recorded.
+    `arrivals`: arrival of the readings by device and local day; None if not recorded.
     `signed`: signed values of the period and the signers' keys; None if not examined.
     `issue_signatures`: number of operators that must approve the issue; 1: the preparer's signature
     is sufficient.

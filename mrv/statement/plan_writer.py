@@ -110,7 +110,7 @@ def time_out(us: int | None) -> str | None:
 
 
 def time_us(text: str) -> int:
-    """Return a time. [us UTC]"""
+    """Return a time from its JSON text. [us UTC]"""
     return instant_us(text, "UTC")
 
 

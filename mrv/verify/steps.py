@@ -57,7 +57,7 @@ from mrv.verify.reliance import WAIVERS, not_relied_on, note_missing, relied_on
 from mrv.verify.report import STATES, Figures, Report, Rules, StepResult, plain
 from mrv.verify.subject import NotApplicableError, NotCheckedError, Subject
 
-# errors of a plan by older rules that lacks data for the current rules
+# errors raised if a plan of older rules lacks data for the current rules
 _UNFIT = (InputError, KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError)
 
 

@@ -473,7 +473,8 @@ def keep(conn: Connection, note: str) -> list[str]:
     result = cosignatures(note, *(NoteKey(*pair) for pair in keys))
     if not result:
         raise InputError(
-            "no enrolled witness signed it; enrol the auditor's key with `tonne keys enroll FILE`"
+            "no enrolled witness signed this head; enrol the auditor's key with `tonne keys enroll "
+            "FILE`"
         )
     for cosignature in result:
         log.add_cosignature(

@@ -127,7 +127,7 @@ def _heads_over(index: int, heads: Mapping[int, list[Token]]) -> list[int]:
 def _head(conn: Connection, size: int, tokens: list[Token]) -> Head:
     note = log.signed(conn, size)
     if note is None:
-        raise LogError(f"the log has no head of {size} entries any more; restore log_checkpoint")
+        raise LogError(f"the head of {size} entries is missing; restore the table log_checkpoint")
     return Head(note, tuple(token.token for token in tokens))
 
 

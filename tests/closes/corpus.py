@@ -79,7 +79,7 @@ def asked_of(facts, books):
     """Return the arguments of a close from JSON; `books` are the factor books."""
     found = fact(facts)
     supporting = replace(found.pop("besides"), accounting=found.pop("rules"))
-    if isinstance(supporting.gauged, frozenset):  # stored when a power corroborated all time or none
+    if isinstance(supporting.gauged, frozenset):  # in older facts
         supporting = replace(supporting, gauged=dict.fromkeys(supporting.gauged, Fraction(1)))
     return Close(**{**found, "factors": books[facts["factors"]], "supporting": supporting})
 

@@ -110,7 +110,10 @@ def _unit(channel: str) -> str:
 
 
 def _mean(sheet: Grid, item: FixedParameter, at: int, spec: ParameterSpec) -> str:
-    """Return a formula of the mean of measured days, from row `at` on; empty if not its value."""
+    """
+    Return a formula of the mean of measured days, from row `at` on; empty if it is not the
+    parameter's value.
+    """
     stated, up = Fraction(item.value), spec.side == "project" and not spec.lower_of
     for sign in (0, -1, 1):
         sums, texts, first = list[Fraction](), list[str](), at

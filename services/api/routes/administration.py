@@ -51,7 +51,9 @@ def keys(ask: Admin) -> Response:
 def create_key(ask: Admin, body: shapes.NewKey) -> Response:
     """Create an API key; its token is shown only once, so the request has no idempotency key."""
     if ask.request.headers.get("idempotency-key") is not None:
-        raise ProblemError(400, "a token is shown only once: omit Idempotency-Key")
+        raise ProblemError(
+            400, "the token is returned only once, not on a repetition: omit Idempotency-Key"
+        )
 
     def work(conn: Connection) -> tuple[int, Any]:
         key, token = api_keys.create(

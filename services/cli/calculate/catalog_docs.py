@@ -193,8 +193,8 @@ _BEGIN, _END = "<!-- projects: begin, `make pages` -->", "<!-- projects: end -->
 _COSTS = (
     "No project is credited for time without readings, for register steps of unknown size, or for "
     "energy above the rated power. The same applies to a meter with the certificate of another "
-    "meter, and to energy that another project claims. Consumption in it is added at its upper "
-    "bound."
+    "meter, and to energy that another project claims. On the project side, the upper bound of "
+    "such a quantity is applied."
 )
 TABLE, CONFORMITY = Path("docs/conformity.toml"), Path("docs/conformity.md")
 _MAP_HEAD = """\

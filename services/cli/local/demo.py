@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from shutil import which
 from typing import Any
@@ -158,7 +159,7 @@ def summary(figures: list[dict[str, Any]]) -> None:
         click.echo(
             f"    baseline {tonnes.baseline.t} t - project {tonnes.project.t} t"
             f" - leakage {tonnes.leakage.t} t = {tonnes.reduction.t} tCO2e,"
-            f" coverage {claims.coverage}"
+            f" coverage {Decimal(claims.coverage):.2%}"
         )
 
 

@@ -244,11 +244,9 @@ class Stage:
 def brief(text: str, lines: int = 1) -> None:
     """Print the last lines of a command's output."""
     for line in [text_line for text_line in text.splitlines() if text_line.strip()][-lines:]:
-        click.echo(f"  {line.strip()}")
+        click.echo(f"  {line.rstrip()}")
 
 
-# energy only: a sum over all accounts takes as long as the messages of some days
-_SUM = "SELECT coalesce(sum(value), 0) FROM interval_quantity WHERE quantity = 'energy_export'"
 _LAST = "SELECT max(start) FROM interval_quantity WHERE start >= %s AND start < %s"
 _DAY_S = 86_400
 CATALOG = shipped("catalog/haiphong")
@@ -354,10 +352,8 @@ class Progress:
             yield show
 
     def line(self) -> str:
-        """Return a line with the number of stored readings."""
-        row = self._connection.execute(_SUM).fetchone()
-        kwh = float(row[0]) / 1000 if row is not None else 0.0
-        return f"{self._messages():,.0f} messages stored: {kwh:,.3f} kWh generated"
+        """Return a line with the number of messages stored so far."""
+        return f"{self._messages():,.0f} messages stored in all"
 
     def _days(self, first: datetime, last: datetime) -> float:
         """Return the days from `first` to the last stored interval."""

@@ -165,8 +165,8 @@ def _show_sealed(report: Report, *, as_json: bool) -> None:
         click.echo(json.dumps(vars(report), indent=2))
         return
     click.echo(
-        f"sealed {counted(report.days, 'day')}, {report.again} again; entered"
-        f" {', '.join(report.entries) or 'nothing else'}"
+        f"sealed {counted(report.days, 'day')} for the first time, {report.again} again; other new "
+        f"entries of the log: {', '.join(report.entries) or 'none'}"
     )
     for what in report.corrections:
         click.echo(what)

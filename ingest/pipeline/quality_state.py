@@ -3,7 +3,7 @@ Cached state of each device for the quality tests, and of its registers for mete
 
 The state consists of the last readings, current runs and register values, in arrays by fleet
 index.  With it, a batch in time order needs no database query.  It can be rebuilt from stored
-readings (`services/store/timeseries/quality_lookback`).
+readings (`services/store/timeseries/quality_flags`).
 """
 
 from __future__ import annotations

@@ -130,8 +130,8 @@ class CorroboratedEnergy(Scan):
         for register in registers(project, fleet):
             water = (register.class_id, register.needs.quantity) in _LIFTED
             crossed = any(
-                register.channel.name in (one.channel, one.other)
-                for one in fleet.devices[register.index].exchanged
+                register.channel.name in (exchange.channel, exchange.other)
+                for exchange in fleet.devices[register.index].exchanged
             )
             compared_by = register.needs.unit == "Wh" or water or crossed
             if register.needs.side == "project" or not compared_by:
@@ -244,10 +244,10 @@ class CorroboratedEnergy(Scan):
         Only the sum of such intervals is known, as in a longer step between readings.
         """
         time_us = read.time_us
-        held = _repeated(time_us, watts) & (np.diff(read.register, prepend=NULL) == 0)
-        if not held.any():
+        constant = _repeated(time_us, watts) & (np.diff(read.register, prepend=NULL) == 0)
+        if not constant.any():
             return claimed
-        apart = self.longer(time_us[~held], _SELDOM_US)
+        apart = self.longer(time_us[~constant], _SELDOM_US)
         return claimed._replace(estimated=claimed.estimated | apart)
 
     def _beyond_sun(self, index: int, channel: Channel, claimed: _Claimed, step_wh: float) -> Int64:

@@ -69,7 +69,7 @@ _MAX_PARTS, _PART = 400, 0.5
 class Shuffled(NamedTuple):
     """Pair of meters whose days agree in another order: days, ratio, and whether they are equal."""
 
-    one: int
+    first: int
     other: int
     days: int
     known: int
@@ -146,7 +146,7 @@ def _matched(first: NDArray[np.float64], second: Int64) -> list[tuple[int, int]]
 class Summed(NamedTuple):
     """Meter whose daily sums are those of other meters together."""
 
-    one: int
+    first: int
     others: tuple[int, ...]
 
 

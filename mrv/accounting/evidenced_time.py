@@ -406,9 +406,9 @@ class Corroboration:
         begin, end = meter.span_us
         for check in (*self.of(meter, METER), *self.of(meter)):
             narrow = Fraction(check.tolerance_percent) <= Fraction(str(METERS)) * 100
-            shown = check.kind == METER or check.against in self.documents
+            is_evidence = check.kind == METER or check.against in self.documents
             inside_us = min(end, check.to_us) - max(begin, check.from_us)
-            known = shown and Fraction(check.coverage) >= COVERED
+            known = is_evidence and Fraction(check.coverage) >= COVERED
             more = uncorroborated_part(check, inside_us, meter.needs.side)
             if check.holds and narrow and known and more is not None:
                 yield check, more

@@ -40,15 +40,19 @@ def exchanged(
     result = list(checks)
     differing = [i for i in _compared(checks, evidence) if not checks[i].holds]
     for i, j in combinations(differing, 2):
-        one, other = checks[i], checks[j]
-        if (one.quantity, one.from_us, one.to_us) != (other.quantity, other.from_us, other.to_us):
+        check, other = checks[i], checks[j]
+        if (check.quantity, check.from_us, check.to_us) != (
+            other.quantity,
+            other.from_us,
+            other.to_us,
+        ):
             continue
-        (name, *more), (second, *others) = one.devices, other.devices
+        (name, *more), (second, *others) = check.devices, other.devices
         if more or others or name == second or alike.get(name, 0) != alike.get(second):
             continue
-        crossed = replace(one, ours=other.ours), replace(other, ours=one.ours)
+        crossed = replace(check, ours=other.ours), replace(other, ours=check.ours)
         if all(_made_good([check]) for check in crossed):
-            result[i] = replace(one, detail=text("cross_check.exchanged", device=second))
+            result[i] = replace(check, detail=text("cross_check.exchanged", device=second))
             result[j] = replace(other, detail=text("cross_check.exchanged", device=name))
     return result
 

@@ -133,15 +133,17 @@ class Scan:
 
         `block`: readings under their registers' own names (`Fleet.by_own_name`).
         """
-        for one in self.fleet.devices[index].exchanged:
-            if name not in (one.channel, one.other):
+        for exchange in self.fleet.devices[index].exchanged:
+            if name not in (exchange.channel, exchange.other):
                 continue
-            values: Any = block.columns[one.other if name == one.channel else one.channel][of]
+            values: Any = block.columns[
+                exchange.other if name == exchange.channel else exchange.channel
+            ][of]
             inside = values != NULL
-            for edge, later in ((one.from_us, True), (one.to_us, False)):
+            for edge, later in ((exchange.from_us, True), (exchange.to_us, False)):
                 inside &= (block.time_us[of] >= edge) == later
             under = values[inside]
-            first, last = one.from_us // INTERVAL_US, -(-one.to_us // INTERVAL_US)
+            first, last = exchange.from_us // INTERVAL_US, -(-exchange.to_us // INTERVAL_US)
             begin, end = (min(max(n, self.first), self.last) - self.first for n in (first, last))
             yield slice(begin, end), int(under[-1] - under[0]) if len(under) else 0
 
@@ -214,8 +216,8 @@ class FallenRegisters:
             breaks = self._of_channel(device, channel, time_us, register)
             edges = self._at_exchanges(device, channel, time_us, register)
             crossed = (_crossed(block, of, edge) for edge in edges)
-            false = {one.at_us: one._replace(entered=True) for one in crossed if one.crossed}
-            fallen = [_crossed(block, of, one) for one in breaks if one.at_us not in false]
+            false = {edge.at_us: edge._replace(entered=True) for edge in crossed if edge.crossed}
+            fallen = [_crossed(block, of, edge) for edge in breaks if edge.at_us not in false]
             fallen = sorted([*fallen, *false.values()], key=_at)
             if fallen:
                 yield (device.id, str(channel.quantity)), tuple(fallen)

@@ -68,7 +68,7 @@ _SINGLE = 2e-5
 class Twins(NamedTuple):
     """Pair of copied series, the lag of the second one [intervals], and whether they are equal."""
 
-    one: int
+    first: int
     other: int
     lag: int
     equal: bool

@@ -285,7 +285,7 @@ class Conclusion(Form):
     accreditation: str | UnsetType = UNSET
 
     @property
-    def shown(self) -> tuple[FindingShown, ...]:
+    def listed_findings(self) -> tuple[FindingShown, ...]:
         """Return findings and remarks in one form; a plain text is a remark."""
         return tuple(
             FindingShown(kind="OBS", text=finding) if isinstance(finding, str) else finding

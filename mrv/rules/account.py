@@ -123,19 +123,20 @@ def worst(
     dear = [
         place
         for place, year in years.items()
-        if account(_at_most(monitored, [place]))[year].reduction_t < nothing[year].reduction_t
+        if account(_at_upper_bound(monitored, [place]))[year].reduction_t
+        < nothing[year].reduction_t
     ]
     chosen: dict[int, Collection[Place]] = dict.fromkeys(nothing, ())
     least = {year: result.reduction_t for year, result in nothing.items()}
     for places in (dear, list(years)):
-        for year, reductions in account(_at_most(monitored, places)).items():
+        for year, reductions in account(_at_upper_bound(monitored, places)).items():
             if reductions.reduction_t < least[year]:
                 least[year] = reductions.reduction_t
                 chosen[year] = [place for place in places if years[place] == year]
-    return _at_most(monitored, [place for some in chosen.values() for place in some])
+    return _at_upper_bound(monitored, [place for some in chosen.values() for place in some])
 
 
-def _at_most(monitored: Sequence[Monitored], places: Collection[Place]) -> list[Monitored]:
+def _at_upper_bound(monitored: Sequence[Monitored], places: Collection[Place]) -> list[Monitored]:
     """Return the devices with the upper bound of missing quantities in the parts at `places`."""
     wanted: defaultdict[int, set[int]] = defaultdict(set)
     for k, j in places:

@@ -72,8 +72,8 @@ def _hides(account: Account, meter: Monitored) -> Fraction:
         return tonnes
     hours = [Fraction((b - a) * INTERVAL_US, HOUR_US) for a, b in (p.edges for p in meter.parts)]
     prices = (account.pricing.rate(meter, part.year) for part in meter.parts)
-    most = sum((meter.rate * h * abs(p) for h, p in zip(hours, prices, strict=True)), ZERO)
-    return max(tonnes, min(most, abs(account.claimed_t)))
+    largest = sum((meter.rate * h * abs(p) for h, p in zip(hours, prices, strict=True)), ZERO)
+    return max(tonnes, min(largest, abs(account.claimed_t)))
 
 
 def signed(

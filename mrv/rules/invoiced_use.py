@@ -191,15 +191,15 @@ def invoiced_gaps(facts: Facts) -> tuple[Metered, ...]:
     the meters' mean rate if there is no excess.  Of several invoices the largest remainder applies.
     """
     cuts = {
-        (_key(one.base), cut)
-        for one in facts.metered
-        if not one.baseline
-        for part in one.base.parts
+        (_key(meter.base), cut)
+        for meter in facts.metered
+        if not meter.baseline
+        for part in meter.base.parts
         for cut in part.cuts
         if cut.kind is Kind.GAP
     }
     shares: dict[tuple[_Key, Cut], Fraction] = {}
-    views = {_key(one.base): one.base for one in facts.metered}
+    views = {_key(meter.base): meter.base for meter in facts.metered}
     for bill in _bills(facts, facts.evidence) if cuts else ():
         inside = [
             (key, cut) for key, cut in cuts
@@ -212,18 +212,18 @@ def invoiced_gaps(facts: Facts) -> tuple[Metered, ...]:
         mean = sum((_mean(views[key], bill.span, cut) for key, cut in inside), start=Fraction(0))
         leaves = max(bill.invoiced - metered, Fraction(0)) or mean
         share = min(Fraction(1), leaves / charged)
-        shares |= {one: max(share, shares.get(one, share)) for one in inside}
+        shares |= {place: max(share, shares.get(place, share)) for place in inside}
     if not shares:
         return ()
     return tuple(
-        replace(one, base=replace(one.base, parts=tuple(
+        replace(meter, base=replace(meter.base, parts=tuple(
             replace(part, cuts=tuple(
-                replace(cut, quantity=cut.quantity * shares.get((_key(one.base), cut), 1))
+                replace(cut, quantity=cut.quantity * shares.get((_key(meter.base), cut), 1))
                 for cut in part.cuts
             ))
-            for part in one.base.parts
+            for part in meter.base.parts
         )))
-        for one in facts.metered
+        for meter in facts.metered
     )  # fmt: skip
 
 

@@ -347,8 +347,8 @@ def _beyond(facts: Facts, role: Sequence[Monitored], alike: Fraction) -> Fractio
     if role[0].needs.side == "baseline":
         # invoices that state more corroborate as well, such as those with the last day entered as
         # `to`
-        shown = max(billed.ours, billed.theirs)
-        far, uncovered = counted - whole, counted - shown - billed.mean
+        larger = max(billed.ours, billed.theirs)
+        far, uncovered = counted - whole, counted - larger - billed.mean
     else:
         far, uncovered = whole - counted, billed.mean - (counted - billed.full)
     # a smaller difference is ignored; meters and invoices are compared over the invoices' time

@@ -182,9 +182,11 @@ def _crossed(
 def _exchanged(meter: Monitored, fall: Fallen, facts: Facts) -> Iterator[Text]:
     """Yield devices of the same kind whose register was interchanged with this one at a break."""
     near = abs(fall.after - fall.before) * SAME_LINE
-    for one in facts.views:
-        name, like = one.device.id, _kind(one) == _kind(meter)
-        for other in facts.supporting.fallen.get((name, one.needs.quantity), ()) if like else ():
+    for candidate in facts.views:
+        name, like = candidate.device.id, _kind(candidate) == _kind(meter)
+        for other in (
+            facts.supporting.fallen.get((name, candidate.needs.quantity), ()) if like else ()
+        ):
             at_once = abs(other.at_us - fall.at_us) < HOUR_US
             if (
                 at_once
@@ -313,10 +315,10 @@ def _named(
         where |= {"first": first, "last": last, "effect": effect}
         if rises:
             unit, limit = meter.needs.unit, limit_of(meter.device, meter.needs.quantity)
-            most = max(
+            largest = max(
                 Fraction((f.after - f.before) * HOUR_US, f.at_us - f.since_us) for f in falls
             )
-            rates = {"most": amount_text(most, unit), "limit": amount_text(limit or 0, unit)}
+            rates = {"most": amount_text(largest, unit), "limit": amount_text(limit or 0, unit)}
             yield text("REG-03.rises_daily", count=len(_days(falls)), **rates, **where)
         else:
             yield text("REG-03.daily", count=len(falls), **where)

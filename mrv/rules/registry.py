@@ -87,7 +87,7 @@ def _twins_by_group(facts: Facts) -> Iterator[tuple[str, str, Twins]]:
             groups[needs.quantity, metered.whole.first, len(metered.whole)].append(metered)
     for group in groups.values():
         for twin in twins([metered.base.service.value for metered in group], NEARLY_INSIDE):
-            yield group[twin.one].base.device.id, group[twin.other].base.device.id, twin
+            yield group[twin.first].base.device.id, group[twin.other].base.device.id, twin
 
 
 def overlapping_services(facts: Facts) -> Iterator[Judged]:
@@ -166,7 +166,7 @@ def _compared(
         [monitored[i].service.cut(begin, end).value for i in group] for group in (subset, others)
     ]
     for result in twins_between(*parts, closely=closely):
-        pair = subset[result.one], others[result.other]
+        pair = subset[result.first], others[result.other]
         if monitored[pair[0]].device.id != monitored[pair[1]].device.id:
             yield _overlap(monitored, pair, result, (begin, end))
 

@@ -335,24 +335,21 @@ def project_electricity(facts: Facts) -> Iterator[Judged]:
     spans = applied(facts)
     # if the reduction is a difference of two large quantities, invoices are requested as well
     large = sum((_emitted(facts, m, m.counts) for m in there), start=Fraction(0)) > reduction_t
-    shares = [
-        facts.supporting.gauged.get((m.device.id, m.needs.quantity), Fraction(0))
-        if not large or facts.evidence.provided(m)
-        else Fraction(0)
-        for m in there
+    gauged = [
+        _gauged(facts, m) if not large or facts.evidence.provided(m) else Fraction(0) for m in there
     ]
-    witnesses = [_witness(facts, m, spans, share) for m, share in zip(there, shares, strict=True)]
-    alone = [m for m, witness in zip(there, witnesses, strict=True) if witness is None]
+    witnesses = [
+        (m, _witness(facts, m, spans, share)) for m, share in zip(there, gauged, strict=True)
+    ]
+    alone = [m for m, witness in witnesses if witness is None]
     if not alone:
-        yield RuleReport(True, tuple(dict.fromkeys(w for w in witnesses if w is not None)))
+        yield RuleReport(True, tuple(dict.fromkeys(w for _, w in witnesses if w is not None)))
         return
-    more = [
-        _at_most(facts, m, 1 - share)
-        for m, share, witness in zip(there, shares, witnesses, strict=True)
-        if witness is None
-    ]
+    more = [_possible_excess(facts, m) for m in alone]
     tonnes = sum((t for _, t in more), start=Fraction(0))
-    if tonnes < _NEGLIGIBLE * reduction_t:
+    shares = (share for share, (_, witness) in zip(gauged, witnesses, strict=True) if not witness)
+    left = sum((t * (1 - share) for share, (_, t) in zip(shares, more, strict=True)), Fraction(0))
+    if left < _NEGLIGIBLE * reduction_t:
         return
     counted = sum((m.counts for m in alone), start=Fraction(0))
     maximum = counted + sum(wh for wh, _ in more)
@@ -362,6 +359,11 @@ def project_electricity(facts: Facts) -> Iterator[Judged]:
         effect=six_places(tonnes),
     )  # fmt: skip
     yield RuleReport(False, (*facts.evidence.uncorroborated(alone), means))
+
+
+def _gauged(facts: Facts, meter: Monitored) -> Fraction:
+    """Return the share of its time in which a meter's own power corroborates it."""
+    return facts.supporting.gauged.get((meter.device.id, meter.needs.quantity), Fraction(0))
 
 
 def _witness(
@@ -407,14 +409,10 @@ def _by_invoices(facts: Facts, meters: Sequence[Monitored], means: Text) -> Rule
     return RuleReport(False, (*facts.evidence.uncorroborated(lacking), means))
 
 
-def _at_most(facts: Facts, meter: Monitored, share: Fraction) -> tuple[Fraction, Fraction]:
-    """
-    Return a meter's possible consumption above the counted one. [Wh, tCO2e]
-
-    `share`: of its time, that in which its own power does not corroborate it.
-    """
+def _possible_excess(facts: Facts, meter: Monitored) -> tuple[Fraction, Fraction]:
+    """Return a meter's possible consumption above the counted one. [Wh, tCO2e]"""
     rated = (meter.rate or Fraction(0)) * Fraction(len(meter.service) * INTERVAL_US, HOUR_US)
-    more = (max(rated, Fraction(_TIMES * meter.metered)) - meter.counts) * share
+    more = max(rated, Fraction(_TIMES * meter.metered)) - meter.counts
     if more <= 0:
         return Fraction(0), Fraction(0)
     return more, _emitted(facts, meter, more)

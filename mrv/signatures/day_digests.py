@@ -177,9 +177,9 @@ def _read(name: str, values: _Array, present: _Mask | None, rows: int) -> tuple[
     if values.shape != (rows,) or (present is not None and present.shape != (rows,)):
         raise CanonicalError(f"column {name!r} does not have one value for each of {rows} times")
     if values.dtype.kind == "O" and values.strides == (0,) and present is None and rows > 1:
-        one, there = _read(name, np.array(values[:1]), None, 1)  # all rows are the same object
-        if one.dtype.kind == "O":
-            return np.broadcast_to(one, (rows,)), np.broadcast_to(there, (rows,))
+        single, there = _read(name, np.array(values[:1]), None, 1)  # all rows are the same object
+        if single.dtype.kind == "O":
+            return np.broadcast_to(single, (rows,)), np.broadcast_to(there, (rows,))
     mask = np.ones(rows, np.bool_) if present is None else present.astype(np.bool_)
     if values.dtype.kind == "O":
         mask = mask & np.array([value is not None for value in values], np.bool_)
@@ -251,9 +251,11 @@ def _column(name: str, values: _Array, present: _Mask) -> _Column:
 
 
 def _texts(values: _Array) -> bytes:
-    one = values.strides == (0,)
-    texts: list[str] = values[:1].tolist() if one else values.tolist()
-    if texts and (one or texts.count(texts[0]) == len(texts)):  # names are often equal in all rows
+    is_constant = values.strides == (0,)
+    texts: list[str] = values[:1].tolist() if is_constant else values.tolist()
+    if texts and (
+        is_constant or texts.count(texts[0]) == len(texts)
+    ):  # names are often equal in all rows
         item = texts[0].encode()
         return _uint(len(item), 4) * len(values) + item * len(values)
     encoded = [text.encode() for text in texts]

@@ -309,8 +309,8 @@ class _Bench:
                 daily[k] = [a + b for a, b in zip(daily[k], each, strict=True)]
                 best[k] += _load(compared, gauged, low=gains != (k == 0))
                 read[k] += _load(both, gauged, low=True)
-                percents, told_of = self._errors(device, channels[k], compared)
-                bare += told_of
+                percents, reported = self._errors(device, channels[k], compared)
+                bare += reported
                 erred[k] = [
                     error + load * p / 100
                     for error, load, p in zip(erred[k], each, percents, strict=True)

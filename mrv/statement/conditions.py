@@ -331,11 +331,11 @@ def unanswered(claims: Claims, conclusion: Conclusion) -> tuple[Unmet, ...]:
     Return the conditions without the verifier's justification; all, for a statement
     before 0.2.0.
     """
-    answered = reasons_of(conclusion)
+    justified = reasons_of(conclusion)
     return tuple(
         condition
         for condition in unmet(claims)
-        if (condition.rule, condition.texts) not in answered
+        if (condition.rule, condition.texts) not in justified
     )
 
 

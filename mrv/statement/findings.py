@@ -159,8 +159,8 @@ def sign_event(
     )
     signed = write(subject), holder, valid_from(created)
     document = about(statement, f"finding:{name}:{number}", TYPES, signed)
-    said_so = read(FindingSaid, document["credentialSubject"], f"event {document['id']!r}")
-    add(before, _event(document, said_so, statement))
+    signed_event = read(FindingSaid, document["credentialSubject"], f"event {document['id']!r}")
+    add(before, _event(document, signed_event, statement))
     return create_proof(document, key, created)
 
 

@@ -174,7 +174,7 @@ def _same(
         if records:
             raise CanonicalError(f"{FINDINGS} has findings, verification.json has none")
         return
-    listed = [finding for finding in stated.shown if not finding.remark]
+    listed = [finding for finding in stated.listed_findings if not finding.remark]
     if listed != [record.credential_form() for record in records]:
         raise SignatureError(
             f"the findings in verification.json differ from the events in {FINDINGS}; get the "

@@ -282,7 +282,7 @@ def have_cosigned(conn: Connection, witnesses: Witnesses) -> Round:
     """
     done = _once(conn, witnesses)
     newest = log.newest(conn)
-    # another process had a larger head cosigned meanwhile: no contradiction
+    # another process had a larger head cosigned meanwhile, which is no contradiction
     if done.contradicting and newest is not None and newest.size > done.size:
         return _once(conn, witnesses)
     return done

@@ -390,7 +390,7 @@ def request_missing(conn: Connection, policy: Policy) -> Stamped:
         report.got += done.got
         report.owed += done.owed
         if done.owed and not done.got:
-            break  # the authority does not answer: the next request would time out, too
+            break  # the authority does not answer, and further requests would time out as well
     return report
 
 

@@ -34,7 +34,7 @@ GREEN, YELLOW, ORANGE, RED, BLUE, PURPLE = (
 )
 # Grafana's text colour of the theme
 GREY = "text"
-# actions of the programme, as the console's --a1 to --a6
+# colours of actions, as --a1 to --a6 of the console
 ACTIONS = (BLUE, YELLOW, PURPLE, "#0b9656", "#d43f95", "#7f8894")
 
 

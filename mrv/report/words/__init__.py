@@ -207,7 +207,7 @@ def punctuated(text: str, language: str) -> str:
     if language != "ja":
         return text
     return "".join(
-        part if at % 2 else _BRACKETED.sub(_IN_FULL_WIDTH, _BETWEEN.sub(_full_width, part))
+        part if at % 2 else _BETWEEN.sub(_full_width, _BRACKETED.sub(_IN_FULL_WIDTH, part))
         for at, part in enumerate(_CODE.split(text))
     )
 

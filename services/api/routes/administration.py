@@ -108,7 +108,7 @@ health_router = APIRouter(include_in_schema=False)
 
 @health_router.get("/healthz")
 async def healthz() -> Response:
-    """Answer that the process runs; no server is asked."""
+    """Answer that the process runs, without a request to another server."""
     return Response("ok\n", media_type="text/plain")
 
 
@@ -346,7 +346,9 @@ def letters(
     """
     with ask.reading() as conn:
         of: tuple[object, ...] = ("letters", ask.who.id, reason)
-        if device is not None:  # cursors made before this filter existed remain valid
+        # without a device filter the key is unchanged, so that cursors of earlier versions remain
+        # valid
+        if device is not None:
             of = (*of, device)
         after = ask.api.cursors.read(of, cursor)
         before = None if after is None else int(after[0])

@@ -272,7 +272,7 @@ def test_signs_between_texts_are_those_of_the_language():
     for code in ("`case: {document: 題名, by: 発行者}`", "<code>by: 発行者</code>"):
         assert punctuated(f"登録: {code}", "ja") == f"登録\N{FULLWIDTH COLON}{code}"
     assert punctuated("inv-1 (発電); a (b) (発電 [t])", "ja") == (
-        "inv-1\uff08発電\uff09; a (b) (発電 [t])"
+        "inv-1\uff08発電\uff09\uff1ba (b) (発電 [t])"
     )
 
 

@@ -347,7 +347,9 @@ def project_electricity(facts: Facts) -> Iterator[Judged]:
         return
     more = [_possible_excess(facts, m) for m in alone]
     tonnes = sum((t for _, t in more), start=Fraction(0))
-    shares = (share for share, (_, witness) in zip(gauged, witnesses, strict=True) if not witness)
+    shares = (
+        share for share, (_, witness) in zip(gauged, witnesses, strict=True) if witness is None
+    )
     left = sum((t * (1 - share) for share, (_, t) in zip(shares, more, strict=True)), Fraction(0))
     if left < _NEGLIGIBLE * reduction_t:
         return

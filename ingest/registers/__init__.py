@@ -148,7 +148,7 @@ WORTH = (
     Worth(
         "return within the month to an earlier register sequence",
         "the rise since the sequence was left; the time unknown is the time "
-        "that the quantity counted meanwhile would take at rated power",
+        "that the quantity counted meanwhile would take at rated power, at the end of each week",
         "the readings meanwhile were false, or came from a substitute meter",
     ),
     Worth(

@@ -162,13 +162,10 @@ class Steps:
         while doubt_us > 0 and at > 0 and self.steps[at - 1].to_us > since_us:
             at -= 1
             from_us, to_us, value, kind = self.steps[at]
-            known = 0
             if kind == KNOWN and doubt_us < to_us - from_us:
-                cut_us = to_us - ceil(doubt_us)
-                known = value * (cut_us - from_us) // (to_us - from_us)
-                after.append(Step(cut_us, to_us, value - known, UNKNOWN))
-                after.append(Step(from_us, cut_us, known, KNOWN))
-                self._shift(at)
+                parts = self._divided(self.steps[at], ceil(doubt_us))
+                after += reversed(parts)
+                self._shift(at, len(parts) - 1)
             else:
                 after.append(Step(from_us, to_us, value, UNKNOWN))
             doubt_us -= to_us - from_us if kind == KNOWN else 0
@@ -181,12 +178,35 @@ class Steps:
             self._rewrite(max(since_us, begin_us - ceil(doubt_us)))
         return at, were
 
-    def _shift(self, at: int) -> None:
-        """Increase the stored indices after a step by one, as this step is divided in two."""
-        self.trail = [t._replace(steps=t.steps + 1) if t.steps > at else t for t in self.trail]
+    def _divided(self, step: Step, doubt_us: int) -> list[Step]:
+        """
+        Return a step with some unknown time: the end of each of its weeks, in equal shares.
+
+        So a step of a month has its unknown time in each period that contains a part of it.
+        """
+        from_us, to_us, value, _ = step
+        length, runs_us = to_us - from_us, self.meter.runs_us(from_us, to_us)
+        parts, counted = list[Step](), 0
+        for begin_us in range(from_us, to_us, SPREAD_US):
+            end_us = min(begin_us + SPREAD_US, to_us)
+            shares = (doubt_us * (us - from_us) // length for us in (begin_us, end_us))
+            cut_us = end_us + next(shares) - next(shares)
+            for at_us, until_us, kind in ((begin_us, cut_us, KNOWN), (cut_us, end_us, UNKNOWN)):
+                if at_us == until_us:
+                    continue
+                risen = value
+                if until_us < to_us:
+                    risen = value * self.meter.runs_us(from_us, until_us) // max(runs_us, 1)
+                parts.append(Step(at_us, until_us, risen - counted, kind))
+                counted = risen
+        return parts
+
+    def _shift(self, at: int, by: int) -> None:
+        """Increase the stored indices after a step, as this step is divided."""
+        self.trail = [t._replace(steps=t.steps + by) if t.steps > at else t for t in self.trail]
         for line in (self.waits, *self.left):
             if line is not None and line.steps_at > at:
-                line.steps_at += 1
+                line.steps_at += by
 
     def _step(self, mark: Mark, from_us: int, time_us: int, rise: int, value: int) -> None:
         if value != mark.value:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -50,10 +51,10 @@ class _Channel(NamedTuple):
 
 
 class Unreported(NamedTuple):
-    """Quantity of a gauge above its register, and whether it corroborates all of the register."""
+    """Quantity of a gauge above its register, and the share of time that it corroborates."""
 
     more: Uncorroborated | None
-    agrees: bool
+    share: Fraction
 
 
 @dataclass(frozen=True)
@@ -79,20 +80,20 @@ class UnreportedUse(Scan):
         none = np.zeros(self.last - self.first, dtype=np.int64)
         for index, of in devices_of(block):
             for channel in self.wanted.get(index, ()):
-                more, agrees = none, False
+                more, share = none, Fraction(0)
                 reason = text("MTR-04.below_gauge", channel=channel.gauge)
                 if channel.gauge:
-                    more, agrees = self._more(block, of, index, channel)
+                    more, share = self._more(block, of, index, channel)
                     reason = self._repetition_reason(block, of, channel, more) or reason
-                hidden = np.zeros_like(none) if agrees else self._hidden(block, of, index, channel)
+                hidden = none if share >= COVERED else self._hidden(block, of, index, channel)
                 if exact_sum(hidden) > exact_sum(more):
                     more, reason = hidden, text("MTR-04.exchanged")
                 at = np.flatnonzero(more)
-                if len(at) or agrees:
+                if len(at) or share:
                     result = Uncorroborated(reason, self.first + at, more[at]) if len(at) else None
                     yield (
                         (self.fleet.devices[index].id, channel.quantity),
-                        Unreported(result, agrees),
+                        Unreported(result, share),
                     )
 
     def _repetition_reason(
@@ -124,9 +125,11 @@ class UnreportedUse(Scan):
                 more[inside] = in_whole_units(np.ones(len(more[inside])), float(beyond))
         return more
 
-    def _more(self, block: Frame, of: slice, index: int, channel: _Channel) -> tuple[Int64, bool]:
-        """Return the excess of the gauge's integral by interval, and whether both agree."""
-        none = np.zeros(self.last - self.first, dtype=np.int64), False
+    def _more(
+        self, block: Frame, of: slice, index: int, channel: _Channel
+    ) -> tuple[Int64, Fraction]:
+        """Return the excess of the gauge's integral by interval, and the share that agrees."""
+        none = np.zeros(self.last - self.first, dtype=np.int64), Fraction(0)
         gauge: Any = block.columns[channel.gauge][of]
         register: Any = block.columns[channel.register][of]
         times, step = block.time_us[of], register_step(register, channel.tolerance)
@@ -156,8 +159,9 @@ class UnreportedUse(Scan):
         more = max(
             (both.of_period(), both.of_days(self.into_day, spread)), key=lambda some: some.sum()
         )
-        count = max(1, int(np.count_nonzero(whole)))
-        return more, int(np.count_nonzero(seen)) >= COVERED * count and both.corroborated()
+        if not both.corroborated():
+            return more, Fraction(0)
+        return more, Fraction(int(np.count_nonzero(seen)), int(np.count_nonzero(whole)))
 
 
 class _Compared(NamedTuple):

@@ -197,8 +197,8 @@ class SupportingData:
     `uncorroborated`: quantities that other channels of the device contradict.  `alone`: quantities
     that only the register measures.  `left_out`: the part of `alone` in time without power data.
     All three are by device and quantity.
-    `unrecorded`: excess of measured power or flow over a project-side register.  `gauged`:
-    project-side registers that power or flow corroborates.
+    `unrecorded`: excess of measured power or flow over a project-side register.  `gauged`: shares
+    of time in which power or flow corroborates a project-side register.
     `certified`: certificates of energy of other schemes, by device and quantity.
     `documents`: design and dated documents of the plant.  `accepted`: acceptances of factors in
     registry files.
@@ -237,7 +237,7 @@ class SupportingData:
     clocks: Mapping[str, Clocked] = field(default_factory=dict)
     drawn: Mapping[str, Drawn] = field(default_factory=dict)
     unrecorded: Mapping[tuple[str, str], Uncorroborated] = field(default_factory=dict)
-    gauged: frozenset[tuple[str, str]] = frozenset()
+    gauged: Mapping[tuple[str, str], Fraction] = field(default_factory=dict)
     late: tuple[ChangedLate, ...] = ()
     replaced: tuple[tuple[Invoice, Invoice, str], ...] = ()
     fallen: Mapping[tuple[str, str], tuple[Fallen, ...]] = field(default_factory=dict)

@@ -335,9 +335,11 @@ def project_electricity(facts: Facts) -> Iterator[Judged]:
     spans = applied(facts)
     # if the reduction is a difference of two large quantities, invoices are requested as well
     large = sum((_emitted(facts, m, m.counts) for m in there), start=Fraction(0)) > reduction_t
+    gauged = [
+        _gauged(facts, m) if not large or facts.evidence.provided(m) else Fraction(0) for m in there
+    ]
     witnesses = [
-        (m, _witness(facts, m, spans, gauged=not large or facts.evidence.provided(m)))
-        for m in there
+        (m, _witness(facts, m, spans, share)) for m, share in zip(there, gauged, strict=True)
     ]
     alone = [m for m, witness in witnesses if witness is None]
     if not alone:
@@ -345,7 +347,11 @@ def project_electricity(facts: Facts) -> Iterator[Judged]:
         return
     more = [_possible_excess(facts, m) for m in alone]
     tonnes = sum((t for _, t in more), start=Fraction(0))
-    if tonnes < _NEGLIGIBLE * reduction_t:
+    shares = (
+        share for share, (_, witness) in zip(gauged, witnesses, strict=True) if witness is None
+    )
+    left = sum((t * (1 - share) for share, (_, t) in zip(shares, more, strict=True)), Fraction(0))
+    if left < _NEGLIGIBLE * reduction_t:
         return
     counted = sum((m.counts for m in alone), start=Fraction(0))
     maximum = counted + sum(wh for wh, _ in more)
@@ -357,13 +363,18 @@ def project_electricity(facts: Facts) -> Iterator[Judged]:
     yield RuleReport(False, (*facts.evidence.uncorroborated(alone), means))
 
 
+def _gauged(facts: Facts, meter: Monitored) -> Fraction:
+    """Return the share of its time in which a meter's own power corroborates it."""
+    return facts.supporting.gauged.get((meter.device.id, meter.needs.quantity), Fraction(0))
+
+
 def _witness(
-    facts: Facts, meter: Monitored, spans: Mapping[str, Sequence[Span]], *, gauged: bool
+    facts: Facts, meter: Monitored, spans: Mapping[str, Sequence[Span]], gauged: Fraction
 ) -> Text | None:
     """
     Return the text on the evidence for a meter's electricity; None without evidence.
 
-    `gauged`: whether the meter's own power is sufficient.
+    `gauged`: share of its time that the meter's own power corroborates.
     """
     name = meter.device.id
     if facts.invoiced(meter):
@@ -373,8 +384,7 @@ def _witness(
     check = facts.evidence.agreeing(meter)
     if check is not None:
         return text("EVD-07.witness", device=name, witness=check.witness)
-    gauged = gauged and (name, meter.needs.quantity) in facts.supporting.gauged
-    return text("EVD-07.power", device=name) if gauged else None
+    return text("EVD-07.power", device=name) if gauged >= COVERED else None
 
 
 def _applied(facts: Facts, meter: Monitored, spans: Mapping[str, Sequence[Span]]) -> bool:

@@ -132,7 +132,7 @@ class Case:
                 if comparison.left_out is not None
             },
             unrecorded={k: u.more for k, u in unrecorded.items() if u.more is not None},
-            gauged=frozenset(key for key, unreported in unrecorded.items() if unreported.agrees),
+            gauged={key: unreported.share for key, unreported in unrecorded.items()},
             drawn={fleet.devices[i].id: d for i, d in evidence.drawn(self._scanned.drawn)},
             fallen=self._scanned.fallen,
             swapped=self._scanned.swapped,

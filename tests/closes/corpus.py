@@ -10,6 +10,7 @@ import json
 import lzma
 from collections import defaultdict
 from dataclasses import asdict, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
@@ -78,6 +79,8 @@ def asked_of(facts, books):
     """Return the arguments of a close from JSON; `books` are the factor books."""
     found = fact(facts)
     supporting = replace(found.pop("besides"), accounting=found.pop("rules"))
+    if isinstance(supporting.gauged, frozenset):  # in older facts
+        supporting = replace(supporting, gauged=dict.fromkeys(supporting.gauged, Fraction(1)))
     return Close(**{**found, "factors": books[facts["factors"]], "supporting": supporting})
 
 

@@ -185,7 +185,10 @@ def test_a_new_project_at_the_site_is_told_what_the_old_one_owes(database_url, t
         left = int(statements.find(conn, bad).claims.carried.out_ug)
     assert left < 0
     assert (
-        f"{bad} at the site left \N{MINUS SIGN}{abs(left) // 1_000_000 / 1_000_000:.5f}"[:-1]
+        (
+            f"{bad} of an earlier project at the site left a balance of "
+            f"\N{MINUS SIGN}{abs(left) // 1_000_000 / 1_000_000:.5f}"[:-1]
+        )
         in said
     )
     assert claims["carried"]["in_ug"] == "0"

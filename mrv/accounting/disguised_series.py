@@ -6,12 +6,13 @@ squares.  A copy with its days in another order has the same daily sums; the dai
 meters do not agree to a ten thousandth in any order.
 
 Noise added to a copy is uniform relative to the value and independent of the weather.  Real
-neighbours differ little for hours and then strongly, when a cloud or gust reaches one first.  The
-95th percentile of relative differences is 2.9 times the median for normal noise (3.2 within
-chance), less for uniform noise, and 4.0 times or more for all 233 pairs of real inverters that
-differ by less than nine per cent (22 of a plant in India, 34 days of 2020, Kaggle "Solar Power
-Generation Data"; two pairs of a roof in La Reunion, 15 days of 2022, TwInSolar).  Neighbouring
-turbines differ by 14 % and more (La Haute Borne, four turbines, 2014 and 2015, ENGIE).
+neighbours differ little for hours and then strongly, when a cloud or gust reaches one first.  So
+the ratio of the 95th percentile of relative differences to their median is tested.  It is 2.9 for
+normal noise (at most 3.2 in a sample), and less for uniform noise.  It is 4.0 or more for all 233
+pairs of real inverters that differ by less than nine per cent: 22 inverters in India (34 days of
+2020, Kaggle "Solar Power Generation Data"), and two pairs in La Reunion (15 days of 2022,
+TwInSolar).  Neighbouring turbines differ by 14 % and more (La Haute Borne, four turbines, 2014 and
+2015, ENGIE).
 
 A shifted copy is first shifted back (`in_step`), and days in another order are reordered
 (`in_order`): each day of a copy resembles only one day of the other meter.
@@ -37,11 +38,13 @@ _RANKS, _RANKS_AGREE, _PLACES = 8, 4, 2
 _DISTINCT, _STEPS = 5e-4, 300
 # line losses between a main meter and its parts: maximum, scatter, and share of days within it
 _LINE, _NEARLY, _QUANTILE = 0.03, 1e-2, 0.75
-# a sum: minimum number of parts, days beyond the number of candidates, tolerance of a weight of 1
+# series that is a sum: minimum number of parts; days needed in addition to one per candidate;
+# tolerance of the weights, which are 0 or 1
 _PARTS, _SPARE_DAYS, _WHOLE = 2, 4, 0.05
 # minimum value compared, as a share of the largest; minimum number of such intervals
 _LARGE, _ENOUGH = 0.1, 480
-# noise of a copy: minimum and maximum deviation; minimum ratio of the meter's own variation to it
+# noise of a copy: minimum and maximum deviation; minimum ratio of the meter's own variation to that
+# deviation
 _QUIET, _LOUD, _OWN = 2.5e-3, 0.08, 1.5
 # intervals added together: maximum 95th percentile of the differences [medians], and maximum
 # autocorrelation.  Noise is below all of them; a register of large steps only in single intervals
@@ -68,7 +71,7 @@ _MAX_PARTS, _PART = 400, 0.5
 class Shuffled(NamedTuple):
     """Pair of meters whose days agree in another order: days, ratio, and whether they are equal."""
 
-    one: int
+    first: int
     other: int
     days: int
     known: int
@@ -85,7 +88,7 @@ def shuffled(own: Int64, others: Int64, pairs: NDArray[np.bool_]) -> Iterator[Sh
     own, others : int64 arrays, n x days and m x days
         Daily sums; 0 without data. [base unit]
     pairs : bool array, n x m
-        Mask of the days that are compared.
+        Mask of the pairs of meters that are compared.
     """
     days = own.shape[1]
     if days < MIN_DAYS:
@@ -145,7 +148,7 @@ def _matched(first: NDArray[np.float64], second: Int64) -> list[tuple[int, int]]
 class Summed(NamedTuple):
     """Meter whose daily sums are those of other meters together."""
 
-    one: int
+    first: int
     others: tuple[int, ...]
 
 
@@ -198,7 +201,7 @@ def may_be_parts(values: Int64, others: Int64) -> list[int]:
 
 def parts_of(values: Int64, others: Int64, own: Int32, there: Int32) -> tuple[list[int], bool]:
     """
-    Return the meters whose sum is the given one, and whether exactly; empty where there are none.
+    Return the meters whose sum is the given meter, and whether the sum is exact; empty without any.
 
     Between a main meter and its parts a line loses a nearly constant share.
 
@@ -207,7 +210,7 @@ def parts_of(values: Int64, others: Int64, own: Int32, there: Int32) -> tuple[li
     values, others : int64 arrays, days and m x days
         Daily sums, compared first. [base unit]
     own, there : int32 arrays, k and m x k
-        Quantities of intervals, which decide. [base unit]
+        Quantities of intervals, which determine the result. [base unit]
     """
     subset = np.arange(len(others))
     for weight in (

@@ -2,10 +2,10 @@
 Detection of identical or proportional series of two meters: one meter with two ids, or a copy.
 
 Two real meters side by side differ in every interval by more than their resolution. Series that are
-equal, or equal up to a scale, little noise and a few intervals, are copies. In NREL's record of a
-roof of 207 kW (PVDAQ, RSF II, five days of 2022) one inverter is within half a percent of its share
-of the roof in 5 % of the intervals, within two percent in 16 %, and its own DC side within two
-percent of its AC side in 28 %.
+equal, or proportional except for little noise or a few intervals, are copies.  Example: NREL's
+record of a roof of 207 kW (PVDAQ, RSF II, five days of 2022).  One inverter differs from its share
+of the roof by at most half a percent in 5 % of the intervals, and by at most two percent in 16 %.
+Its DC side differs from its AC side by at most two percent in 28 %.
 
 For many meters, such as a project's against a city's, a sample of intervals is compared first
 (`agreeing`).
@@ -32,9 +32,9 @@ LAGS = 4
 MANY = 200
 # minimum number of intervals with a quantity: a day
 MIN_VALUES = 96
-# minimum for two meters with different service times
+# the same minimum for two meters with different service times
 FEW = 24
-# number of intervals from which coarse values are sufficient
+# minimum number of equal intervals that is significant for values of coarse resolution
 _SURE = 2 * MIN_VALUES
 # sample for likely pairs: intervals, tolerance, share within it, minimum number of intervals
 _LOOKED_AT, _LIKELY, _LIKELY_SHARE, _TOO_FEW = 64, 0.03, 0.6, 12
@@ -68,7 +68,7 @@ _SINGLE = 2e-5
 class Twins(NamedTuple):
     """Pair of copied series, the lag of the second one [intervals], and whether they are equal."""
 
-    one: int
+    first: int
     other: int
     lag: int
     equal: bool

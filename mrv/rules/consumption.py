@@ -8,13 +8,14 @@ charged.
 
 MTR-06: within the range a distance, flow or mass may still be too high.  Its specific consumption
 is compared with the earlier one (issued statements of the last year, earlier parts of the period),
-and with type approval or design.  If a part of about four weeks is below a share of the higher of
-both, it is credited only with the service that its consumption permits at that rate, and is not
-added to the history.  The share is nine tenths for vehicles and half for a plant, as storm water
-dilutes the inflow.  If invoices agree with the consumption, a type approval (a test cycle) does not
-contradict a calibrated odometer: down to four fifths of the approved consumption, the whole service
-is credited and reported; the history still applies.  A part with a multiple of that consumption is
-also reported.  These are tonne's own rules.
+and with type approval or design.  The higher of the two values is the reference.  If the specific
+consumption of about four weeks is below a share of the reference, only the service that the
+consumption permits at the reference is credited, and these weeks are not added to the history.  The
+share is nine tenths for vehicles and half for a plant, as storm water dilutes the inflow.  If
+invoices agree with the consumption, a type approval (a test cycle) does not contradict a calibrated
+odometer: down to four fifths of the approved consumption, the whole service is credited and
+reported; the history still applies.  Weeks with a multiple of the reference are also reported.
+These are tonne's own rules.
 """
 
 from __future__ import annotations
@@ -150,7 +151,10 @@ def _names(facts: Facts, week: _Week) -> tuple[str, ...]:
 
 
 def _least(of: Consumption, weeks: Sequence[_Week], span: _Span | None) -> Fraction:
-    """Return the minimum specific consumption of a week; a part may be recorded a week later."""
+    """
+    Return the minimum specific consumption of a week; part of the consumption may be recorded a
+    week later.
+    """
     if span is None or not weeks:
         return Fraction(0)
     used = sum((week.used for week in weeks), start=Fraction(0))
@@ -174,7 +178,7 @@ def _charged(facts: Facts, of: Consumption, week: _Week) -> list[tuple[int, int]
     return (where or [(i, 0) for i in ordered])[:1]
 
 
-# --- MTR-06: what it carries --------------------------------------------------------------
+# --- MTR-06: service that the consumption permits ----------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +257,8 @@ def _carried(
     texts: dict[str, list[Text]] = {}
     for part in _parts(facts, of):
         usual = used / served if served and of.lowest else Fraction(0)
-        # a device without a value has zero consumption, so that the limit by the others remains
+        # a device without such a value is counted with zero consumption, so that the other devices'
+        # values still limit the service
         model = sum(
             (
                 models.get(m.device.id, Fraction(0)) * s.value / part.served
@@ -317,7 +322,7 @@ def _invoiced_use(facts: Facts, of: Consumption) -> bool:
     """
     Return whether the consumption of vehicles is invoiced, or measured by calibrated meters.
 
-    For a plant, invoices of the delivery itself are required, as it is sold or designed.
+    For a plant, invoices of the delivery itself are required.
     """
     uses, serves = facts.of_role(*of.uses), facts.of_role(*of.serves)
     return (
@@ -352,7 +357,10 @@ def _parts(facts: Facts, of: Consumption) -> Iterator[_Part]:
 
 
 def _models(facts: Facts, of: Consumption) -> dict[str, Fraction]:
-    """Return the specific consumption of devices by approval or design; the highest of several."""
+    """
+    Return each device's specific consumption by type approval or design; the highest of
+    several.
+    """
     result: dict[str, Fraction] = {}
     for m in serving(facts.views, of):
         parameters = facts.parameters if of.by_design else m.params

@@ -85,9 +85,9 @@ class _Part:
     """
     Part of about four weeks of a device: its electricity and, by group, its time of operation.
 
-    `measured`: electricity in the time in which hours and electricity are known; `burning`: of
-    this, in intervals with a group on. [Wh]
-    `counted`: counted time of operation; `known`: of this, with known electricity. [s]
+    `measured`: electricity in the time in which hours and electricity are known; `burning`: the
+    part of `measured` in intervals with a group on. [Wh]
+    `counted`: counted time of operation; `known`: the part of `counted` with known electricity. [s]
     """
 
     begin: int
@@ -119,7 +119,10 @@ def with_measured_power(
 
 
 def _compared(meters: Sequence[Monitored], energy: Drawn, edges: Sequence[int]) -> list[Monitored]:
-    """Return the groups of a device with the power calculated from its electricity."""
+    """
+    Return the groups of a device, with more power if the device used more electricity
+    than entered.
+    """
     parts = [*_parts(meters, energy, edges)]
     entered = any(watts(meter) for meter in meters)
     # if the entered power is 0, the numbers of pieces are the weights
@@ -253,7 +256,7 @@ class Performance:
     texts: tuple[Text, ...]
 
     def counted(self, parameters: Inputs) -> Inputs:
-        """Return the project's parameters with the value that is applied."""
+        """Return the project's parameters, with the measured performance if it is applied."""
         return {**parameters, self.name: self.value} if self.texts else parameters
 
     def reported(

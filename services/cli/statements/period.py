@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from datetime import date
+from decimal import Decimal
 from fractions import Fraction
 from math import ceil
 from typing import Any
@@ -24,6 +25,7 @@ from mrv.documents.statement import Claims, claims_of
 from mrv.report.words import LANGUAGES, Words
 from mrv.rounding import UG_PER_T, decimal_text
 from mrv.statement.conditions import finding_json, findings, observations, unmet
+from mrv.texts import render
 from services.cli import Choice, Group, json_option
 from services.cli.output import Exit, bar, print_json, steps
 from services.cli.server_options import (
@@ -96,7 +98,7 @@ def check(statement: str, language: str, *, as_json: bool) -> None:
         click.get_current_context().exit(Exit.NOT_ENOUGH)
 
 
-_SHOWN = 5
+_MAX_LISTED = 5
 _YEAR_DAYS = 366
 
 
@@ -233,9 +235,10 @@ def _lines(closed: Closed) -> list[str]:
         f"  project     {emissions.project.t:>16} t",
         f"  leakage     {emissions.leakage.t:>16} t",
         f"  reduction   {emissions.reduction.t:>16} t",
+        *(f"  limit       {render(limit)}" for limit in [emissions.limit()] if limit),
         f"  credited    {claims.credited.t:>9} whole t",
         *_rounded(claims),
-        f"  coverage    {claims.coverage}",
+        f"  coverage    {Decimal(claims.coverage):.2%}",
     ]
     lines += [
         f"  deduction   {d.device}: {words_of(d.reason)}, {d.percent} %, {d.cost_t} t"
@@ -246,10 +249,10 @@ def _lines(closed: Closed) -> list[str]:
         f"  gap         {g.device} {g.from_} to {g.to}, {g.kind}: {g.cost_t} t"
         + (f", forgone at most {g.forgone_at_most_t} t" if g.forgone_at_most_t else "")
         + (f"; {why}" if (why := g.why()) else "")
-        for g in gaps[:_SHOWN]
+        for g in gaps[:_MAX_LISTED]
     ]
-    if len(gaps) > _SHOWN:
-        lines.append(f"              and {len(gaps) - _SHOWN} more; --json lists all")
+    if len(gaps) > _MAX_LISTED:
+        lines.append(f"              and {len(gaps) - _MAX_LISTED} more; --json lists all")
     if claims.evidence is not UNSET:
         shares = (f"{grade} {_percent(share)} %" for grade, share in claims.evidence.shares.items())
         lines.append(f"  evidence    {', '.join(shares)} of the reduction by grade")
@@ -260,7 +263,7 @@ def _lines(closed: Closed) -> list[str]:
 
 # time in which a gateway sends, and the pipeline commits, several times [s]
 _LOOK_S = 3.0
-_DEVICES_SHOWN = 3
+_MAX_DEVICES = 3
 
 
 def warn_of_arriving(conn: Connection, ids: Sequence[str], from_us: int, to_us: int) -> None:
@@ -279,8 +282,8 @@ def warn_of_arriving(conn: Connection, ids: Sequence[str], from_us: int, to_us: 
     growing = sorted(device for device, count in after.items() if count > before.get(device, 0))
     if not growing:
         return
-    names = ", ".join(growing[:_DEVICES_SHOWN]) + (
-        f" and {len(growing) - _DEVICES_SHOWN} more" if growing[_DEVICES_SHOWN:] else ""
+    names = ", ".join(growing[:_MAX_DEVICES]) + (
+        f" and {len(growing) - _MAX_DEVICES} more" if growing[_MAX_DEVICES:] else ""
     )
     click.echo(
         f"tonne: readings of this time still arrive, of {names}. What arrives later is missing"

@@ -299,7 +299,8 @@ def trace(
     good = np.repeat(fine_device, lengths)
     kept = _telling(rows, head, rise > 0, good)
     if len(kept) < len(good):
-        rows, good = Column(*(values[kept] for values in rows)), good[kept]
+        rows = Column(rows.device[kept], rows.time_us[kept], rows.value[kept])
+        good = good[kept]
         head = heads(rows.device)
         lengths = np.diff(np.append(head, len(kept)))
         tail = head + lengths - 1

@@ -324,6 +324,15 @@ class IntervalRows:
         ]
         return IntervalRows(*subset)
 
+    def in_order(self) -> IntervalRows:
+        """Return the rows by device, quantity and start; the same object if they already are."""
+        place = self.device.astype(np.int64) * 2**16 + self.quantity
+        before, after = place[:-1], place[1:]
+        later = (before == after) & (self.start_us[1:] >= self.start_us[:-1])
+        if ((after > before) | later).all():
+            return self
+        return self.take(np.lexsort((self.start_us, self.quantity, self.device)))
+
     def within(self, begin: int, end: int) -> IntervalRows:
         """Return the rows of a range, without copying them."""
         stored: list[Any] = [getattr(self, name) for name in INTERVAL_FIELDS]

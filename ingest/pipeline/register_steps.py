@@ -297,6 +297,15 @@ def trace(
     if other is not None:
         fine_device &= _clear_of(other, start, first, rows, tail, column.channel.tolerance)
     good = np.repeat(fine_device, lengths)
+    kept = _telling(rows, head, rise > 0, good)
+    if len(kept) < len(good):
+        rows = Column(rows.device[kept], rows.time_us[kept], rows.value[kept])
+        good = good[kept]
+        head = heads(rows.device)
+        lengths = np.diff(np.append(head, len(kept)))
+        tail = head + lengths - 1
+        value, read_us = _before(rows, head, start)
+        rise = rows.value - value
     changed = _changed(rows, head, rise, start)
     whose: Int16 = np.full(len(rows.device), column.quantity, dtype=np.int16)
     opens = np.zeros(len(rows.device), dtype=np.bool_)
@@ -320,6 +329,24 @@ def trace(
     if counts is not None:
         out.steps = _unbounded(out.steps, counts)
     return out
+
+
+def _telling(
+    rows: Column, head: NDArray[np.intp], risen: NDArray[np.bool_], good: NDArray[np.bool_]
+) -> NDArray[np.intp]:
+    """
+    Return the readings that intervals depend on; steps on both sides of another one are added.
+
+    A reading is left out if it and both of its neighbours are in one interval, and the register
+    rose, or stood, in both steps.
+    """
+    interval = (rows.time_us - 1) // INTERVAL_US
+    kept = np.ones(len(interval) + 1, dtype=np.bool_)
+    np.not_equal(interval[1:], interval[:-1], out=kept[1:-1])
+    kept[head] = True
+    kept[:-1] |= kept[1:]
+    kept[:-2] |= risen[1:] != risen[:-1]
+    return np.flatnonzero(kept[:-1] | ~good)
 
 
 def _unbounded(steps: Steps, counts: NDArray[np.bool_]) -> Steps:

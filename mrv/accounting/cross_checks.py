@@ -103,15 +103,14 @@ class Rows:
 
     @cached_property
     def _sorted(self) -> tuple[Int64, IntervalRows]:
-        order = np.lexsort((self._rows.start_us, self._rows.quantity, self._rows.device))
-        rows = self._rows.take(order)
+        rows = self._rows.in_order()
         return rows.device.astype(np.int64) * len(QUANTITY_INDEX) + rows.quantity, rows
 
     def of(self, device: str, quantity: str) -> IntervalRows:
         """Return the rows of a device's quantity, in order."""
         keys, rows = self._sorted
         key = self._fleet.by_id.get(device, -1) * len(QUANTITY_INDEX) + QUANTITY_INDEX[quantity]
-        return rows.take(np.arange(*np.searchsorted(keys, [key, key + 1])))
+        return rows.within(*np.searchsorted(keys, [key, key + 1]).tolist())
 
     def known(self, device: str, quantity: str) -> _Known:
         """Return the intervals of a device without unknown or missing time, in order."""

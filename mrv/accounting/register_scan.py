@@ -161,6 +161,9 @@ class Scan:
 
 def devices_of(block: Frame) -> Iterator[tuple[int, slice]]:
     """Yield each device of a block that is sorted by device: its fleet index, and its rows."""
+    if len(block) and block.device[0] == block.device[-1]:
+        yield int(block.device[0]), slice(0, len(block))
+        return
     heads = np.flatnonzero(np.append(True, block.device[1:] != block.device[:-1])).tolist()
     for begin, end in pairwise([*heads, len(block)] if len(block) else []):
         yield int(block.device[begin]), slice(begin, end)

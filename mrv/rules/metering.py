@@ -9,6 +9,8 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
+
 from ingest.model import HOUR_US, INTERVAL_US, Device, Fleet, IntervalRows
 from mrv import calendar
 from mrv.accounting.coverage import Gap, Service, Span, common, costed, gaps, role_needs, service
@@ -254,8 +256,8 @@ class Reader:
 
 
 def _inside(rows: IntervalRows, window: Span) -> IntervalRows:
-    number = rows.start_us // INTERVAL_US
-    return rows.take((number >= window[0]) & (number < window[1]))
+    edges = np.searchsorted(rows.start_us, [edge * INTERVAL_US for edge in window])
+    return rows.within(*edges.tolist())
 
 
 def _class_limit(

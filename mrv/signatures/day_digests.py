@@ -37,6 +37,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from hashlib import sha256
 from itertools import pairwise
 from typing import Any, NamedTuple, Self
 
@@ -389,10 +390,10 @@ def cut_leaf(key: DayKey, rows: Rows, begin: int, end: int) -> DayLeaf:
     `key`: device, day and table of the rows.
     `rows`: rows in canonical order from `begin` to `end`.
     """
-    data = b"".join(rows.cut(begin, end))
-    return DayLeaf(
-        key.device, key.day.isoformat(), key.table, end - begin, canonical.sha256_hex(data)
-    )
+    digest = sha256()
+    for data in rows.cut(begin, end):
+        digest.update(data)
+    return DayLeaf(key.device, key.day.isoformat(), key.table, end - begin, digest.hexdigest())
 
 
 def digest_leaves(leaves: Iterable[DayLeaf]) -> Digest:

@@ -128,7 +128,7 @@ def select(
     """
     kept = _is_of(rows, pairs) & (rows.start_us >= from_us) & (rows.start_us < to_us)
     kept &= covered(rows) | (rows.value != 0)
-    return in_order(unmarked(rows).take(kept))
+    return unmarked(rows).take(kept).in_order()
 
 
 def only(rows: IntervalRows, pairs: set[tuple[int, int]]) -> IntervalRows:
@@ -138,9 +138,11 @@ def only(rows: IntervalRows, pairs: set[tuple[int, int]]) -> IntervalRows:
 
 
 def _is_of(rows: IntervalRows, pairs: set[tuple[int, int]]) -> NDArray[np.bool_]:
-    count = len(QUANTITY_INDEX)
-    wanted = np.array(sorted(d * count + q for d, q in pairs), dtype=np.int64)
-    return np.isin(rows.device.astype(np.int64) * count + rows.quantity, wanted)
+    place = rows.device.astype(np.int64) * len(QUANTITY_INDEX) + rows.quantity
+    head = np.flatnonzero(np.diff(place, prepend=-1))
+    whose = zip(rows.device[head].tolist(), rows.quantity[head].tolist(), strict=True)
+    wanted: NDArray[np.bool_] = np.fromiter((p in pairs for p in whose), np.bool_, len(head))
+    return np.repeat(wanted, np.diff(np.append(head, len(rows))))
 
 
 def unmarked(rows: IntervalRows) -> IntervalRows:
@@ -156,17 +158,7 @@ def together(parts: Sequence[IntervalRows]) -> IntervalRows:
         columns[name] = joined([getattr(part, name) for part in parts] or [_NONE])
         for part in parts:
             setattr(part, name, _NONE)
-    return in_order(IntervalRows(**columns)) if parts else IntervalRows.empty()
-
-
-def in_order(rows: IntervalRows) -> IntervalRows:
-    """Return rows sorted by device, quantity and start; the same object if they already are."""
-    place = rows.device.astype(np.int64) * len(QUANTITY_INDEX) + rows.quantity
-    before, after = place[:-1], place[1:]
-    rising = (after > before) | ((after == before) & (rows.start_us[1:] >= rows.start_us[:-1]))
-    if rising.all():
-        return rows
-    return rows.take(np.lexsort((rows.start_us, rows.quantity, rows.device)))
+    return IntervalRows(**columns).in_order() if parts else IntervalRows.empty()
 
 
 def as_slice(rows: IntervalRows, part: IntervalRows) -> IntervalRows:

@@ -401,7 +401,7 @@ def _with(
     if again is None or not beside:
         return drawn
     own = evidence.only(again, beside)
-    return evidence.in_order(IntervalRows.concat([own, drawn])) if len(drawn) else own
+    return IntervalRows.concat([own, drawn]).in_order() if len(drawn) else own
 
 
 def _gauged(block: Frame, analysers: Wanted) -> dict[tuple[int, str], Gauged]:

@@ -309,8 +309,7 @@ def intervals_of(
             types,
         )
         parts.append([device[runs.run], *runs.columns.values()])
-    rows = IntervalRows(*map(np.concatenate, zip(*parts, strict=True)))
-    return rows.take(np.lexsort((rows.start_us, rows.quantity, rows.device)))
+    return IntervalRows(*map(np.concatenate, zip(*parts, strict=True))).in_order()
 
 
 def older_rows(

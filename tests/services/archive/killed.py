@@ -37,8 +37,8 @@ STEPS = {
     "after-a-drop": (archived, "drop", "after"),
 }
 RESTORE_STEPS = {
-    "before-the-hold": (archived, "hold", "before"),
-    "after-the-hold": (archived, "hold", "after"),
+    "before-the-hold": (archived, "keep_restored", "before"),
+    "after-the-hold": (archived, "keep_restored", "after"),
     "in-a-part": (cold, "thaw", "after"),
     "after-a-restored-part": (home, "_put_back", "after"),
 }

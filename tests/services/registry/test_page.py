@@ -262,7 +262,7 @@ def test_a_list_that_a_file_leaves_out_stays(document, tmp_path) -> None:
 def test_null_switches_a_test_off(document, tmp_path) -> None:
     """A limit of the profile would remain in force."""
     row = _said("devices.quality", "flat_s", kind="number or null")
-    assert "null disables a test" in " ".join(PAGE.split())
+    assert "Null disables a test" in " ".join(PAGE.split())
     assert problems(changed(document, row, None), tmp_path) == []
     (first, *_) = read_files([tmp_path / "registry.yaml"]).registry.devices["inv-1"].quality
     limits = {one.channel: one.limits for one in (first,)}

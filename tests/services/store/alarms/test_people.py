@@ -115,6 +115,6 @@ def test_the_watcher_tells_prometheus(conn, database_url):
     """Alertmanager would get alerts on the pipeline only, and none on devices."""
     heard(conn, 2 * HOUR, "alone")
     metrics = Metrics()
-    Watcher(database_url, metrics, get_logger("watch")).see_alarms()
+    Watcher(database_url, metrics, get_logger("watch")).update_alarms()
     labels = {"kind": "device_silent", "severity": "major", "state": "open"}
     assert metrics.registry.get_sample_value("tonne_alarms", labels) == 1

@@ -180,7 +180,7 @@ def verify(
     `response`: TimeStampResp, in DER.
     `message`: the stamped bytes.
     `between`: intermediate certificates in PEM, not trusted by themselves.
-    `nonce`: nonce of the request, if the token answers one.
+    `nonce`: nonce of the request; None: not compared.
     Raises UnknownAuthorityError if none of the authorities signed it.
     Raises TimestampError if it is not of these bytes, not of that request, or is not valid.
     """

@@ -10,9 +10,8 @@ A register only rises, so each pair of readings gives a step.  Other cases are d
 - a rise after a standstill is a catch-up, if the device could have produced it in that time:
   its step covers the standstill, at most its last day;
 - a rollover at the modulus is a step if the meter could have made it;
-- anything else is a departure.  If the register returns within the hold-off time to a plausible
-  value, the readings between were a glitch and are ignored; if not, it was reset, and the step
-  is unknown.
+- anything else is a jump.  If the register returns to a plausible value within the hold-off time,
+the readings between were a glitch and are ignored; if not, it was reset, and the step is unknown.
 
 mrv/accounting/coverage applies the deduction for an unknown step.
 """
@@ -28,8 +27,8 @@ from numpy.typing import NDArray
 
 from ingest.model import INTERVAL_US, NULL, Int16, Int32, Int64, IntervalRows, Replacement
 
-# maximum time of a departure.  A low reading may be a lasting fault, and a long wait counts no
-# quantity twice; a high reading becomes plausible with time, so its wait is short
+# time after a jump within which the register may return. It is long after a fall, as no quantity is
+# counted twice by waiting; short after a rise, as any value becomes plausible with time
 HOLD_OFF_LOW_US = 86_400_000_000
 HOLD_OFF_HIGH_US = 3_600_000_000
 # a catch-up is distributed over the standstill, at most over a day
@@ -93,10 +92,10 @@ class Reader:
     """
     Reader of one register in time order, one reading at a time.
 
-    `mark` is the state of the register.  During a departure `away` is the state of the departed
-    register, `since_us` its start, and `steps_at` the number of steps before it, so that a return
-    can withdraw the later ones.  `rewrites_us` is the time from which steps before the first mark
-    would change; `spread_from_us` is the earliest time to which a catch-up was distributed.
+    `mark` is the state of the register.  After a jump `away` is the new state, `since_us` the time
+    of the jump, and `steps_at` the number of steps before it, so that a return can withdraw the
+    later ones.  `rewrites_us` is the time from which steps before the first mark would change;
+    `spread_from_us` is the earliest time to which a catch-up was distributed.
     """
 
     meter: Meter
@@ -196,7 +195,10 @@ class Reader:
         return self._follow(mark, time_us, value, allow_wrap=False)
 
     def _settle(self) -> None:
-        """Accept the departed register as the register, after the hold-off time."""
+        """
+        Accept the state after the jump as the register's, as it did not return within the hold-off
+        time.
+        """
         self.mark, self.away = self.away, None
 
     def _swap_before(self, time_us: int) -> None:

@@ -21,11 +21,10 @@ register with its intervals; two meters of accuracy class 2 (IEC 62053-21) diffe
 Physical maximum of a device: photovoltaics under a clear sky, a pump by its power.
 
 Photovoltaics: the highest energy of each 15-minute interval, for any orientation of the modules.
-The direct beam of a clear sky at sea level is 1353 W/m2 times 0.7 to the power of the air mass to
-the 0.678 (Meinel & Meinel 1976, Applied Solar Energy); the air mass is by Kasten & Young (1989,
-Applied Optics 28, 4735).  A tenth is added for diffuse light.  The limit is that of tracking
-modules with 1.5 times the power of their inverter; an inverter delivers at most 110 % of its
-rating.
+The direct beam of a clear sky at sea level is 1353 W/m2 * 0.7 ** (AM ** 0.678), AM being the air
+mass (Meinel & Meinel 1976, Applied Solar Energy; Kasten & Young 1989, Applied Optics 28, 4735).  A
+tenth is added for diffuse light.  The limit is that of tracking modules with 1.5 times the power of
+their inverter; an inverter delivers at most 110 % of its rating.
 
 Pumps: the highest amount of water that their power lifts to their head, by a pump and motor without
 losses.  Lifting water takes rho g H joules per cubic metre, 2.725 Wh per metre of head.  Real pumps

@@ -148,9 +148,9 @@ def rates(limits: Sequence[float | None], margin: float) -> np.ndarray:
 # maximum time between readings that confirm a new sequence; the longer one, for meters that are
 # read daily, applies if the readings cannot belong to the old sequence
 LINE_GAP_US, SPARSE_GAP_US = 2 * HOUR_US, 26 * HOUR_US
-# time after its confirmation from which a sequence continues, even if the former one would fit too:
-# usually; after a fall to the value from which the register had risen in many steps; for the second
-# such fall at the same time of day (daily counter)
+# age from which a sequence is kept, even if a reading continues the former one as well: usually;
+# after a fall to the value from which the register had risen in many steps; for the second such
+# fall at the same time of day (daily counter)
 STANDS_US, RESET_US, DAILY_US = 24 * HOUR_US, 6 * HOUR_US, 0
 DAY_US, SAME_TIME_US = 24 * HOUR_US, HOUR_US
 # maximum time between buffered readings that a gateway without a clock stamped when sending them

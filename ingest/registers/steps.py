@@ -101,8 +101,8 @@ class Steps:
 
     def _sent_late(self, mark: Mark, time_us: int, value: int) -> bool:
         """
-        Add a reading that was sent late to the gap before it, if the meter can have counted it in
-        the gap; return whether it was added.
+        Count a reading that was sent late as of the data gap before it, if the meter can have
+        counted its rise in the gap; return whether it did.
 
         A gateway without a clock stamps buffered readings when it sends them, within moments of
         each other and of a live reading.  They rise faster than the meter can, but by at most its
@@ -462,7 +462,10 @@ class Waiting(Steps):
         self._leave(Other(old.value, old.read_us, 0, since_us, at, replaced, old), old.read_us)
 
     def _again(self, mark: Mark, line: Other, time_us: int, value: int) -> None:
-        """Replace the waiting sequence by a third one, as the reading continues neither."""
+        """
+        Replace the waiting sequence by a new one, as the reading continues neither it nor the
+        register's own.
+        """
         at = line.steps_at
         read_us = line.read_us
         self._doubt_line(mark, line, time_us, value)

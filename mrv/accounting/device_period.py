@@ -177,7 +177,7 @@ def cut_of_gap(
 
 
 def cuts_of_errors(bare: Sequence[Uncovered], part: Service, *, add: bool = False) -> list[Cut]:
-    """Return the adjustments for time without certificate; `add`: as on the project side."""
+    """Return the adjustments for time without a certificate; `add`: they increase the quantity."""
     cuts = []
     for span in bare:
         first, last = max(span.first, part.first), min(span.last, part.first + len(part))

@@ -52,7 +52,8 @@ _DOUBTS: Mapping[Doubt, Text] = {
 }
 # an invoice above this multiple of a meter's quantity has another unit, or includes other meters
 _OTHER = 2
-# minimum share of an invoice's time for which it corroborates a meter: four weeks of a month
+# minimum share of an invoice's time that a meter has, for the invoice to corroborate it; four weeks
+# of a month are sufficient
 _MIN_SHARE_INSIDE = Fraction(9, 10)
 # minimum share of an invoice's time with data of the meter
 _KNOWN = Fraction(1, 2)

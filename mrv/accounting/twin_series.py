@@ -2,10 +2,10 @@
 Detection of identical or proportional series of two meters: one meter with two ids, or a copy.
 
 Two real meters side by side differ in every interval by more than their resolution. Series that are
-equal, or equal up to a scale, little noise and a few intervals, are copies. In NREL's record of a
-roof of 207 kW (PVDAQ, RSF II, five days of 2022) one inverter is within half a percent of its share
-of the roof in 5 % of the intervals, within two percent in 16 %, and its own DC side within two
-percent of its AC side in 28 %.
+equal, or proportional except for little noise or a few intervals, are copies.  Example: NREL's
+record of a roof of 207 kW (PVDAQ, RSF II, five days of 2022).  One inverter differs from its share
+of the roof by at most half a percent in 5 % of the intervals, and by at most two percent in 16 %.
+Its DC side differs from its AC side by at most two percent in 28 %.
 
 For many meters, such as a project's against a city's, a sample of intervals is compared first
 (`agreeing`).

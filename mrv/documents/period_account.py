@@ -23,7 +23,8 @@ from mrv.documents import (
     words_of,
 )
 from mrv.parameters import Grade
-from mrv.texts import joined
+from mrv.rounding import UG_PER_T, decimal_text
+from mrv.texts import Text, joined, text
 
 # what resolves a finding
 Remedy = Literal["meter_correction", "value_correction", "restored_value", "year_value",
@@ -52,6 +53,14 @@ class Totals(Form):
     project: Amount
     leakage: Amount
     reduction: Amount
+
+    def limit(self) -> Text | None:
+        """Return a text on a limit of the reduction itself; None if it is BE - PE - LE."""
+        of_sides = int(self.baseline.ug) - int(self.project.ug) - int(self.leakage.ug)
+        amount = Fraction(of_sides - int(self.reduction.ug), UG_PER_T)
+        if amount < Fraction(1, 1_000_000):  # rounding of the four amounts
+            return None
+        return text("account.limited", amount=decimal_text(amount, 6, "down"))
 
 
 class Carried(Form):

@@ -247,7 +247,7 @@ class Values:
 
 
 _PLACES = 3
-# Minimum share of the hours of a day; no source states one, so it is the share of an hour. [M]
+# Minimum share of a day's hours with a value; no source states one, so it is that of an hour. [M]
 _NEEDED = Fraction(3, 4)
 
 

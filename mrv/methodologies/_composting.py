@@ -1,4 +1,4 @@
-"""Common parts of both forms of composting: project emissions and inputs."""
+"""Common parts of AMS-III.F by year and by month: project emissions and inputs."""
 
 from __future__ import annotations
 

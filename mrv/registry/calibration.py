@@ -2,11 +2,10 @@
 Time without a valid certificate of a meter, and the error applied to it.
 
 If a calibration is late or missing, the meter's maximum permissible error is applied in the
-conservative direction, from the due date until the day of the next calibration.  The next
-certificate's permissible error is applied if it is larger, and so is a larger error found by the
-later calibration or by the test of a removed meter (CDM guidelines for delayed calibration, EB 52
-annex 60 [r]).  An error found above the permissible one is applied from the previous calibration
-on.
+conservative direction, from the due date until the day of the next calibration.  A larger error is
+applied instead: the permissible error of the next certificate, or the error found by the later
+calibration or by the test of a removed meter (CDM guidelines for delayed calibration, EB 52 annex
+60 [r]).  An error found above the permissible one is applied from the previous calibration on.
 """
 
 from __future__ import annotations

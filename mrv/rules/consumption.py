@@ -8,13 +8,14 @@ charged.
 
 MTR-06: within the range a distance, flow or mass may still be too high.  Its specific consumption
 is compared with the earlier one (issued statements of the last year, earlier parts of the period),
-and with type approval or design.  If a part of about four weeks is below a share of the higher of
-both, it is credited only with the service that its consumption permits at that rate, and is not
-added to the history.  The share is nine tenths for vehicles and half for a plant, as storm water
-dilutes the inflow.  If invoices agree with the consumption, a type approval (a test cycle) does not
-contradict a calibrated odometer: down to four fifths of the approved consumption, the whole service
-is credited and reported; the history still applies.  A part with a multiple of that consumption is
-also reported.  These are tonne's own rules.
+and with type approval or design.  The higher of the two values is the reference.  If the specific
+consumption of about four weeks is below a share of the reference, only the service that the
+consumption permits at the reference is credited, and these weeks are not added to the history.  The
+share is nine tenths for vehicles and half for a plant, as storm water dilutes the inflow.  If
+invoices agree with the consumption, a type approval (a test cycle) does not contradict a calibrated
+odometer: down to four fifths of the approved consumption, the whole service is credited and
+reported; the history still applies.  Weeks with a multiple of the reference are also reported.
+These are tonne's own rules.
 """
 
 from __future__ import annotations

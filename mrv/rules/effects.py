@@ -201,7 +201,7 @@ def reported(
 Judged = Effect | RuleReport | Text
 # ex-ante cap of a role's counted quantity, by role and calendar year [base units]
 Design = Mapping[tuple[str, int], Fraction]
-# stretch and part of a device
+# week of the period, and part of a device [indices]
 _Cell = tuple[int, int]
 
 

@@ -4,9 +4,9 @@ Evaluation of the rules: rows are read once, each rule is evaluated once, stage 
 A rule uses the results of earlier stages only, so the rules of a stage can be evaluated in any
 order.  The tonnes of the account are calculated only if a rule or its deduction needs them.
 
-Users of a common meter (MTR-02): their sum is at most the common meter's quantity on the baseline
-side, and at least that on the project side, each in proportion to its own meter.  If a meter lacks
-data, the ratio in the time with data applies.
+Users of a common meter (MTR-02): on the baseline side their sum is limited to the common meter's
+quantity; on the project side it is raised to that quantity.  Each user's quantity changes in
+proportion.  If a meter lacks data, the ratio in the time with data applies.
 """
 
 from __future__ import annotations

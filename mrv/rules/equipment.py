@@ -119,7 +119,10 @@ def with_measured_power(
 
 
 def _compared(meters: Sequence[Monitored], energy: Drawn, edges: Sequence[int]) -> list[Monitored]:
-    """Return the groups of a device with the power calculated from its electricity."""
+    """
+    Return the groups of a device, with more power if the device used more electricity
+    than entered.
+    """
     parts = [*_parts(meters, energy, edges)]
     entered = any(watts(meter) for meter in meters)
     # if the entered power is 0, the numbers of pieces are the weights

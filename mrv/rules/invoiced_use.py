@@ -14,10 +14,10 @@ In a gap of these meters at most the remainder of an invoice of its time is char
 (`invoiced_gaps`).
 
 EVD-06: since an owner may have an invoice corrected, the period is also evaluated with the first
-invoice.  For the project's own consumption the first one applies if more conservative, for
-deliveries the correction.  A correction of the amount with the same file, or of a start or end by
-up to a day, is a typing error, which the file proves: the correction applies.  A correction of
-number, issuer or file, or within the tolerance, has no effect.  These are tonne's own rules.
+invoice.  For the project's own consumption the more conservative one applies, for deliveries the
+correction. The correction also applies if it mends a typing error, which the file proves: an amount
+with the same file, or a start or end by up to a day.  A correction of number, issuer or file, or
+within the tolerance, has no effect.  These are tonne's own rules.
 """
 
 from __future__ import annotations

@@ -357,7 +357,10 @@ def _beyond(facts: Facts, role: Sequence[Monitored], alike: Fraction) -> Fractio
 
 
 def _uninvoiced_share(facts: Facts, users: Sequence[Monitored]) -> Fraction:
-    """Return the uninvoiced share of a service's electricity above the mean of the invoices."""
+    """
+    Return the share of a service's electricity above that of its invoices, with the time without
+    invoices at their mean; zero within the tolerance.
+    """
     billed = invoiced_sums(facts, users)
     metered = sum(m.metered for m in users)
     if billed is None or not billed.mean or not metered:

@@ -10,7 +10,8 @@ correction of an estimate.
 For an invoice at another point than the meter (after losses, of part of its load, of unsold goods)
 `tolerance_percent` is the permitted difference.  Above 5 % it does not corroborate the meter, and
 limits it only beyond that tolerance; a difference within it is reported, as the claimant entered
-the tolerance.  Of invoices that corroborate, `invoices.invoiced_quantities` applies a lower sum.
+the tolerance.  If invoices that corroborate a meter state a lower sum,
+`invoices.invoiced_quantities` applies it.
 """
 
 from __future__ import annotations

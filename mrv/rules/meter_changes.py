@@ -5,8 +5,8 @@ The baseline is credited only while each role with project emissions has a devic
 day between two power meters is not credited.  This is conservative, so it is an observation with
 its tonnes.
 
-A register that falls, or rises by more than its device can produce, is reported with day, both
-values, the difference in tonnes between its two explanations, and the missing registry entry.
+A register that falls, or rises by more than its device can produce, is reported: the day, both
+values, the difference in tonnes between the two possible causes, and the missing registry entry.
 Reading errors, rollovers at the model's modulus and registered replacements are handled by metering
 and not reported.
 """

@@ -5,10 +5,10 @@ Data Integrity proofs with cryptosuite eddsa-jcs-2022 (W3C vc-di-eddsa, section 
     hash data      = SHA-256(JCS(proof options)) || SHA-256(JCS(document without proof))
     proofValue     = z + base58btc of the Ed25519 signature of the hash data
 
-Each line has its own function, so that each can be compared with the official vectors.
-Verification never uses the network: a proof is accepted only from one of the enrolled keys.  A set
-of proofs is rejected, as it does not state the required signers, and so is a chain
-(`previousProof`), which implementations handle differently.
+Each line has its own function, so that each can be compared with the official vectors. Verification
+never uses the network: a proof is accepted only from one of the enrolled keys.  A set of proofs is
+rejected, as it does not state the required signers.  A chain of proofs (`previousProof`) is
+rejected, as implementations handle it differently.
 """
 
 import re

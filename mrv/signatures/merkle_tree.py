@@ -6,10 +6,10 @@ presented as a leaf.  The tree of n leaves consists, from left to right, of perf
 sizes are the powers of two in n; their roots are sufficient to append entries and to calculate the
 root.
 
-An inclusion proof shows that an entry is in the tree of a root; a consistency proof shows that to
-an earlier tree entries were only added.  Proofs are calculated from leaf hashes: a log of
-statements is small, so no cache is needed.  The empty tree is consistent with every tree; a proof
-for it is rejected.
+An inclusion proof shows that an entry is in the tree of a root; a consistency proof shows that a
+tree has all entries of an earlier one, unchanged and in front.  Proofs are calculated from leaf
+hashes: a log of statements is small, so no cache is needed.  The empty tree is consistent with
+every tree; a proof for it is rejected.
 """
 
 from collections.abc import Iterable, Sequence

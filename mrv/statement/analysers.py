@@ -219,8 +219,8 @@ class _Field(NamedTuple):
     def drained(self) -> bool:
         """
         Return whether the level was at or below the ground for more than three days, and above it
-        afterwards.  So the drainage for the harvest is not included.  Readings more than a day
-        apart are not connected.
+        afterwards.  Drainage for the harvest does not count, as no flooding follows.  Readings more
+        than a day apart are not connected.
         """
         dry, apart = self.level <= 0, np.diff(self.number) > _A_DAY
         edges = np.flatnonzero((dry[1:] != dry[:-1]) | apart) + 1

@@ -140,7 +140,7 @@ class Unmet(NamedTuple):
         return f"{titled(self.rule)}: {self.words()}"
 
     def words(self, language: str = "en") -> str:
-        """Return the detail, in a language."""
+        """Return the texts that state the condition, in a language."""
         return joined(self.texts, language, tonnes=self.tonnes or "0")
 
     def remedy_words(self, language: str = "en") -> str:

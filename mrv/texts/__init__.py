@@ -146,8 +146,13 @@ def sourced(source: str, language: str = "en") -> str:
 
 
 def joined(texts: Sequence[Text], language: str = "en", **others: Value) -> str:
-    """Return the texts of a finding as one line."""
-    return "; ".join(render(text_, language, **others) for text_ in texts)
+    """Return the texts of a finding as one line; one with a capital letter is a new sentence."""
+    line = ""
+    for text_ in texts:
+        words_ = render(text_, language, **others)
+        sentence = words_[:1].isupper() and language != RELEASE_0_1_0
+        line += f"{'. ' if sentence else '; '}{words_}" if line else words_
+    return line
 
 
 def number(decimal: str, language: str) -> str:

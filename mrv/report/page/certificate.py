@@ -17,6 +17,7 @@ from mrv.report.report_data import Facts
 from mrv.report.words import DASH, Words, described, methodology, period, role
 from mrv.rounding import decimal_text
 from mrv.rules import titled
+from mrv.texts import render
 
 _TONES = {
     "issued": "good",
@@ -281,6 +282,9 @@ def account(facts: Facts, words: Words) -> Iterator[Block]:
             )
         ],
     )
+    limit = subject.emissions.limit()
+    if limit is not None:
+        yield paragraph(f"{render(limit, words.language)}.", small=True)
     yield from _rules(facts, words)
     yield from _vintages(facts, words)
     yield from worklist(facts, words)

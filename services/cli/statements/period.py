@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from datetime import date
+from decimal import Decimal
 from fractions import Fraction
 from math import ceil
 from typing import Any
@@ -24,6 +25,7 @@ from mrv.documents.statement import Claims, claims_of
 from mrv.report.words import LANGUAGES, Words
 from mrv.rounding import UG_PER_T, decimal_text
 from mrv.statement.conditions import finding_json, findings, observations, unmet
+from mrv.texts import render
 from services.cli import Choice, Group, json_option
 from services.cli.output import Exit, bar, print_json, steps
 from services.cli.server_options import (
@@ -233,9 +235,10 @@ def _lines(closed: Closed) -> list[str]:
         f"  project     {emissions.project.t:>16} t",
         f"  leakage     {emissions.leakage.t:>16} t",
         f"  reduction   {emissions.reduction.t:>16} t",
+        *(f"  limit       {render(limit)}" for limit in [emissions.limit()] if limit),
         f"  credited    {claims.credited.t:>9} whole t",
         *_rounded(claims),
-        f"  coverage    {claims.coverage}",
+        f"  coverage    {Decimal(claims.coverage):.2%}",
     ]
     lines += [
         f"  deduction   {d.device}: {words_of(d.reason)}, {d.percent} %, {d.cost_t} t"

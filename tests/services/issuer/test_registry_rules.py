@@ -313,7 +313,7 @@ WRONG = {
         "EVD-09", "j (X, j) corrects i (EVN, i)",
     ),
     "life": ({"lives": ((LIFE, date(2027, 3, 1)),)}, "PLN-03", "AMS-I.D takes no new project"),
-    "debt": ({"owed": (("TN-1", -5 * 10**12),)}, "CLM-04", "TN-1 at the site left \N{MINUS SIGN}5"),
+    "debt": ({"owed": (("TN-1", -5 * 10**12),)}, "CLM-04", "a balance of \N{MINUS SIGN}5"),
     "scaled": (
         {"copies": (Copy("b", "z", "q", equal=False, by_day=Agreeing(9, 10, 1.5)),)},
         "CLM-02", "1.5 times those of z (project q) on 9 of 10",

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request
 from markupsafe import Markup
 from starlette.responses import RedirectResponse, Response
 
-from mrv import calendar, factors
+from mrv import calendar, factors, texts
 from mrv.calendar import instant_us
 from mrv.documents import Issuer, read_bytes
 from mrv.documents.statement import Claims, Statement
@@ -172,6 +172,7 @@ def statement_page(ask: View, language: Language, statement: StatementId) -> Res
         stamps=stamps,
         months=_calendar(ask, stored),
         account=_account(claims, Words(language)),
+        limit=(limit := claims.emissions.limit()) and texts.render(limit, language),
         code=_code(stored, public, Words(language)),
         tone=_tone(stored.state, unmet(claims), opinion),
         comparisons=_comparison_blocks(claims, opinion, sample, ReportWords(language)),

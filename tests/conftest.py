@@ -154,10 +154,11 @@ def pytest_collection():
 def pytest_collection_finish():
     """
     Freeze permanent objects, so that the garbage collector does not visit
-    them hundreds of times.
+    them hundreds of times, and let it look for cycles a thirtieth as often.
     """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000)
 
 
 @pytest.fixture(autouse=True)

@@ -242,11 +242,11 @@ def _drafted(conn: Connection) -> Any:
     """Return a first plan, with the entries that its draft leaves to the plant."""
     text = re.sub("accuracy_class: .*", 'accuracy_class: "0.5S"', draft_of(conn, PROJECT))
     text = text.replace(": ''", ": The plant's engineer")
-    return yaml.safe_load(text)["projects"][0]["monitoring"]
+    return yaml.load(text, yaml.CSafeLoader)["projects"][0]["monitoring"]
 
 
 def _imported(url: str, file: Path, document: dict[str, Any]) -> None:
-    file.write_text(yaml.safe_dump(document, sort_keys=False), "utf-8")
+    file.write_text(yaml.dump(document, Dumper=yaml.CSafeDumper, sort_keys=False), "utf-8")
     planned = registering.imported(url, file, author="operator")
     if planned.refused:
         wrong = [m for r in planned.results if r.result == "error" for m in r.messages]
@@ -276,7 +276,7 @@ def _bill(url: str, folder: Path, world: World) -> str:
     if not world.invoices:
         return ""
     file = folder / "invoices.yaml"
-    file.write_text(yaml.safe_dump({"invoices": world.invoices}), "utf-8")
+    file.write_text(yaml.dump({"invoices": world.invoices}, Dumper=yaml.CSafeDumper), "utf-8")
     with connect(url, autocommit=True) as conn:
         found = deliver(conn, read_invoices(file), "operator")
     messages = "; ".join(m for r in found.results for m in r.messages) if found.refused else ""

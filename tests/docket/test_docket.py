@@ -5,16 +5,17 @@ detected frauds stay detected.
 
 import os
 import random
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from mrv.rules import rules
-from tests.docket import distortions, evidence, page
+from tests.docket import distortions, evidence, page, table
 from tests.docket.__main__ import plain
 from tests.docket.cases import cases
 from tests.docket.closing import run
-from tests.docket.table import IMPORT, TOLERATED, by_methodology, by_rule, results, stored
+from tests.docket.table import IMPORT, TOLERATED, by_methodology, by_rule, results
 from tests.soak import SOAK
 
 ROOT = Path(__file__).parents[2]
@@ -41,6 +42,9 @@ SOME = (
     "pv-sold/bill-by-three-tariffs", "wind-kenya/power-sensor-at-zero",
     "rice/tubes-stamped-at-sending", "pv-sold/read-in-the-afternoon-each-ten-days",
 )  # fmt: skip
+
+
+stored = cache(table.stored)  # megabytes, and no test changes them
 
 
 def _one(name, found):

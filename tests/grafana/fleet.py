@@ -62,7 +62,9 @@ def zone(now: datetime) -> str:
 def register(url: str, folder: Path, size: Size, now: datetime, clock: str = "") -> None:
     """Import the fleet, its sites and projects, by the command."""
     made = registry(size, clock or zone(now))
-    registering.register(url, folder, yaml.safe_dump(made, sort_keys=False, allow_unicode=True))
+    registering.register(
+        url, folder, yaml.dump(made, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
+    )
 
 
 def registry(size: Size, clock: str) -> dict[str, Any]:

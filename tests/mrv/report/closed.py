@@ -58,7 +58,8 @@ def names(wanted="2"):
 
 
 @cache
-def _corpus():
+def given():
+    """Return the inputs of the golden closes, and their factor books."""
     closes, books = corpus.read()
     return closes, corpus.books_of(books)
 
@@ -66,7 +67,7 @@ def _corpus():
 @cache
 def facts_of(name):
     """Return the facts of a draft with the result of a golden close."""
-    closes, books = _corpus()
+    closes, books = given()
     asked = corpus.asked_of(closes[name], books)
     plan = MonitoringPlan(
         asked.project,

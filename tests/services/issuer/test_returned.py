@@ -41,7 +41,7 @@ from tests import registering
 from tests.findings import worded
 from tests.planted import planted
 from tests.services.issuer import logged, plant
-from tests.services.issuer.sealed import close_period
+from tests.services.issuer.sealed import close_period, up_to
 
 ROOT = Path(__file__).parents[3]
 TABLE = tomllib.loads(Path(__file__).with_name("returned.toml").read_text("utf-8"))
@@ -61,13 +61,20 @@ SPAN = plant.us("2026-03-02"), plant.us("2026-03-03")
 def city(url, folder):
     """Register the catalog, without any readings."""
     assert not registering.imported(url, _written(folder, CITY)).refused
+    _seal(url)
 
 
 def with_buses(url, folder):
-    """Store three days of two inverters, a bus and its charger."""
+    """Store and seal three days of two inverters, a bus and its charger."""
     assert not registering.imported(url, _written(folder, _files("pv"))).refused
     plant.fill_pv(url, minutes=15)
     plant.fill_buses(url)
+    _seal(url)
+
+
+def _seal(url):
+    with logged.issuer(url) as conn:
+        up_to(conn, SPAN[1])
 
 
 def _written(folder, files):
@@ -115,21 +122,18 @@ def _seen(url, folder, row, files):
 
 
 @pytest.mark.parametrize("row", TABLE["row"], ids=[one["issue"] for one in TABLE["row"]])
-def test_it_is_seen_before_it_is_sent(row, database_url, tmp_path, monkeypatch):
+def test_it_is_seen_before_it_is_sent(row, request, tmp_path, monkeypatch):
     """The same fault in a test project is rejected or reported."""
     monkeypatch.setattr(list_of_checks, "chapters", lambda *_: {})
     of, at = row["project"], row["at"]
     made = with_buses if of in ("pv", "bus") else city
+    url = None if at == "import" else request.getfixturevalue("database_url")
 
     def said(files):
-        return (
-            _imported(tmp_path, files)
-            if at == "import"
-            else _seen(database_url, tmp_path, row, files)
-        )
+        return _seen(url, tmp_path, row, files) if url else _imported(tmp_path, files)
 
-    if at != "import":
-        planted(made, database_url, tmp_path)
+    if url:
+        planted(made, url, tmp_path)
     if row["change"]:
         if (made, of, at) not in _BARE:
             _BARE[made, of, at] = said(_files(of))

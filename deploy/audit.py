@@ -78,7 +78,8 @@ def findings(lock: Path, advisories: list[dict[str, Any]]) -> list[str]:
             try:
                 hit = affects(affected, versions[name])
             except InvalidVersion:
-                hit = True  # what cannot be read is looked at by a person
+                # a version that cannot be compared counts as affected, so that a person checks it
+                hit = True
             if hit:
                 summary = advisory.get("summary") or advisory.get("details", "")[:100]
                 names.add(f"{lock.name}: {name} {versions[name]}: {advisory['id']}: {summary}")

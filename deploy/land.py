@@ -32,7 +32,8 @@ def main() -> None:
     ]
     points = np.concatenate(rings).astype(np.int32)
     steps = np.diff(points, axis=0, prepend=np.zeros((1, 2), dtype=np.int32))
-    # east and north apart, low and high bytes apart: neighbours are alike and pack well
+    # east and north separated, low and high bytes separated: neighbouring bytes are similar and
+    # compress well
     as_bytes = np.ascontiguousarray(steps.T, dtype="<i4").view(np.uint8)
     packed = as_bytes.reshape(2, -1, 4).transpose(0, 2, 1)
     np.savez_compressed(

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 LEXICON = ROOT / "docs/lexicon.toml"
 GLOSSARY = ROOT / "GLOSSARY.md"
 ROOMS = ("ingest", "mrv", "services", "deploy")
-# made from Python and SQL, which are looked at themselves or not at all
+# generated pages, whose sources are checked instead
 _MADE = ("docs/haiphong.md", "docs/metrics.md", "docs/views.md", "GLOSSARY.md")
 _HEAD = """\
 # Glossary
@@ -27,7 +27,7 @@ console, reports and documentation use these words. `make pages` writes this pag
 compares the texts of console and reports with it. No native reader of the field has confirmed \
 the columns of other languages than English yet.
 """
-# how the languages of the columns are called
+# names of the languages in the headings of columns
 COLUMNS = {"en": "English", "vi": "Vietnamese", "ja": "Japanese", "de": "German"}
 
 
@@ -87,8 +87,9 @@ def prose(path: Path) -> Iterator[tuple[int, str]]:
 
 def _strings(tree: ast.Module, alone: bool) -> Iterator[tuple[int, str]]:
     """
-    Yield (line, text) of docstrings without the names in their sections, and of sentences in
-    strings unless docstrings `alone` are wanted.
+    Yield (line, text) of docstrings, and unless `alone` of sentences in other strings.
+
+    Names in the sections of a docstring are omitted.
     """
     kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     documented = [node for node in ast.walk(tree) if isinstance(node, kinds) and node.body]

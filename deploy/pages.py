@@ -82,7 +82,7 @@ def roles_page() -> str:
     ]
     for row in rows():
         roles, whole = row.let_in
-        # a public route shows a key its drafts as well
+        # on a public route, the holder of a key also gets the drafts of their projects
         data = _ALL if whole else _OWN if roles else _PUBLIC
         named = [role for role in ROLES if role in roles]
         who = f"keys with the role {' or '.join(named)}" if roles else "everyone, without a key"

@@ -16,9 +16,9 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 MARK = "<!-- below: make readmes -->"
 PACKAGES = ("ingest", "mrv", "services")
-# files that need no row
+# files without a row in the README
 _PASSED = {"__init__.py", "__pycache__", "README.md", "py.typed"}
-# content of files and folders that are not Python
+# description of files and folders that are not Python modules
 DATA = {
     "ingest/classes/*.toml": "one device class per file: channels, units, limits, names",
     "ingest/codecs/json_object/cases": "payloads and the readings expected from them",

@@ -33,7 +33,7 @@ Light = Callable[[Int32, Int16, Int64], NDArray[np.bool_]]
 MEASURED, ESTIMATED, UNKNOWN = _KINDS = 0, 1, 2
 MEASURED_SPAN_US = 3_600_000_000
 _SAFE = float(2**62)
-# number of quantities for which a key has room; a test compares it with ingest.classes.QUANTITIES
+# maximum number of quantities in a key; a test compares it with ingest.classes.QUANTITIES
 _QUANTITIES = 16
 
 
@@ -144,7 +144,7 @@ def _whole(steps: Steps, first: Int64, across: NDArray[np.intp]) -> _Sums:
     """
     Return the sums of steps by the interval in which they begin.
 
-    Steps that extend beyond it (`across`) enter with zero: `_cut` returns their parts.
+    Steps that extend beyond it (`across`) are counted as zero, as `_cut` returns their parts.
     """
     if 2 * len(across) > len(first):
         # only steps across an edge are divided and sorted
@@ -165,7 +165,7 @@ def _whole(steps: Steps, first: Int64, across: NDArray[np.intp]) -> _Sums:
 
 
 def _dark(steps: Steps, first: Int64, across: NDArray[np.intp], light: Light) -> Steps:
-    """Return the steps with those that rise within one dark interval set to unknown."""
+    """Return the steps; a step that lies within one dark interval is set to unknown."""
     inside = steps.value > 0
     inside[across] = False
     rows = np.flatnonzero(inside)

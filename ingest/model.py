@@ -68,7 +68,7 @@ class QualityLimits:
     """
     Limits of the quality tests for one channel of a device, from a time on.
 
-    Limits that are not given are those of the profile; channel "time" stands for the times of
+    Limits that are not given are those of the profile; channel "time" denotes the times of
     readings.
     """
 
@@ -146,11 +146,13 @@ class Fleet:
         """Return readings with the values of interchanged registers under their own names."""
         for index in self.exchanged:
             mine = frame.device == index
-            for one in self.devices[index].exchanged if mine.any() else ():
-                inside = mine & (frame.time_us >= one.from_us) & (frame.time_us < one.to_us)
-                here, there = (frame.columns[name] for name in (one.channel, one.other))
+            for exchange in self.devices[index].exchanged if mine.any() else ():
+                inside = (
+                    mine & (frame.time_us >= exchange.from_us) & (frame.time_us < exchange.to_us)
+                )
+                here, there = (frame.columns[name] for name in (exchange.channel, exchange.other))
                 own = np.where(inside, there, here), np.where(inside, here, there)
-                columns = dict(zip((one.channel, one.other), own, strict=True))
+                columns = dict(zip((exchange.channel, exchange.other), own, strict=True))
                 frame = replace(frame, columns=frame.columns | columns)
         return frame
 

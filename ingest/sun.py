@@ -83,7 +83,7 @@ def above(
     least_deg : float
         [deg]
     """
-    # the shortcut around noon holds for night only, not for a greater height
+    # the shortcut around noon is valid for night only, not for a greater height of the sun
     if least_deg <= NIGHT_DEG and len(time_us) and _is_single_place(latitude, longitude):
         first = int(time_us.min()) // INTERVAL_US
         if int(time_us.max()) // INTERVAL_US - first < len(time_us):
@@ -159,7 +159,7 @@ def _by_quarters(
 @lru_cache(maxsize=8192)
 def lit_of_day(latitude: float, longitude: float, day: int) -> NDArray[np.bool_]:
     """
-    Return a mask of a day's intervals with light, as by `lit`; read-only.
+    Return a mask of a day's intervals with light, as returned by `lit`; read-only.
 
     The result is cached, as meters of one location request the same days.
 

@@ -15,8 +15,7 @@ TonneError
         |-- MethodologyError       a methodology is unknown, or its inputs do not suit it
         |-- RuleError              a rule is not in the catalogue
         |-- IndicatorError         an indicator is unknown, or its limits or inputs do not suit it
-        |-- FactorError            no emission factor of that kind and direction is valid at that
-        time
+        |-- FactorError            no emission factor of that kind and direction is valid then
         |   `-- CountryFactorError the grid of the project's country has no factor at that time
         |-- PeriodError            a monitoring period cannot be closed
         |-- StatementStateError    a statement cannot change to that state

@@ -378,7 +378,7 @@ class Methodology:
 
     @property
     def diagrams(self) -> frozenset[str]:
-        """Return keys of a project's `documents` that stand for diagrams, not for values."""
+        """Return keys of a project's `documents` whose documents are diagrams, not values."""
         return frozenset([LINE_DIAGRAM] if self.apart else ())
 
     @property

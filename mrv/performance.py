@@ -20,7 +20,7 @@ YEAR_D = 365
 # if the day a year ago is missing, the latest of the eight days before it is used
 _DAY, _MONTH = np.timedelta64(1, "D"), np.timedelta64(1, "M")
 _TOLERANCE_D = 8
-# ratio to the largest value below which a value is a standstill
+# values below the largest one divided by this number are a standstill
 _SMALL = 1000
 _DRAWS = 1000
 _INTERVAL_PERCENT = (2.5, 97.5)

@@ -126,7 +126,7 @@ _LEFT = Step(
     "all methodologies: baseline emissions less project emissions and leakage",
     "reduction, negative where the project emits more than the baseline",
 )
-_NONE = "the methodology has none"
+_NONE = "not provided for by the methodology"
 _ELSE = (
     Step(PROJECT, "PE", "tCO2e", "0", _NONE, "project emissions"),
     Step(LEAKAGE, "LE", "tCO2e", "0", _NONE, "leakage"),
@@ -354,7 +354,7 @@ def _scopes(
     rows: Sequence[Mapping[str, Any]],
     columns: Mapping[str, Sequence[Any]],
 ) -> Iterable[dict[str, Any]]:
-    """Yield the names for each row's formulas, with the rows of equal number of other lists."""
+    """Yield the names for the formulas of each row, with the same row of the other lists."""
     size = len(rows)
     beside = {
         n: values[len(values) - size :] for n, values in columns.items() if len(values) >= size

@@ -48,9 +48,10 @@ from services.store.timeseries import readings
 from services.store.timeseries.readings import arrival_flags_of
 from services.vault import Day, Part
 
-# readings of two devices every ten seconds for a day; a device-day is never divided
+# number of readings of a block: two devices every ten seconds for a day; a device-day is never
+# divided
 _ROWS = 17_280
-# a delayed run makes up for at most this time [s]
+# delay that an archive run makes up for by a higher speed, at most [s]
 _BEHIND_S = 1.0
 
 
@@ -303,7 +304,7 @@ def _proof(now: Run, chunk: Chunk) -> str:
 
 
 _RUNNING = "hashtextextended('tonne archive run', 0)"
-_SHOWN = 10
+_MAX_LISTED = 10
 
 
 def run(
@@ -386,7 +387,7 @@ def archive_once(
     except (InputError, ServerError, psycopg.Error) as error:
         log.warning("not archived", reason=" ".join(str(error).split()))
         return False
-    for what in report.refused[:_SHOWN]:
+    for what in report.refused[:_MAX_LISTED]:
         log.error("differs from its seal, not archived", what=what)
     log.info(
         "archived",
@@ -394,7 +395,7 @@ def archive_once(
         files=report.parts,
         readings=report.rows,
         dropped=report.dropped,
-        waiting=report.waiting[:_SHOWN],
+        waiting=report.waiting[:_MAX_LISTED],
         refused=len(report.refused),
     )
     return not report.refused

@@ -93,7 +93,7 @@ def find_or_make(conn: Connection, url: str | None) -> Archive:
             f"archive {url} belongs to another database ({result.get('database')}); "
             "name an empty location"
         )
-    # a marker without a row in the database: a first run was interrupted in between
+    # a marker without a row in the database: the first archive run was interrupted
     name = str(uuid.uuid4()) if result is None else str(result["archive"])
     if result is None:
         _mark(conn, name, place)

@@ -140,7 +140,7 @@ class BridgeChain:
         self._count = 0
         self._partitions = Partitions(Fleet([]), 0)
         self._rebirth_s = rebirth_s
-        self._asked_s = 0.0
+        self._requested_s = 0.0
 
     def open(self) -> None:
         """
@@ -202,7 +202,8 @@ class BridgeChain:
             with self._retry:
                 self._producer.send(records)
                 break
-            # Kafka may have stored it: the worker then checks before it stores a rejection twice
+            # Kafka may have stored the batch: the worker then checks for duplicates before it
+            # stores a rejection
             inbox.repeated = [True] * len(inbox)
         count_messages(self._metrics, admitted.codecs, admitted.rejected, "forwarded")
         count_lag(self._metrics, admitted.frames, inbox.received_us)
@@ -227,7 +228,7 @@ class BridgeChain:
         Workers request rebirths through the database, as they have no MQTT connection. A failure is
         retried later.
         """
-        asking = time.monotonic() - self._asked_s > CHECK_S
+        asking = time.monotonic() - self._requested_s > CHECK_S
         if not node_messages and not asking:
             return []
         with self._database.if_connected() as connection:
@@ -239,7 +240,7 @@ class BridgeChain:
         return []
 
     def _claimed(self, connection: Connection) -> list[tuple[str, bytes]]:
-        self._asked_s = time.monotonic()
+        self._requested_s = time.monotonic()
         result = claimed(connection, self._rebirth_s)
         for topic, _ in result:
             self._log.info("rebirth requested", topic=topic)

@@ -131,13 +131,13 @@ def admit_turn(
     """
     shut = {rejected.message for rejected in unread}
     nodes = [k for k in of_nodes(inbox.topics) if k not in shut]
-    admitted = admit(router, inbox, turn.read_anew(router.fleet, inbox, nodes), unread)
+    admitted = admit(router, inbox, turn.decode_again(router.fleet, inbox, nodes), unread)
     admitted.rejected.extend(turn.outcome.rejected)
     admitted.codecs.extend(SPARKPLUG for _ in turn.outcome.released)
     return admitted
 
 
-# limits set for the login's own queries would stop storing
+# the settings of the login may limit statements and locks, which would stop the pipeline
 LIMITS = ("statement_timeout=0", "lock_timeout=0")
 
 

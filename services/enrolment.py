@@ -131,7 +131,7 @@ def issue(
                 _issue_credential(conn, folder, authority, name, in_use.get(name), wish, author)
             )
             watch()
-        # recorded last: a credential without a record was not delivered
+        # recorded last, as credentials without a record have not been delivered
         signing_keys.record(conn, (row for _, row in rows if row is not None), author)
     return [result for result, _ in rows]
 
@@ -200,7 +200,7 @@ def revoke(
 
 _PATIENCE_S = 60.0
 _PORT = 8_883
-# commands sent at once: the plugin rewrites its file after each command
+# number of commands sent together, as the plugin rewrites its file after each command
 AT_ONCE = 50
 
 
@@ -357,7 +357,7 @@ def _bare(acls: Iterable[dict[str, Any]]) -> set[tuple[str, str, bool]]:
     return {(acl["acltype"], acl["topic"], acl["allow"]) for acl in acls}
 
 
-_NOT_CARRIED = frozenset({"names"})  # keys for this program only: the server's names
+_NOT_CARRIED = frozenset({"names"})  # files for this program only: the names of the server
 
 
 class Applied(NamedTuple):

@@ -212,8 +212,8 @@ URL_SCHEMES = {
     "mqtt_url": ("mqtt", "mqtts"),
     "kafka_url": SCHEMES,
 }
-# minimum days of retention; clear skies are calculated for the last five weeks, and would be
-# calculated again
+# minimum days of retention; clear-sky data are calculated for the last five weeks, so deleted ones
+# would be calculated again
 LEAST_DAYS = {"dead_letter_days": 30, "webhook_event_days": 30, "clear_sky_days": 60}
 
 
@@ -289,13 +289,13 @@ def check_kept_days(days: int, info: Any) -> int:
     return days
 
 
-def check_quota(most: int, info: Any) -> int:
+def check_quota(quota: int, info: Any) -> int:
     """Return a quota; refuse one that a normal meter would exceed."""
-    # a message may have 256 KiB, and a meter may send one per second
+    # the minimum quota is that of a normal meter: one message of up to 256 KiB per second
     least = 60 if info.field_name == "principal_messages_a_minute" else 1_000_000
-    if 0 < most < least:
-        raise ValueError(f"is {most}; set at least {least}, or 0 for no limit")
-    return most
+    if 0 < quota < least:
+        raise ValueError(f"is {quota}; set at least {least}, or 0 for no limit")
+    return quota
 
 
 def check_page(url: str | None) -> str | None:

@@ -81,7 +81,7 @@ class Desk:
         `certificate`: the client's certificate, DER, verified by TLS.
         """
         try:
-            return self._answered(method, path, authorization, body, certificate)
+            return self._answer_of(method, path, authorization, body, certificate)
         except EnrolmentError as error:
             self.log.warning("refused", path=path, reason=str(error))
             challenge = (("WWW-Authenticate", 'Basic realm="tonne est"'),)
@@ -95,7 +95,7 @@ class Desk:
                 503, b"the database is away; try again\n", headers=(("Retry-After", "30"),)
             )
 
-    def _answered(
+    def _answer_of(
         self, method: str, path: str, authorization: str, body: bytes, certificate: bytes | None
     ) -> Answer:
         if (method, path) == ("GET", f"{ROOT}/cacerts"):
@@ -167,7 +167,8 @@ class Server(ThreadingHTTPServer):
         self._context.minimum_version = ssl.TLSVersion.TLSv1_2
         self._context.load_cert_chain(server / "server.crt", server / "server.key")
         self._context.load_verify_locations(server / "ca.crt")
-        self._context.verify_mode = ssl.CERT_OPTIONAL  # a first certificate is fetched without one
+        # a device without a certificate may connect to fetch its first one
+        self._context.verify_mode = ssl.CERT_OPTIONAL
         self._inside: dict[str, int] = {}
         self._lock = threading.Lock()
         try:
@@ -365,7 +366,7 @@ def renew(
     conn: Connection, folder: IdentityFolder, certificate: bytes, wanted: Wanted, days: int = DAYS
 ) -> bytes:
     """
-    Return a device's next certificate, PEM, after it presented the current one.
+    Return the next certificate, PEM, of a device that presented the current one.
 
     `certificate`: the certificate of the connection, DER, verified by TLS.
     Raises EnrolmentError if it was revoked, is not recorded, or is another device's.

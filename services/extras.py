@@ -157,7 +157,7 @@ def shipped(name: str = "") -> Path:
     """
     for root in (_WHEEL, _CHECKOUT):
         if (root / name).exists():
-            # a relative path if possible, as commands are shown to people
+            # relative to the working directory if possible, for display to people
             here, path = Path.cwd(), root / name
             return path.relative_to(here) if path.is_relative_to(here) else path
     raise FileNotFoundError(f"{name} is not in {_CHECKOUT} nor in {_WHEEL}: install tonne again")

@@ -35,8 +35,9 @@ def get_logger(part: str, *, stream: TextIO | None = None, **bound: object) -> F
 
 
 LIBRARIES = ("aiokafka", "kafka", "faust", "mode", "asyncio")
-SAME_S = 30.0  # a repeated message of a library is logged once in this time, with its number [s]
-BURST, A_SECOND = 5.0, 0.5  # lines of libraries at once, and per second in the long run
+# time in which a repeated message of a library is logged once, with the number of repetitions [s]
+SAME_S = 30.0
+BURST, A_SECOND = 5.0, 0.5  # maximum lines of libraries at once, and per second on average
 
 
 class LibraryLog(logging.Handler):
@@ -85,8 +86,8 @@ class LibraryLog(logging.Handler):
             count = self._suppressed.pop(key, 0) + 1
         error = record.exc_info[1] if record.exc_info else None
         more: dict[str, object] = {} if error is None else {"error": repr(error)[:300]}
-        tell = self._log.error if record.levelno >= logging.ERROR else self._log.warning
-        tell(" ".join(record.getMessage().split())[:500], logger=record.name, count=count, **more)
+        write = self._log.error if record.levelno >= logging.ERROR else self._log.warning
+        write(" ".join(record.getMessage().split())[:500], logger=record.name, count=count, **more)
 
 
 def _processors(out: TextIO) -> list[Processor]:

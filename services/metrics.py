@@ -78,7 +78,7 @@ class Metrics:
             ["reason"],
             registry=self.registry,
         )
-        # created with 0, so that Prometheus sees the first one as an increase
+        # created with 0, so that Prometheus counts the first event as an increase
         self.dead_letters_left_out.labels("unknown_device")
         for reason in ("unstorable", "rate"):
             self.dead_letters.labels(reason)
@@ -110,7 +110,7 @@ class Metrics:
             ["kind"],
             registry=self.registry,
         )
-        # created with 0, so that Prometheus sees the first one as an increase
+        # created with 0, so that Prometheus counts the first event as an increase
         for kind in EVENTS:
             self.counter_events.labels(kind)
         self.quality_flags = Counter(
@@ -125,7 +125,7 @@ class Metrics:
             ["outcome"],
             registry=self.registry,
         )
-        # created with 0, so that Prometheus sees the first one as an increase
+        # created with 0, so that Prometheus counts the first event as an increase
         self.signed_values.labels("refused")
         self.late_readings = Counter(
             "tonne_late_readings",

@@ -54,7 +54,7 @@ class Pulse:
         since = self._waited_for.get(server)
         return 0.0 if since is None else max(0.0, time.time() - since)
 
-    def say(self, server: str, what: str) -> None:
+    def set_fault(self, server: str, what: str) -> None:
         """Record a fault of an answering server that a restart would not fix; "" ends it."""
         self._faults[server] = what
 
@@ -106,7 +106,8 @@ class _Server(ThreadingMixIn, WSGIServer):
     """HTTP server with a thread per connection, a maximum number, and a deadline."""
 
     daemon_threads = True
-    # as many connections as may arrive at once; one that finds no room waits a second, then longer
+    # queue for connections that arrive together; a client that finds no space waits a second, then
+    # longer
     request_queue_size = 128
 
     def __init__(self, host: str, port: int) -> None:
@@ -123,7 +124,7 @@ class _Server(ThreadingMixIn, WSGIServer):
         clock.start()
         with self._lock:
             self._open[request] = clock
-            # removed from the list at once: of several new connections each closes another one
+            # removed from the list here, so that parallel new connections close different old ones
             oldest = self._open.popitem(last=False) if len(self._open) > MAX_CONNECTIONS else None
         if oldest is not None:
             oldest[1].cancel()

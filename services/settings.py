@@ -261,7 +261,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Return the sources of settings: arguments first, then the environment."""
+        """Return the sources of settings by precedence: arguments, then the environment."""
         del env_settings, dotenv_settings, file_secret_settings
         return init_settings, _EnvironmentSource(settings_cls)
 
@@ -274,7 +274,7 @@ class Settings(BaseSettings):
         home = Path(values.get("home") or cls.model_fields["home"].default)
         local = local_urls(home)
         if "mqtt_url" in given:
-            # another broker, to which the local identity does not apply
+            # with another broker configured, the local identity does not apply
             local = {field: value for field, value in local.items() if field not in TLS_FILES}
         return local | {
             field: value for field, value in values.items() if value != "" or field not in SECRETS

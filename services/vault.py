@@ -68,7 +68,7 @@ class Place:
         """
         Write a file and read it back.
 
-        Raises VaultError if the place cannot be used, or returns other bytes than were written.
+        Raises VaultError if the location cannot be used, or returns other bytes than were written.
         """
         self.put(name, data)
         back = self.find(name) or b""
@@ -84,7 +84,7 @@ class Place:
         Return the content of a completely written file.
 
         Raises DamagedError if there is none.
-        Raises VaultError if the place cannot be reached.
+        Raises VaultError if the location cannot be reached.
         """
         with self.open(name) as file, self._usable(f"read {name}"):
             return bytes(file.read())
@@ -194,7 +194,7 @@ def _bucket(url: str) -> Any:
         request_timeout=patience,
         retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=_ATTEMPTS),
         background_writes=False,
-        allow_delayed_open=True,  # small files in one request
+        allow_delayed_open=True,  # a small file is uploaded in one request
         proxy_options=_proxy(options),
     )
     return fs.SubTreeFileSystem(f"{parts.netloc}{parts.path}".rstrip("/"), store)

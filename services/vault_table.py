@@ -22,7 +22,8 @@ from mrv.signatures.day_digests import DayLeaf
 from mrv.statement.device_days import reading_leaves
 from services.vault import DamagedError, Part, Place
 
-# readings per row group: smaller groups cost footers, larger ones needless decoding
+# readings per row group: smaller groups would add footers, larger ones would make a query decode
+# unneeded rows
 _GROUP_ROWS = 8_192
 _LEVEL = 9
 # a file below this size is read as a whole, and its digest is checked too [bytes]

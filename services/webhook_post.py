@@ -213,7 +213,7 @@ def _sent(conn: _Pinned, target: Target, body: bytes, headers: Mapping[str, str]
     )
     answer = conn.getresponse()
     answer_bytes = answer.read(_READ)
-    if conn.ended:  # data received by then may end anywhere
+    if conn.ended:  # the deadline has passed, so that the answer may be incomplete
         raise TimeoutError
     if _DONE <= answer.status < _MULTIPLE:
         return Outcome(answer.status)

@@ -155,7 +155,7 @@ class Sender(Background):
         done = Sent()
         try:
             target = addresses.target_of(hook.url)
-        except InputError as error:  # the address was stored without a check
+        except InputError as error:  # an address that was stored without a check
             store.end(conn, hook.id, str(error))
             return done
         for event in store.due(conn, hook.id, _BATCH):
@@ -285,7 +285,7 @@ def _first(conn: Connection) -> bool:
 
 
 MAIL, APPRISE = "mailto:", "apprise:"
-# status of success, as in HTTP for all deliveries
+# HTTP status of success, used for all kinds of deliveries
 _ACCEPTED = 200
 _TIMEOUT_S = 15.0
 _MAILBOX = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9.-]{1,200}")
@@ -387,7 +387,7 @@ def _mail(message_servers: MessageServers, to: str, lines: Message, event: str) 
     mail = EmailMessage()
     mail["From"], mail["To"], mail["Subject"] = message_servers.smtp_from, to, lines.title
     mail["Date"] = formatdate(usegmt=True)
-    # equal in each attempt, so that a repeated message counts as one
+    # the same id in each attempt, so that a repeated message counts as one
     mail["Message-ID"] = f"<{event}@{message_servers.smtp_from.rpartition('@')[2].strip('>')}>"
     mail["Auto-Submitted"] = "auto-generated"
     mail.set_content(lines.text)

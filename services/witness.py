@@ -65,7 +65,8 @@ class Cosigner:
             with self.state.changing():
                 return self._cosigned(request, origin)
         except WitnessRefusedError as error:
-            if error.status in (_FALSE, _CONFLICT):  # the log's signature is valid
+            # with these statuses the signature of the log was valid
+            if error.status in (_FALSE, _CONFLICT):
                 self._note(request, origin, error)
             raise
         except (sqlite3.Error, InputError) as error:
@@ -77,7 +78,7 @@ class Cosigner:
         head, signers = judge_request(request, self.state.keys(origin), last)
         now_s = self._now_s()
         if seen is not None and now_s < seen.time_s:
-            # a cosignature states that no larger head was seen by its time
+            # a cosignature states that its witness had seen no larger head by that time
             raise WitnessRefusedError(
                 _UNAVAILABLE,
                 f"the witness's clock shows {now_s}, before its last cosignature at "
@@ -92,7 +93,7 @@ class Cosigner:
         return head.origin, head.size, lines
 
     def _note(self, request: Request, origin: str, error: WitnessRefusedError) -> None:
-        """Store the known and the new head if both are signed and contradict each other."""
+        """Store known and new head if both are signed by the log and contradict each other."""
         seen = self.state.seen(origin)
         if seen is None:
             return
@@ -199,7 +200,7 @@ class Witness:
             loud = self._log.error if error.status == 422 else self._log.info  # noqa: PLR2004
             loud("refused", status=error.status, why=str(error)[:300])
             if error.size is not None:
-                # media type as in the protocol, without a charset
+                # media type without a charset, as the protocol requires
                 kind = {"Content-Type": "text/x.tlog.size"}
                 return Response(f"{error.size}\n", error.status, _HEADERS | kind)
             return _text(error.status, f"{error}\n")

@@ -45,7 +45,8 @@ def make(source: Path, spans: tuple[tuple[int, int], ...], out: Path) -> set[int
     options = subset.Options(
         hinting=False,
         name_IDs=["*"],
-        layout_features=["ccmp", "kern", "mark", "mkmk"],  # no locl: other countries' forms
+        # without `locl`, which has the letter forms of other countries
+        layout_features=["ccmp", "kern", "mark", "mkmk"],
         drop_tables=["BASE", "DSIG", "VORG", "vhea", "vmtx"],  # of upright writing
         font_number=0,  # in a collection: Japanese
     )
@@ -54,7 +55,7 @@ def make(source: Path, spans: tuple[tuple[int, int], ...], out: Path) -> set[int
     wanted = set(chain.from_iterable(range(a, b + 1) for a, b in spans))
     cutter.populate(unicodes=wanted | (jis() if spans is JAPANESE else set()))
     cutter.subset(font)
-    # no time of making: the same source gives the same bytes
+    # without the time of creation: the same source gives identical bytes
     font["head"].modified = font["head"].created
     font.recalcTimestamp = False
     font.save(out)

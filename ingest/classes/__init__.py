@@ -84,7 +84,7 @@ class Limits:
 
     def changed(self, spec: Mapping[str, Any], where: str) -> Limits:
         """
-        Return these limits with those of a file in their place.
+        Return these limits, replaced by those of a file where it states them.
 
         `spec`: limits by name; None disables a test.
         `where`: name used in errors.

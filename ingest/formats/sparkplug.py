@@ -270,7 +270,7 @@ class Form:
 
 
 def read(payload: bytes, birth: Birth) -> Seen | None:
-    """Read a payload with a layout known from its birth; None where none matches."""
+    """Return the content of a payload whose layout its birth knows; None if no layout matches."""
     for form in birth.forms.get(len(payload), ()):
         content: Seen | None = form.read(payload)
         if content is not None:

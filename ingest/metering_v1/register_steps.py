@@ -119,10 +119,7 @@ class Bounds:
         return [RegisterColumn(c, QUANTITY_INDEX[str(c.quantity)]) for c in device_class.registers]
 
     def rate(self, class_id: str, channel: Channel) -> Float64:
-        """
-        Return the highest plausible base units per microsecond, by fleet
-        index; inf where unknown.
-        """
+        """Return the highest plausible rate by fleet index; inf if unknown. [base units/us]"""
         key = (class_id, channel.name)
         if key not in self._rates:
             limits = [_limit(channel, device) for device in self.fleet.devices]

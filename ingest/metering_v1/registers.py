@@ -28,8 +28,8 @@ from numpy.typing import NDArray
 
 from ingest.model import INTERVAL_US, NULL, Int16, Int32, Int64, IntervalRows, Replacement
 
-# how long a register may be away and still be recognised: a low reading may be a lasting fault, and
-# waiting counts nothing twice; a high one becomes plausible with time, so it is decided soon
+# maximum time of a departure.  A low reading may be a lasting fault, and a long wait counts no
+# quantity twice; a high reading becomes plausible with time, so its wait is short
 HOLD_OFF_LOW_US = 86_400_000_000
 HOLD_OFF_HIGH_US = 3_600_000_000
 # a catch-up is distributed over the standstill, at most over a day
@@ -281,7 +281,7 @@ def rates(limits: Sequence[float | None]) -> np.ndarray:
 MEASURED, ESTIMATED, UNMEASURED = _KINDS = 0, 1, 2
 MEASURED_SPAN_US = 3_600_000_000
 _SAFE = float(2**62)
-# room in a key for the number of ingest.classes.QUANTITIES, which a test compares
+# maximum number of quantities in a key; a test compares it with ingest.classes.QUANTITIES
 _QUANTITIES = 16
 
 
@@ -334,8 +334,8 @@ def share(steps: Steps, marks: Marks) -> IntervalRows:
     """
     Return interval rows of steps, each with the last register value in it.
 
-    Consecutive steps of one interval are added before sorting: at one reading per minute this
-    leaves one in fifteen.
+    Consecutive steps of one interval are added before sorting: at one reading per minute, one row
+    in fifteen remains.
 
     `steps`: in any order; `to_us >= from_us`.
     `marks`: sorted by device, quantity and time.  A reading on the grid belongs to the interval

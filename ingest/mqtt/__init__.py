@@ -39,7 +39,7 @@ class Template:
 
     @property
     def filter(self) -> str:
-        """Return the subscription for its messages."""
+        """Return the topic filter that subscribes to the messages of this template."""
         return "/".join(ANY if _is_open(level) else level for level in self.levels)
 
     def match(self, topic: str) -> dict[str, str] | None:

@@ -39,7 +39,7 @@ _TAKEN_OVER = 142
 AGAIN_S, _LONGEST_AGAIN_S = 60.0, 3600.0
 # a connection that ends within this time after a refused topic filter ended because of it
 _BECAUSE_S = 5.0
-# a broker that saves its state may not respond for many seconds
+# maximum wait for the broker's disconnection: while it saves its state it may not respond
 _GOODBYE_S = 30.0
 
 
@@ -98,7 +98,7 @@ class Session:
         self.connected = False
         self.resumed = False
         self.refused: dict[str, str] = {}
-        self._asked: dict[int, str] = {}
+        self._unconfirmed: dict[int, str] = {}
         self._again_s, self._again_at_s = AGAIN_S, 0.0
         self._refused_s = -_BECAUSE_S
         self._refused_by, self._without_refused = -1, False
@@ -160,11 +160,11 @@ class Session:
             self._turned_away = f"the broker rejected the connection: {reason}"
             return
         self.connected, self.resumed = True, bool(flags.session_present)
-        self._asked.clear()
+        self._unconfirmed.clear()
         left_out = self.refused if self._without_refused else {}
         self._subscribe([topic for topic in self._topics if topic not in left_out])
         self._unsubscribe()
-        self._tell(online=True)
+        self._publish_state(online=True)
 
     @property
     def topics(self) -> Sequence[str]:
@@ -174,10 +174,10 @@ class Session:
     @property
     def subscribed(self) -> bool:
         """Return whether the broker has answered for each topic filter on this connection."""
-        return self.connected and not self._asked
+        return self.connected and not self._unconfirmed
 
     def _on_subscribe(self, _c: Any, _u: Any, mid: int, reasons: Any, _p: Any) -> None:
-        topic = self._asked.pop(mid, None)
+        topic = self._unconfirmed.pop(mid, None)
         failed = next((str(reason) for reason in reasons if reason.is_failure), None)
         if topic is None or topic not in self._topics:
             return
@@ -200,7 +200,7 @@ class Session:
         self._again_at_s = now_s + self._again_s
         self._subscribe(list(self.refused))
 
-    def _tell(self, *, online: bool) -> None:
+    def _publish_state(self, *, online: bool) -> None:
         if self._state is not None:
             payload = self._state.payload(online=online)
             self._client.publish(self._state.topic, payload, qos=1, retain=True)
@@ -209,7 +209,7 @@ class Session:
         for topic in topics:
             number = self._client.subscribe(topic, options=_options(topic))[1]
             if number is not None:
-                self._asked[number] = topic
+                self._unconfirmed[number] = topic
 
     def _unsubscribe(self) -> None:
         if self._dropped:
@@ -233,7 +233,7 @@ class Session:
 
     def _on_disconnect(self, _c: Any, _u: Any, _f: Any, reason: Any, _p: Any) -> None:
         self.connected = False
-        self._asked.clear()
+        self._unconfirmed.clear()
         soon = time.monotonic() < self._refused_s + _BECAUSE_S
         self._without_refused = soon and self._refused_by == self.epoch
         if reason is not None and getattr(reason, "value", 0) == _TAKEN_OVER:
@@ -286,7 +286,7 @@ class Session:
 
     def _gone(self) -> bool:
         self.connected = False
-        self._asked.clear()
+        self._unconfirmed.clear()
         if self._turned_away is not None:
             raise ServerError(self._turned_away)
         return False
@@ -336,14 +336,14 @@ class Session:
         """
         stood = self.connected
         if stood:
-            self._tell(online=False)
+            self._publish_state(online=False)
         for _ in range(100):
             if not self.connected or not self._client.want_write():
                 break
             self.step(0.05, wake_fd, read=False)
-        heard = self._client.leave(_GOODBYE_S)
+        delivered = self._client.leave(_GOODBYE_S)
         self.connected = False
-        return heard or not stood
+        return delivered or not stood
 
 
 def _options(topic: str) -> SubscribeOptions:

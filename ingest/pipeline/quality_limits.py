@@ -161,7 +161,10 @@ class Flags:
         return Flags(self.device[rows], self.time_us[rows], self.channel[rows], self.test[rows])
 
     def distinct(self) -> Flags:
-        """Return the flags sorted, without duplicates; two levels of a test may give the same."""
+        """
+        Return the flags sorted, without duplicates; two levels of a test may give the
+        same flag.
+        """
         order = np.lexsort((self.test, self.channel, self.time_us, self.device))
         rows = np.stack(
             [self.device[order], self.time_us[order], self.channel[order], self.test[order]]

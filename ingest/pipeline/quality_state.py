@@ -3,7 +3,7 @@ Cached state of each device for the quality tests, and of its registers for mete
 
 The state consists of the last readings, current runs and register values, in arrays by fleet
 index.  With it, a batch in time order needs no database query.  It can be rebuilt from stored
-readings (`services/store/timeseries/quality_lookback`).
+readings (`services/store/timeseries/quality_flags`).
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Watch(NamedTuple):
     """
     A monitored run of a channel: key, longest gap within it, and longest relevant time.
 
-    `registers` can corroborate the gauge.
+    `registers`: registers that can corroborate the gauge.
     """
 
     key: RunKey
@@ -128,7 +128,10 @@ def _registers(class_id: str, gauge: str) -> tuple[Channel, ...]:
 
 
 def _reports_state(channel: Channel) -> bool:
-    """Return whether a constant value is a finding: of a gauge, or a register with a power."""
+    """
+    Return whether a channel's constant value is a finding: a gauge, or a register with
+    a power.
+    """
     return channel.kind == "gauge" or channel.power is not None
 
 

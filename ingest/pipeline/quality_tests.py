@@ -71,7 +71,8 @@ def judge(
 
     `watched`: current state; not changed until `Judged.apply`.
     `frames`: one per class; times unique per device, and later than the state's.
-    `whole`: frames are complete histories: a constant run is flagged from its start.
+    `whole`: whether frames are complete histories, in which a constant run is flagged from its
+    start.
     """
     out = Judged(Flags.concat([]))
     parts: list[Flags] = []
@@ -117,7 +118,10 @@ class _Judge:
         yield _flags(TIME, "time_gap", whole, marks)
 
     def _asleep(self, whole: Series, rows: NDArray[np.intp], sleep_us: Float64) -> Mask:
-        """Return a mask of readings after a night without data: dark in the middle of the gap."""
+        """
+        Return a mask of readings after a night without data: it is dark in the middle
+        of the gap.
+        """
         device, since_us = whole.device[rows], whole.time_us[rows - 1]
         step_us = whole.time_us[rows] - since_us
         place = self._checks.latitude[device], self._checks.longitude[device]

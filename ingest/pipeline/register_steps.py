@@ -41,7 +41,7 @@ _Number = TypeVar("_Number", bound=np.generic)
 RATED = "rated_power"
 SUN_QUANTITY = "energy_export"
 _FAR = int(np.iinfo(np.int64).max)
-# ratio of the intervals of whole days to the requested intervals from which days are not cached
+# days of light are not cached if they have more intervals than this multiple of the requested ones
 _SPARSE = 8
 
 
@@ -127,7 +127,7 @@ class Bounds:
         return np.fromiter(result, np.int64, len(index))
 
     def counts(self, class_id: str, channel: Channel) -> NDArray[np.bool_] | None:
-        """Return a mask of devices whose energy counts, as their limit is known; None: all."""
+        """Return a mask of devices whose energy is counted, as their limit is known; None: all."""
         if channel.limit != RATED:
             return None
         bound = np.isfinite(self.rate(class_id, channel))

@@ -105,7 +105,7 @@ _WIRE_OF_REGISTERS = {**_WIRE, "m": "km", "s": "h", "K s": "K d"}
 _COUNTED_BY_TIME = ("s", "K s")  # unit of a counter of operating time, which does not wrap
 _MODULI = (1_000_000, 10_000_000, 100_000_000, 1_000_000_000)
 OWN = "generic"
-# source of a profile: the maker's document; equal published code of others; none available
+# source of a profile: the maker's document; published code of other projects, which agrees; none
 CERTAINTIES = ("document", "code", "recalled")
 _KEYS = dict.fromkeys(
     ("id", "class", "title", "source", "certainty", "checked", "limits", "channel")
@@ -153,7 +153,10 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Device model: class, source and channels by payload name; `limits` are those of its times."""
+    """
+    Device model: class, source and channels by payload name; `limits`: limits of its readings'
+    times.
+    """
 
     id: str
     class_id: str
@@ -363,7 +366,7 @@ def registers(class_id: str) -> dict[str, FileRegister]:
 
 @cache
 def register_name(column: str) -> str:
-    """Return the name of a register's column in registry files; a name of no column unchanged."""
+    """Return the name of a register's column in registry files; any other name unchanged."""
     every = (r for class_id in classes.load() for r in registers(class_id).values())
     return next((register.name for register in every if register.column == column), column)
 

@@ -67,8 +67,7 @@ class Integral(NamedTuple):
         False where the device sent nothing.
     left_out : bool array, n
         Mask of intervals in which the register was read, but no power for more than a day; `known`
-        is
-        False there as well.
+        is False there as well.
     """
 
     energy_wh: Float64
@@ -146,13 +145,19 @@ def _unsampled(time_us: Int64, step_us: Int64, reported_us: Int64) -> tuple[Int6
 
 
 def _cadence(step_us: Int64) -> int:
-    """Return the longest step of a device that sends its power regularly; 0 above an hour. [us]"""
+    """
+    Return the longest time between power samples of a device that sends regularly; 0 if above an
+    hour. [us]
+    """
     usual = int(np.median(step_us))
     return usual * 3 // 2 if usual <= HOUR_US * _LATE else 0
 
 
 def _begin(time_us: Int64, reported_us: Int64) -> int:
-    """Return the time from which power is expected: its first sample, or an earlier register."""
+    """
+    Return the time from which power is expected: its first sample, or an earlier
+    register reading.
+    """
     first = int(time_us[0])
     if len(reported_us) and reported_us[0] < first - HOUR_US:
         return int(reported_us[0])
@@ -449,7 +454,7 @@ def _spread(beyond: Int64, value_wh: Int64, bound_wh: Int64, estimated: np.ndarr
 WH_PER_ML_M = 999.97 * 9.80665 / 3600 / 1e6
 # minimum head: below it water may flow without a pump, and friction is unknown
 _MIN_HEAD_M = 0.5
-# flow that stands for no limit: above that of any river [mL/h]
+# flow used where there is no limit: above that of any river [mL/h]
 _UNBOUND = 1e15
 
 
@@ -461,8 +466,7 @@ def max_flow(power_w: Float64, head_m: Float64) -> Float64:
     ----------
     power_w, head_m : float64 array, n
         Electric power of the drive [W] and head [m], read together.  Where the head was not read,
-        the
-        lowest reading is used, which gives the highest flow.
+        the lowest reading is used, which gives the highest flow.
 
     Returns
     -------

@@ -58,7 +58,7 @@ def within(
     """
     Return whether all values are present, finite and inside [low, high].
 
-    `values`, `low`, `high`: as of `outside`.
+    `values`, `low`, `high`: as for `outside`.
     """
     with np.errstate(invalid="ignore"):
         return bool(((values >= low) & (values <= high) & (np.abs(values) < np.inf)).all())

@@ -184,7 +184,7 @@ def flat_from_begin(
     marks: NDArray[np.bool_], since_us: NDArray[np.int64], head: NDArray[np.intp]
 ) -> NDArray[np.bool_]:
     """
-    Return a mask extended to the whole of each constant run that has a marked reading.
+    Return a mask of all readings of each constant run that has a marked reading.
 
     It is used if the complete series is available (as in pvanalytics, `mark="all"`).
 
@@ -324,7 +324,7 @@ def compare(
     `share`: largest difference, as a share of the larger of the two.
 
     Returns `compared`: number of compared intervals.
-    Returns `differences`.
+    Returns `differences`: the intervals in which they differ.
     """
     keys = sorted(key for key in whole if all(key in part for part in parts))
     remaining = np.array([whole[key] for key in keys], dtype=np.int64)

@@ -18,7 +18,6 @@ from typing import NamedTuple
 
 from ingest.model import LOOK_BACK_US, NULL
 from ingest.registers.lines import (
-    ANEW_US,
     AT_ONCE_US,
     CLIMB,
     DAILY_US,
@@ -31,6 +30,7 @@ from ingest.registers.lines import (
     MARGIN,
     MARGIN_RATED,
     REPLACEMENT,
+    RESET_US,
     RETIRED_US,
     ROLLOVER,
     SAME_TIME_US,
@@ -253,11 +253,11 @@ class Reader(Waiting):
             self._return(mark, back, time_us, value)
         elif before is None:
             self._challenge(mark, time_us, value)
-        elif self._began_anew(before, mark, time_us, value):
+        elif self._has_reset(before, mark, time_us, value):
             self._challenge(mark, time_us, value)
             if self.waits is not None:
-                daily = self._began_daily(before, mark, time_us)
-                self.waits.stands_us = DAILY_US if daily else ANEW_US
+                daily = self._restarts_daily(before, mark, time_us)
+                self.waits.stands_us = DAILY_US if daily else RESET_US
         else:
             self._too_high(mark, before, time_us, value)
 
@@ -285,7 +285,10 @@ class Reader(Waiting):
             self._challenge(self.mark, time_us, value)
 
     def _stood_before(self, mark: Mark, time_us: int, value: int) -> Trail | None:
-        """Return the latest state of the week before from which the value can be reached."""
+        """
+        Return the register's latest state in the last week from which it can have reached the
+        value.
+        """
         since = mark.read_us - LOOK_BACK_US
         for at in reversed(self.trail):
             if at.read_us < since:
@@ -300,7 +303,7 @@ class Reader(Waiting):
     def _rises_since(self, before: Trail) -> int:
         return len(self.trail) - bisect_left(self.trail, before.steps, key=attrgetter("steps"))
 
-    def _began_anew(self, before: Trail, mark: Mark, time_us: int, value: int) -> bool:
+    def _has_reset(self, before: Trail, mark: Mark, time_us: int, value: int) -> bool:
         """
         Return whether a fall is a reset, although the register had this value within the week.
 
@@ -318,7 +321,7 @@ class Reader(Waiting):
         same = value == before.value and value > self.meter.tolerance
         return about_zero and near and self._rises_since(before) >= CLIMB and not same
 
-    def _began_daily(self, before: Trail, mark: Mark, time_us: int) -> bool:
+    def _restarts_daily(self, before: Trail, mark: Mark, time_us: int) -> bool:
         """
         Return whether a counter restarts daily.
 
@@ -364,7 +367,7 @@ class Reader(Waiting):
 
     def _return(self, mark: Mark, other: Other, time_us: int, value: int) -> None:
         """
-        Withdraw the steps since a sequence ended, as the register is on it again.
+        Withdraw the steps since a sequence ended, as the register has returned to that sequence.
 
         If the withdrawn sequence was another register, its steps are uncertain.  As a single stray
         reading of the old sequence is not a return, the withdrawn one stays stored for a day.

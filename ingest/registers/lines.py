@@ -92,8 +92,8 @@ def fell(tolerance: int, before: Any, after: Any) -> Any:
     """
     Return whether a register fell by more than its jitter.
 
-    A fall that a coarser resolution explains (the same value, truncated or rounded) does not
-    count.  The values may be numbers or int64 arrays.
+    A fall is ignored if the lower value is the higher one, truncated or rounded to a coarser
+    resolution.  The values may be numbers or int64 arrays.
     """
     fall = before - after
     apart = (before % WHOLE != 0) & (after % WHOLE != 0)
@@ -146,12 +146,12 @@ def rates(limits: Sequence[float | None], margin: float) -> np.ndarray:
 
 
 # maximum time between readings that confirm a new sequence; the longer one, for meters that are
-# read daily, applies if the old sequence cannot explain the readings
+# read daily, applies if the readings cannot belong to the old sequence
 LINE_GAP_US, SPARSE_GAP_US = 2 * HOUR_US, 26 * HOUR_US
 # time after its confirmation from which a sequence continues, even if the former one would fit too:
 # usually; after a fall to the value from which the register had risen in many steps; for the second
 # such fall at the same time of day (daily counter)
-STANDS_US, ANEW_US, DAILY_US = 24 * HOUR_US, 6 * HOUR_US, 0
+STANDS_US, RESET_US, DAILY_US = 24 * HOUR_US, 6 * HOUR_US, 0
 DAY_US, SAME_TIME_US = 24 * HOUR_US, HOUR_US
 # maximum time between buffered readings that a gateway without a clock stamped when sending them
 SENT_US = 60_000_000
@@ -163,13 +163,13 @@ CONFIRM_RISE, CONFIRM_LINE = 3, 4
 # `count` of a sequence that begins with a fall to neither zero nor an earlier value; number of
 # further readings, and time, that confirm it
 LOST, CONFIRM_LOST, LOST_US = -99, 8, 24 * HOUR_US
-# number of readings from which all of a sequence that ends again may be genuine
+# minimum number of readings for which a sequence that ends again may be genuine
 FEW = 3
 # A fall is no reading error if the register had at least this number of rises, and falls below this
 # fraction (1/20) of its value.
 CLIMB, FOOT = 8, 20
-# added to `count` of a sequence that began below a former one: a large rise of it is not explained
-# by elapsed time
+# added to `count` of a sequence that began below a former one: elapsed time does not make a large
+# rise of it plausible
 ASTRAY = -10
 
 

@@ -74,7 +74,10 @@ class Steps:
         self.begin_us = None if self.mark is None else self.mark.read_us
 
     def _rises(self, mark: Mark, time_us: int, value: int) -> bool:
-        """Add a rise that its time explains, or jitter; return whether the reading was either."""
+        """
+        Add a rise that is possible in the elapsed time, or jitter; return whether it was one of
+        these.
+        """
         rise = value - mark.value
         at_once = self.meter.at_once(time_us - mark.read_us)
         if rise > at_once or fell(self.meter.tolerance, mark.value, value):
@@ -99,7 +102,8 @@ class Steps:
 
     def _sent_late(self, mark: Mark, time_us: int, value: int) -> bool:
         """
-        Add a reading to the gap before it, if the gap explains it; return whether it was added.
+        Add a reading that was sent late to the gap before it, if the meter can have counted it in
+        the gap; return whether it was added.
 
         A gateway without a clock stamps buffered readings when it sends them, within moments of
         each other and of a live reading.  They rise faster than the meter can, but by at most its
@@ -146,7 +150,7 @@ class Steps:
 
     def _doubted(self, since_us: int) -> tuple[int, list[Step]]:
         """
-        Set the last `doubt_us` of the steps to unknown.
+        Set the end of the steps, for a time of `doubt_us`, to unknown.
 
         `since_us`: steps before this time do not change.
 
@@ -222,7 +226,10 @@ class Steps:
         return kept, replaced
 
     def _keep_left(self, kept: int, replaced: list[Step]) -> None:
-        """Keep the replaced steps in former sequences, for a return of the register to them."""
+        """
+        Keep the replaced steps in former sequences, in case the register returns to one
+        of them.
+        """
         for other in self.left:
             if other.steps_at > kept:
                 other.line = replaced[: other.steps_at - kept] + other.line
@@ -253,7 +260,10 @@ class Steps:
         self.spread_from_us = min(from_us, self.spread_from_us or from_us)
 
     def _take_back(self, kept: int) -> list[Step]:
-        """Remove the steps from index `kept` on and return them; forget later former sequences."""
+        """
+        Remove the steps from index `kept` on and return them; discard the sequences that ended
+        after it.
+        """
         self.left = [other for other in self.left if other.steps_at <= kept]
         taken = self.steps[kept:]
         if taken:
@@ -330,7 +340,10 @@ class Waiting(Steps):
         return any(value < other.value - self.meter.tolerance for other in self.left)
 
     def _drop(self, mark: Mark, line: Other, time_us: int, value: int) -> None:
-        """Discard a waiting sequence: its time is the old one's, whose steps become uncertain."""
+        """
+        Discard a waiting sequence; the old one has its time, and the old one's steps become
+        uncertain.
+        """
         self._doubt_line(mark, line, time_us, value)
         self.dropped_us.append(line.begin_us)
         if line.steps_at == NULL:
@@ -471,7 +484,10 @@ class Waiting(Steps):
 
 
 def _counts(count: int) -> tuple[int, int]:
-    """Return the `count` of a sequence's first reading, and the one that confirms it."""
+    """
+    Return the `count` of a sequence's first reading, and the `count` that confirms the
+    sequence.
+    """
     if count <= LOST:
         return LOST, LOST - CONFIRM_LOST
     base = ASTRAY if count < ASTRAY else 0

@@ -135,7 +135,7 @@ class Host:
                 self._out.given.append(Given(message, address.own, (seen.line,)))
             else:
                 waiting_message = WaitingMessage("", topic, payload, received_us, message=message)
-                self._say(node, waiting_message, address, sparkplug_b.decode(payload))
+                self._take(node, waiting_message, address, sparkplug_b.decode(payload))
         except PayloadError as error:
             self._out.rejected.append(Rejected(message, error.reason, error.detail))
 
@@ -148,7 +148,7 @@ class Host:
             )
         return self._node_of(name)
 
-    def _say(
+    def _take(
         self, node: Node, waiting_message: WaitingMessage, address: Topic, message: Message
     ) -> None:
         if not node.online:

@@ -82,7 +82,7 @@ _ENCODER, _DECODER = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(_Packed)
 
 
 def encode(parcel: Parcel, fleet: Fleet) -> bytes:
-    """Return a parcel as a Kafka record; devices by their ids in `fleet`."""
+    """Return a parcel of messages as a Kafka record, in which devices are named by id."""
     packed = _Packed(
         parcel.received_us,
         parcel.topics,

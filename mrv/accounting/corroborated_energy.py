@@ -1,8 +1,8 @@
 """
 Corroboration of baseline energy and pumped water by other channels, check meters and invoices.
 
-Each baseline register is compared with the integral of its own power, with the power on the
-inverter's other side and with the sun at its location.  The excess is not credited (MTR-02).
+Each baseline register is compared with the integral of its own power, with the power on the DC side
+of the inverter, and with the solar radiation at its location.  The excess is not credited (MTR-02).
 Energy without corroborating power depends on the register alone (EVD-01), unless a check meter, or
 an invoice with its file, covers nearly all of the device's time and agrees within the tolerance of
 two meters.  Water of a pump is compared with its power and head (`ingest.quality.energy_budget`).
@@ -65,15 +65,17 @@ _LIFTED = {("pump", "flow"): ("active_power_w", "head_m")}
 _DC_CHANNEL = "dc_power_w"
 # AC power never exceeds DC power; the 2 % are the accuracy classes of the two sensors
 _AC_OVER_DC = 1.02
-# longer steps between samples leave an interval without power; a 15-minute device may be late
+# longest time between two samples; a longer one leaves an interval without power, and a device with
+# 15-minute samples may be late
 _SELDOM_US = INTERVAL_US * 3 // 2
 
 
-# maximum delay of a power that is mostly repeated, as it is the mean of the hour before [intervals]
+# maximum delay of a power value that is sent repeatedly, as the mean of the hour before [intervals]
 _LATEST = 4
-# a day's power was sent in kW if it is within 10 % of a thousandth of its register
+# a day's power was sent in kW if its integral is within 10 % of a thousandth of the register's
+# energy
 _KILO, _NEARLY = 1000.0, 0.1
-# share of time without power from which the finding states it
+# minimum share of time without power data that a finding states
 _OFTEN = 0.25
 _DAY_H, _QUARTERS = 24.0, 96
 
@@ -128,8 +130,8 @@ class CorroboratedEnergy(Scan):
         for register in registers(project, fleet):
             water = (register.class_id, register.needs.quantity) in _LIFTED
             crossed = any(
-                register.channel.name in (one.channel, one.other)
-                for one in fleet.devices[register.index].exchanged
+                register.channel.name in (exchange.channel, exchange.other)
+                for exchange in fleet.devices[register.index].exchanged
             )
             compared_by = register.needs.unit == "Wh" or water or crossed
             if register.needs.side == "project" or not compared_by:
@@ -242,10 +244,10 @@ class CorroboratedEnergy(Scan):
         Only the sum of such intervals is known, as in a longer step between readings.
         """
         time_us = read.time_us
-        held = _repeated(time_us, watts) & (np.diff(read.register, prepend=NULL) == 0)
-        if not held.any():
+        constant = _repeated(time_us, watts) & (np.diff(read.register, prepend=NULL) == 0)
+        if not constant.any():
             return claimed
-        apart = self.longer(time_us[~held], _SELDOM_US)
+        apart = self.longer(time_us[~constant], _SELDOM_US)
         return claimed._replace(estimated=claimed.estimated | apart)
 
     def _beyond_sun(self, index: int, channel: Channel, claimed: _Claimed, step_wh: float) -> Int64:
@@ -289,8 +291,8 @@ class CorroboratedEnergy(Scan):
         self, read: _Register, watts: Float64, claimed: _Claimed, share: float
     ) -> tuple[Int64, Float64, np.ndarray]:
         """
-        Return the energy above the power [Wh], the corroborated part of the other energy [Wh], and
-        a mask of intervals in which the register, but no power, was read.
+        Return the energy above the integral of power [Wh], the corroborated part of the other
+        energy [Wh], and a mask of intervals in which the register, but no power, was read.
         """
         finite = np.isfinite(watts)
         if not finite.any():

@@ -64,7 +64,7 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Consecutive intervals with unknown or missing time; `time_us`: only that time."""
+    """Consecutive intervals with unknown or missing time; `time_us`: the sum of that time."""
 
     start_us: int
     end_us: int

@@ -57,7 +57,10 @@ _DIFFER = "they differ by more than they may; find the reason, and correct or ex
 
 
 class _Known(NamedTuple):
-    """Intervals of a meter without unknown or missing time: numbers and values."""
+    """
+    Interval numbers and quantities of a meter; intervals with unknown or missing time
+    are omitted.
+    """
 
     number: Int64
     value: Int64
@@ -218,7 +221,8 @@ class _Bench(NamedTuple):
         else:
             beside = _Outside()
         if ours:
-            # a unit of the difference has the effect of a metered unit, by years in proportion
+            # the effect of a unit of the difference is that of a metered unit, in proportion to the
+            # years
             effect = effect * differs / ours
         span = invoice.from_us, invoice.to_us
         return self._made(
@@ -227,7 +231,10 @@ class _Bench(NamedTuple):
         )  # fmt: skip
 
     def _meters(self, meter: Monitored, quantity: str) -> bool:
-        """Return whether a meter measures a quantity: its role's, or the own use deducted."""
+        """
+        Return whether a meter measures a quantity: its role's, or the own use that the role
+        deducts.
+        """
         return quantity == meter.needs.quantity or (
             not self.by_first and quantity in meter.needs.quantities
         )
@@ -342,7 +349,7 @@ class _Bench(NamedTuple):
         why: Text | str,
         beside: _Outside = _Outside(),  # noqa: B008 - a tuple
     ) -> CrossCheck:
-        """Return the check of two sums: of the meters, and of the other source. [base units]"""
+        """Return the cross-check of the meters' sum with that of the other source. [base units]"""
         ours, theirs = sums
         off = Fraction((ours - theirs) * 100, theirs) if theirs else None
         holds = None if why else abs(ours - theirs) * 100 <= percent * abs(theirs)
@@ -387,7 +394,7 @@ def _is_same_signal(main: Int64, check: Int64) -> bool:
 
 def _of_both(percent: Fraction, theirs: int, beside: _Outside) -> Fraction:
     """
-    Return an invoice's tolerance as a share of metered and outside quantity together. [%]
+    Return an invoice's tolerance, as a share of its quantity within and outside the period. [%]
 
     The invoice's own tolerance applies to the part within the period, and at most `ALIKE` to the
     rest.  A tolerance that is too wide for evidence is returned unchanged.
@@ -401,9 +408,9 @@ def _of_both(percent: Fraction, theirs: int, beside: _Outside) -> Fraction:
 
 def _left(of: Sequence[Monitored], differs: Fraction, invoice: Invoice, known: int) -> Fraction:
     """
-    Return the difference; of an overstatement of the reduction, the part that no rule has deducted.
-
-    Base units; `known`: the meters' quantity in complete intervals.
+    Return the difference of meters and invoice. [base units]  If the meters overstate the
+    reduction, only the part that no rule has deducted is returned.  `known`: the meters' quantity
+    in complete intervals.
     """
     sides = {m.needs.side for m in of}
     favours = 1 if sides == {"baseline"} else -1

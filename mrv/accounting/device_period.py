@@ -1,10 +1,10 @@
 """
 A device's monitored quantity in a period, and its adjustments for gaps, meter errors and own use.
 
-The counted quantity of each part of a year is the metered quantity less its adjustments (`Cut`).
-On the baseline side they are positive: unknown or missing time counts zero, and the error of an
-uncertified meter is deducted.  On the project side they are negative: unknown or missing time
-counts at the device's highest plausible rate, and the error is added.  For a quantity on both
+The counted quantity of each part of a year is the metered quantity less its adjustments (`Cut`). On
+the baseline side they are positive: unknown or missing time is counted as zero, and the error of an
+uncertified meter is deducted.  On the project side they are negative: unknown or missing time is
+charged at the device's highest plausible rate, and the error is added.  For a quantity on both
 sides, such as composted waste, each part uses the more conservative of the two
 (`mrv.rules.account.worst`).
 """
@@ -87,7 +87,10 @@ class Cut:
         return within(self.quantity, (self.start_us, self.end_us), span_us)
 
     def at_upper_bound(self) -> Cut | None:
-        """Return the adjustment for the highest possible quantity; None without an effect on it."""
+        """
+        Return the adjustment if the gap had the highest possible quantity; None without
+        an effect.
+        """
         if self.lost is not None:
             return replace(self, quantity=-self.lost.bound)
         return replace(self, quantity=-self.quantity) if self.kind is Kind.CALIBRATION else None
@@ -174,7 +177,7 @@ def cut_of_gap(
 
 
 def cuts_of_errors(bare: Sequence[Uncovered], part: Service, *, add: bool = False) -> list[Cut]:
-    """Return the adjustments for time without certificate; `add`: added, as on the project side."""
+    """Return the adjustments for time without certificate; `add`: as on the project side."""
     cuts = []
     for span in bare:
         first, last = max(span.first, part.first), min(span.last, part.first + len(part))

@@ -57,7 +57,7 @@ class Pricing:
 
     def more(self, monitored: Monitored, year: int) -> Fraction:
         """
-        Return a base unit's reduction with entered less that with measured parameters.
+        Return a base unit's reduction with entered parameters, less that with measured ones.
         [tCO2e]
         """
         reductions = self._unit(
@@ -150,7 +150,10 @@ def gap_outcomes(monitored: Monitored, pricing: Pricing) -> Iterator[GapOutcome]
 
 
 def _price(monitored: Monitored, part: YearPart, pricing: Pricing) -> Fraction:
-    """Return the effect of a base unit that an adjustment adds or deducts. [tCO2e]"""
+    """
+    Return the effect on the reduction of a base unit that an adjustment adds or
+    deducts. [tCO2e]
+    """
     return (
         pricing.cost(monitored, part.year) if part.at_most else pricing.rate(monitored, part.year)
     )
@@ -254,13 +257,13 @@ def silent_days(
     """
     Yield gaps of a plant's analysers: days with flow and without analyser data.
 
-    Such a day counts at the conservative value (`mrv.statement.analysers`).  Its effect is the
-    difference from the mean of the other days, in proportion to its flow; at most the difference
-    from the best of them.
+    Such a day is counted with the conservative value (`mrv.statement.analysers`).  Its effect is
+    the difference from the mean of the other days, in proportion to its flow; at most the
+    difference from the best of them.
 
-    `parameters`, `read`: parameters as counted, and with the means of the other days.  `measured`:
-    parameters measured by channels.  `reduction`: returns the reduction of the period with given
-    parameters. [tCO2e]
+    `parameters`: parameters as counted.  `read`: parameters with the means of the other days.
+    `measured`: parameters measured by channels.  `reduction`: returns the reduction of the period
+    with given parameters. [tCO2e]
     """
     days, best = defaultdict[Silent, list[str]](list), dict[str, Fraction]()
     for name, item in supporting.channels.items():

@@ -41,7 +41,8 @@ _LINE, _NEARLY, _QUANTILE = 0.03, 1e-2, 0.75
 _PARTS, _SPARE_DAYS, _WHOLE = 2, 4, 0.05
 # minimum value compared, as a share of the largest; minimum number of such intervals
 _LARGE, _ENOUGH = 0.1, 480
-# noise of a copy: minimum and maximum deviation; minimum ratio of the meter's own variation to it
+# noise of a copy: minimum and maximum deviation; minimum ratio of the meter's own variation to that
+# deviation
 _QUIET, _LOUD, _OWN = 2.5e-3, 0.08, 1.5
 # intervals added together: maximum 95th percentile of the differences [medians], and maximum
 # autocorrelation.  Noise is below all of them; a register of large steps only in single intervals
@@ -68,7 +69,7 @@ _MAX_PARTS, _PART = 400, 0.5
 class Shuffled(NamedTuple):
     """Pair of meters whose days agree in another order: days, ratio, and whether they are equal."""
 
-    one: int
+    first: int
     other: int
     days: int
     known: int
@@ -85,7 +86,7 @@ def shuffled(own: Int64, others: Int64, pairs: NDArray[np.bool_]) -> Iterator[Sh
     own, others : int64 arrays, n x days and m x days
         Daily sums; 0 without data. [base unit]
     pairs : bool array, n x m
-        Mask of the days that are compared.
+        Mask of the pairs of meters that are compared.
     """
     days = own.shape[1]
     if days < MIN_DAYS:
@@ -145,7 +146,7 @@ def _matched(first: NDArray[np.float64], second: Int64) -> list[tuple[int, int]]
 class Summed(NamedTuple):
     """Meter whose daily sums are those of other meters together."""
 
-    one: int
+    first: int
     others: tuple[int, ...]
 
 
@@ -198,7 +199,7 @@ def may_be_parts(values: Int64, others: Int64) -> list[int]:
 
 def parts_of(values: Int64, others: Int64, own: Int32, there: Int32) -> tuple[list[int], bool]:
     """
-    Return the meters whose sum is the given one, and whether exactly; empty where there are none.
+    Return the meters whose sum is the given meter, and whether the sum is exact; empty without any.
 
     Between a main meter and its parts a line loses a nearly constant share.
 
@@ -207,7 +208,7 @@ def parts_of(values: Int64, others: Int64, own: Int32, there: Int32) -> tuple[li
     values, others : int64 arrays, days and m x days
         Daily sums, compared first. [base unit]
     own, there : int32 arrays, k and m x k
-        Quantities of intervals, which decide. [base unit]
+        Quantities of intervals, which determine the result. [base unit]
     """
     subset = np.arange(len(others))
     for weight in (

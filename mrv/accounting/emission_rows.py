@@ -54,9 +54,9 @@ class Bindings:
     """
     Segments of time with a constant rate, n, sorted by `begin`.
 
-    `begin` and `end` (half-open) are keys as returned by `key`; `project` indexes `projects`,
-    `source` indexes `sources` and the rates [ug CO2e per base unit].  `withheld`: the methodology's
-    deduction from a unit.
+    `begin`, `end`: half-open, as sort keys of device, quantity and interval (`live_emissions.key`).
+    `project`: index into `projects`. `source`: index into `sources` and into the rates. [ug CO2e
+    per base unit] `withheld`: rate of the methodology's own deduction.
     """
 
     projects: tuple[str, ...]

@@ -44,7 +44,7 @@ def parameters_of(methodology: Methodology, parameters: Mapping[str, Any], where
     """
     Return the methodology's parameters as entered.
 
-    Raises MethodologyError as `inputs.read` raises.
+    Raises MethodologyError as `mrv.parameters.read`.
     """
     own = {key: value for key, value in parameters.items() if key != KEY}
     return read(methodology.parameters, own, where)

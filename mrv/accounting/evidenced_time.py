@@ -342,8 +342,8 @@ class Corroboration:
 
     def contradicted(self, meter: Monitored) -> bool:
         """
-        Return whether an invoice states another quantity than a meter, or a check meter a less
-        favourable one.
+        Return whether an invoice states another quantity than a meter, or a check meter measured a
+        less favourable one.
         """
         sign = 1 if meter.needs.side == "baseline" else -1
         differing = (c for c in self.of(meter, METER) if c.holds is False)
@@ -357,7 +357,10 @@ class Corroboration:
         return length([*holds, *refuted], *meter.span_us) - length(refuted, *meter.span_us)
 
     def _ends_us(self, meter: Monitored) -> int:
-        """Return the time before the first and after the last invoice that needs none. [us]"""
+        """
+        Return the time before the first and after the last invoice in which no invoice is required.
+        [us]
+        """
         begin, end = meter.span_us
         holds = _spans(self.showing(meter))
         if not holds:
@@ -376,7 +379,7 @@ class Corroboration:
         Return a cross-check that corroborates a device's quantity in nearly all its time; else
         None.
 
-        `alone`: only a cross-check of this device alone.
+        `alone`: whether cross-checks that include other devices are ignored.
         """
         begin, end = meter.span_us
         for check in self.corroborating(meter):
@@ -403,9 +406,9 @@ class Corroboration:
         begin, end = meter.span_us
         for check in (*self.of(meter, METER), *self.of(meter)):
             narrow = Fraction(check.tolerance_percent) <= Fraction(str(METERS)) * 100
-            shown = check.kind == METER or check.against in self.documents
+            is_evidence = check.kind == METER or check.against in self.documents
             inside_us = min(end, check.to_us) - max(begin, check.from_us)
-            known = shown and Fraction(check.coverage) >= COVERED
+            known = is_evidence and Fraction(check.coverage) >= COVERED
             more = uncorroborated_part(check, inside_us, meter.needs.side)
             if check.holds and narrow and known and more is not None:
                 yield check, more

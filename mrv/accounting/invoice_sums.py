@@ -40,15 +40,19 @@ def exchanged(
     result = list(checks)
     differing = [i for i in _compared(checks, evidence) if not checks[i].holds]
     for i, j in combinations(differing, 2):
-        one, other = checks[i], checks[j]
-        if (one.quantity, one.from_us, one.to_us) != (other.quantity, other.from_us, other.to_us):
+        check, other = checks[i], checks[j]
+        if (check.quantity, check.from_us, check.to_us) != (
+            other.quantity,
+            other.from_us,
+            other.to_us,
+        ):
             continue
-        (name, *more), (second, *others) = one.devices, other.devices
+        (name, *more), (second, *others) = check.devices, other.devices
         if more or others or name == second or alike.get(name, 0) != alike.get(second):
             continue
-        crossed = replace(one, ours=other.ours), replace(other, ours=one.ours)
+        crossed = replace(check, ours=other.ours), replace(other, ours=check.ours)
         if all(_made_good([check]) for check in crossed):
-            result[i] = replace(one, detail=text("cross_check.exchanged", device=second))
+            result[i] = replace(check, detail=text("cross_check.exchanged", device=second))
             result[j] = replace(other, detail=text("cross_check.exchanged", device=name))
     return result
 
@@ -64,8 +68,8 @@ def offset_by_others(
     invoices of a meter that is read in the course of a day.
 
     `earning`: devices and quantities of the baseline.  The sum of their invoices may be slightly
-    above that of the meters, if one also corrects estimates before the period; then those that
-    state less are accepted.
+    above that of the meters, if one of them also corrects estimates from before the period; then
+    the invoices that state less are accepted.
     """
     result = list(checks)
     left = _compared(checks, evidence)

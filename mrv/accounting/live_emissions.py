@@ -88,7 +88,7 @@ class _Columns:
         return len(self.begin)
 
     def base(self, fleet: Fleet) -> Int64:
-        """Return the part of each row's key that stands for device and quantity."""
+        """Return the part of each row's key that encodes device and quantity."""
         if self.by_id is not fleet.by_id:
             self.by_id = fleet.by_id
             self.index = np.array([self.by_id[name] for name in self.names], dtype=np.int64)
@@ -356,8 +356,9 @@ def silence_rates(
     """
     Yield the deduction per hour without data of each device, at a year's factors.
 
-    A baseline meter without data counts 0; `services` estimates that loss from its earlier data.  A
-    meter on the project side counts at its highest plausible rate, as for a gap of a closed period.
+    A baseline meter without data is counted as 0; `services` estimates that loss from its earlier
+    data.  A meter on the project side is charged at its highest plausible rate, as for a gap of a
+    closed period.
 
     `seen`: largest intervals of devices whose class has no limit; others may be omitted.
     `factors`: `mrv.factors.load()`.
@@ -374,7 +375,7 @@ def silence_rates(
         if side != "baseline":
             device = fleet.devices[fleet.by_id[bound.device]]
             unit, _ = pricing.unit(bound.role, read(needs.params, bound.params, named), year)
-            # a unit on both sides counts with its project emissions less its baseline emissions
+            # a unit on both sides is charged with its project emissions less its baseline emissions
             price = unit.project_t if side == "project" else max(Fraction(0), -unit.reduction_t)
             maximum = _highest(device, needs, seen.get(bound.device, Seen(None, {})))
             hourly = None if maximum is None else to_integer(maximum * price * UG_PER_T, "up")

@@ -19,7 +19,8 @@ from mrv.texts import RELEASE_0_1_0, Text, Texts, joined, signed_by_0_1_0, text,
 METER, INVOICE = "check meter", "invoice"
 # detail of a differing invoice that others offset
 OFFSET = "cross_check.offset"
-# treatment of a gap: as of its side, the more conservative of both, or by the analyser's other days
+# treatment of a gap: that of its side, the more conservative of both sides, or by the analyser's
+# other days
 GapRule = Literal["baseline", "project", "both", "analyser"]
 # kinds of values on which a reduction depends
 METERED: Final = "meter"
@@ -46,7 +47,10 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """A device's time in the period; shares are of its time in service, six places, down."""
+    """
+    A device's time in the period; shares of its time in service have six places,
+    rounded down.
+    """
 
     period_us: int
     installed_us: int

@@ -30,12 +30,12 @@ from mrv.registry.project import Fallen, Project, ProjectDevice
 
 # largest resolution of a register [Wh]; the smallest is its tolerance
 _LARGEST_STEP_WH = 10_000
-# a rise above the limit times this factor is not the device's; metering has the same factor
+# a rise above the limit times this factor is implausible; metering has the same factor
 _MARGIN = 1.2
 # up to this number of consecutive high readings is a reading error, unless they recur
 _FEW = 3
 _HALF_DAY_US = 12 * HOUR_US
-# maximum difference of two jumps of interchanged registers, as a part of the jump
+# maximum difference of two jumps of interchanged registers, as a share of the jump
 SAME_LINE = Fraction(1, 50)
 # device id and quantity
 Key = tuple[str, str]
@@ -77,7 +77,7 @@ def by_device(bounds: Iterable[Bound]) -> dict[int, tuple[Channel, ...]]:
 def registers_of(
     block: Frame, wanted: Mapping[int, tuple[Channel, ...]]
 ) -> Iterator[tuple[int, slice, Channel]]:
-    """Yield each wanted register of a block sorted by device: fleet index, rows, channel."""
+    """Yield the wanted registers of a block's devices: fleet index, rows and channel of each."""
     for index, of in devices_of(block):
         for channel in wanted.get(index, ()):
             yield index, of, channel
@@ -133,15 +133,17 @@ class Scan:
 
         `block`: readings under their registers' own names (`Fleet.by_own_name`).
         """
-        for one in self.fleet.devices[index].exchanged:
-            if name not in (one.channel, one.other):
+        for exchange in self.fleet.devices[index].exchanged:
+            if name not in (exchange.channel, exchange.other):
                 continue
-            values: Any = block.columns[one.other if name == one.channel else one.channel][of]
+            values: Any = block.columns[
+                exchange.other if name == exchange.channel else exchange.channel
+            ][of]
             inside = values != NULL
-            for edge, later in ((one.from_us, True), (one.to_us, False)):
+            for edge, later in ((exchange.from_us, True), (exchange.to_us, False)):
                 inside &= (block.time_us[of] >= edge) == later
             under = values[inside]
-            first, last = one.from_us // INTERVAL_US, -(-one.to_us // INTERVAL_US)
+            first, last = exchange.from_us // INTERVAL_US, -(-exchange.to_us // INTERVAL_US)
             begin, end = (min(max(n, self.first), self.last) - self.first for n in (first, last))
             yield slice(begin, end), int(under[-1] - under[0]) if len(under) else 0
 
@@ -214,8 +216,8 @@ class FallenRegisters:
             breaks = self._of_channel(device, channel, time_us, register)
             edges = self._at_exchanges(device, channel, time_us, register)
             crossed = (_crossed(block, of, edge) for edge in edges)
-            false = {one.at_us: one._replace(entered=True) for one in crossed if one.crossed}
-            fallen = [_crossed(block, of, one) for one in breaks if one.at_us not in false]
+            false = {edge.at_us: edge._replace(entered=True) for edge in crossed if edge.crossed}
+            fallen = [_crossed(block, of, edge) for edge in breaks if edge.at_us not in false]
             fallen = sorted([*fallen, *false.values()], key=_at)
             if fallen:
                 yield (device.id, str(channel.quantity)), tuple(fallen)
@@ -224,7 +226,7 @@ class FallenRegisters:
         """
         Yield the steps of registers across entered replacements. [us UTC]
 
-        `block`: as of `of_block`.
+        `block`: as for `of_block`.
         """
         # also registers of own use, which a role may deduct
         every = dict.fromkeys(self.wanted, (*classes.load()[block.class_id].registers,))
@@ -254,7 +256,8 @@ class FallenRegisters:
         for swap in device.replacements:
             if swap.channel == channel.name:
                 at = int(np.searchsorted(time_us, swap.at_us))
-                # a replacement explains the step only if the old register can have its last value
+                # a replacement explains the step only if the old register can have reached the
+                # entered last value
                 if at == 0 or at > len(rise) or 0 <= swap.last - value[at - 1] <= maximum[at - 1]:
                     remaining[max(at - 1, 0) : at] = False
         places = np.flatnonzero(remaining & (time_us[1:] < self.to_us))

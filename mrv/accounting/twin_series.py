@@ -32,9 +32,9 @@ LAGS = 4
 MANY = 200
 # minimum number of intervals with a quantity: a day
 MIN_VALUES = 96
-# minimum for two meters with different service times
+# the same minimum for two meters with different service times
 FEW = 24
-# number of intervals from which coarse values are sufficient
+# minimum number of equal intervals that is significant for values of coarse resolution
 _SURE = 2 * MIN_VALUES
 # sample for likely pairs: intervals, tolerance, share within it, minimum number of intervals
 _LOOKED_AT, _LIKELY, _LIKELY_SHARE, _TOO_FEW = 64, 0.03, 0.6, 12
@@ -68,7 +68,7 @@ _SINGLE = 2e-5
 class Twins(NamedTuple):
     """Pair of copied series, the lag of the second one [intervals], and whether they are equal."""
 
-    one: int
+    first: int
     other: int
     lag: int
     equal: bool

@@ -112,7 +112,10 @@ class UnreportedUse(Scan):
         return text("MTR-04.repeated", channel=channel.gauge, **span)
 
     def _hidden(self, block: Frame, of: slice, index: int, channel: _Channel) -> Int64:
-        """Return the excess by interval of readings under the name of an interchanged register."""
+        """
+        Return by interval the excess of readings that arrived under an interchanged register's
+        name.
+        """
         (value,) = self.laid_out(index, channel.quantity, "value")
         more = np.zeros_like(value)
         for inside, under in self.exchanged(block, of, index, channel.register):
@@ -161,7 +164,7 @@ class _Compared(NamedTuple):
     """Rise of a register and quantity of its gauge by interval; 0 where not compared."""
 
     value: Float64
-    shown: Float64
+    by_power: Float64
     variance: Float64
     rounded: Float64
     step: float
@@ -178,17 +181,17 @@ class _Compared(NamedTuple):
 
     def corroborated(self) -> bool:
         """Return whether the gauge's integral agrees with the register, within their tolerance."""
-        value, gauged = float(self.value.sum()), float(self.shown.sum())
+        value, gauged = float(self.value.sum()), float(self.by_power.sum())
         doubt = SIGMAS * np.sqrt(self.variance.sum()) + self.step + self.rounded.sum()
         return gauged > 0 and value <= (1 + METERS) * gauged + doubt
 
     def of_period(self) -> Int64:
-        """Return the gauge's excess over the whole period, in proportion to its intervals."""
-        more = float(self.shown.sum() - self.value.sum())
+        """Return the gauge's excess over the whole period, distributed over its intervals."""
+        more = float(self.by_power.sum() - self.value.sum())
         doubt = METERS * self.value.sum() + SIGMAS * np.sqrt(self.variance.sum())
         if more <= doubt + self.step + self.rounded.sum():
             return np.zeros(len(self.value), dtype=np.int64)
-        return in_whole_units(np.maximum(self.shown - self.value, 0.0), more)
+        return in_whole_units(np.maximum(self.by_power - self.value, 0.0), more)
 
     def of_days(self, into_day: int, spread: np.ndarray) -> Int64:
         """Return the gauge's excess on single days, less the register's excess on other days."""
@@ -208,7 +211,7 @@ class _Compared(NamedTuple):
             return np.zeros(len(self.value), dtype=np.int64)
         of_short = np.repeat(short, DAY)[edges[0] : edges[0] + len(self.value)]
         return in_whole_units(
-            np.where(of_short, np.maximum(self.shown - self.value, 0.0), 0.0), more
+            np.where(of_short, np.maximum(self.by_power - self.value, 0.0), 0.0), more
         )
 
 
@@ -233,8 +236,8 @@ def _wanted(project: Project, fleet: Fleet) -> dict[int, tuple[_Channel, ...]]:
     for register in registers(project, fleet):
         needs, channel = register.needs, register.channel
         crossed = any(
-            channel.name in (one.channel, one.other)
-            for one in fleet.devices[register.index].exchanged
+            channel.name in (exchange.channel, exchange.other)
+            for exchange in fleet.devices[register.index].exchanged
         )
         if needs.side != "project" or (needs.unit not in _ROUNDED and not crossed):
             continue

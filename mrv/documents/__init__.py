@@ -162,7 +162,8 @@ class Credential(Form):
     """
     A W3C Verifiable Credential (VC data model 2.0).
 
-    `proof` is one, or a set; each counts only when `mrv.signatures` verified it.
+    `proof` is one proof, or a set of proofs; a proof is valid only once `mrv.signatures` has
+    verified it.
     """
 
     context: tuple[str, ...] = field(name="@context")

@@ -2,8 +2,8 @@
 Monitoring in a statement: meters, calibrations, coverage, cross-checks, quality of readings.
 
 Quantities are decimal text in the unit of their name, else in the base unit given with them (Wh, m,
-kg).  Tonnes are of CO2 equivalent.  Fields that may be `UNSET` came after tonne 0.1.0's first
-statements, in which they are absent.
+kg).  Tonnes are of CO2 equivalent.  Fields that may be `UNSET` were added after tonne 0.1.0, and
+are absent in its statements.
 """
 
 from typing import Literal
@@ -234,7 +234,7 @@ class UnusualReadings(Form):
 
 
 class LaboratoryResult(Form):
-    """Laboratory result of a sample, in the parameter's unit; `signed`: by the laboratory."""
+    """Laboratory result of a sample, in the parameter's unit; `signed`: its signature."""
 
     parameter: str
     sample: str

@@ -97,8 +97,8 @@ class FactorUsed(Form):
     """
     An emission factor used in the account.
 
-    `provisional`: its year has no official value yet.  `accepted_by_project`: whether the project
-    accepts this factor of certainty M (unverified) by name; None for any other factor.
+    `provisional`: whether its year has no official value yet.  `accepted_by_project`: whether the
+    project accepts this factor of certainty M (unverified) by name; None for any other factor.
     """
 
     id: str

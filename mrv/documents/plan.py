@@ -427,13 +427,12 @@ class RowSigner(Form):
 
 class CommonMetered(Form):
     """
-    Quantities of a common meter and all its users in intervals known for all.
+    Quantities of a common meter and all its users, in intervals with data of all.
 
     `days_above`: local days on which the sum of the users exceeds it by more than `lost_percent`.
-    `joint`: whether the quantities are from joint meter readings, which may reach beyond the
-    period;
-    `comparedShare`: share of the period that these cover.  `point`, `feeds`: those of the common
-    meter.
+    `joint`: whether the quantities are from joint meter readings, which may extend beyond the
+    period; `comparedShare`: share of the period that these cover.  `point`, `feeds`: those of the
+    common meter.
     """
 
     main: str
@@ -450,7 +449,7 @@ class CommonMetered(Form):
 
 
 class ForwardAction(Form):
-    """An open forward action request of an earlier statement; null: of the validation."""
+    """An open forward action request; `statement` is null for a request of the validation."""
 
     statement: str | None
     finding: str

@@ -200,7 +200,7 @@ class FindingShown(Form):
 
     @property
     def remark(self) -> bool:
-        """Return whether the entry is a remark: listed with the findings, but none itself."""
+        """Return whether the entry is a remark: listed with the findings, but not a finding."""
         return self.finding is UNSET
 
 
@@ -285,7 +285,7 @@ class Conclusion(Form):
     accreditation: str | UnsetType = UNSET
 
     @property
-    def shown(self) -> tuple[FindingShown, ...]:
+    def listed_findings(self) -> tuple[FindingShown, ...]:
         """Return findings and remarks in one form; a plain text is a remark."""
         return tuple(
             FindingShown(kind="OBS", text=finding) if isinstance(finding, str) else finding

@@ -190,7 +190,7 @@ class Values:
     """
     Values of many stations as columns.
 
-    Absent values and shares are NaN; `verdicts` holds grade and detail by row number.
+    Absent values and shares are NaN; `verdicts` has grade and detail by row number.
     """
 
     device: Int32
@@ -289,7 +289,7 @@ def verdict(
     """
     rules = dict(device.limits)
     name, text = str(rules.pop("standard", "")), rules.pop("table", None)
-    rules.pop("day_hours", None)  # for noise: the hours of the day by the standard
+    rules.pop("day_hours", None)  # for noise: the hours that the standard counts as day
     if not name or not parameters:
         return []
     try:

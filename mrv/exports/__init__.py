@@ -214,8 +214,8 @@ class Fields:
 
     def known(self, name: str, value: str | None, part: Collection[str], remedy: str) -> Fields:
         """
-        Set a required field whose list is known in part; record values that cannot be
-        checked.
+        Set a required field whose permitted values are known in part only; record values that
+        cannot be checked.
         """
         self.need(name, value, remedy)
         if value is not None and value not in part:

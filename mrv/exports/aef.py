@@ -73,7 +73,10 @@ def aef(
 
 
 def otherwise(submission: Submission, made: Draft) -> str | None:
-    """Return how the tables of a filed submission differ from the filed ones, if they do."""
+    """
+    Return how the tables of a filed submission differ from those that were filed; None
+    if equal.
+    """
     if submission.filed is None or digest(made) == submission.filed:
         return None
     return (

@@ -110,7 +110,8 @@ class Submission(Entry, frozen=True, kw_only=True):
     """
     Version of a Party's annual submission.
 
-    `filed`: SHA-256 by the export when it was filed; from then on its contents cannot change.
+    `filed`: SHA-256 of its tables (`aef.digest`) when it was filed; from then on its contents
+    cannot change.
     """
 
     party: str

@@ -160,7 +160,8 @@ class FactorBook:
         self._by_kind: dict[str, list[Factor]] = {}
         for factor in factors:
             self._by_kind.setdefault(factor.kind, []).append(factor)
-        # factors and their days of validity, by kind and direction; a superseded one ends
+        # factors and their days of validity, by kind and direction; the validity of a superseded
+        # one ends
         self._valid: dict[tuple[str, Direction], list[InForce]] = {}
         for kind in self._by_kind:
             self._order(kind)

@@ -72,7 +72,7 @@ def _table(indicator: Indicator, configured: Table | None) -> Table:
         return configured
     if indicator.configured:
         raise IndicatorError(
-            # in these words databases of 0.1.0 hold it
+            # wording stored in databases of 0.1.0
             f"{indicator.id}: the limits of {indicator.reference} could not be read when this was"
             " written, and none are assumed; enter them with --limits FILE, a TOML like"
             f' mrv/countries/vn/limits/qcvn_40_2011.toml with id = "{indicator.id}"'

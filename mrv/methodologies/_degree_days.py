@@ -99,7 +99,7 @@ def predicted(line: Line, months: int, degree_days: Fraction) -> float:
 
 def lower_bound(line: Line, months: int, degree_days: Fraction) -> Fraction:
     """
-    Return the lower bound of the two-sided 95 % interval of that energy, at least zero. [MWh]
+    Return the lower bound of the predicted energy's two-sided 95 % interval, at least zero. [MWh]
 
     E_BL,adj - t * sqrt(n^2 var(a) + 2 n CDD cov(a, b) + CDD^2 var(b) + n s^2)
 

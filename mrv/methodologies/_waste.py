@@ -228,7 +228,7 @@ def treatment(least: str, source: str) -> Consumption:
 
 
 def live(fixed: Mapping[str, ParameterSpec], other: ParameterSpec) -> dict[str, ParameterSpec]:
-    """Return the parameters of a project: those fixed ex ante, and yearly additions."""
+    """Return the parameters of a project: those fixed ex ante, and other emissions per year."""
     return {
         **fixed,
         "design_flow_m3_per_d": DESIGN_FLOW,
@@ -242,7 +242,7 @@ def live(fixed: Mapping[str, ParameterSpec], other: ParameterSpec) -> dict[str, 
 
 
 def further_inputs(other: ParameterSpec) -> dict[str, ParameterSpec]:
-    """Return inputs other than water, gas and electricity: grid, methane, yearly additions."""
+    """Return inputs other than water, gas and electricity: grid, methane, other emissions."""
     return {
         "ef_grid_t_per_mwh": replace(EF_GRID, side="project"),
         "tdl": LOSSES,

@@ -75,7 +75,10 @@ def max_enthalpy(celsius: Fraction) -> Fraction:
 def _by_temperature(
     parameters: Inputs, measured: Mapping[str, Fraction]
 ) -> tuple[Fraction, Fraction]:
-    """Return the range of steam enthalpy up to that of its temperature, else of saturated steam."""
+    """
+    Return the plausible enthalpy of steam: at most that of its temperature, else of saturated
+    steam.
+    """
     del parameters
     maximum = Fraction(_SATURATED)
     if _TEMPERATURE in measured:

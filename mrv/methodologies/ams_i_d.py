@@ -124,7 +124,10 @@ def within_capacity(candidate: Candidate) -> Text | None:
 
 
 def _sparse(values: Inputs, density: int) -> bool:
-    """Return whether the power density of a new or enlarged reservoir is at most this. [W/m2]"""
+    """
+    Return whether the power density of a new or enlarged reservoir is at most
+    `density`. [W/m2]
+    """
     before = values.get("reservoir_before_m2", NOTHING)
     flooded = values.get("reservoir_m2", NOTHING) - before
     added = values.get("capacity_mw", NOTHING) - values.get("capacity_before_mw", NOTHING)

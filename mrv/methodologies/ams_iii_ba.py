@@ -48,7 +48,10 @@ ADDITIVE = False
 def inputs_of(
     activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
 ) -> Inputs:
-    """Return metals [g] as [t] by their saving, plastic, electricity and diesel."""
+    """
+    Return metals [g] as [t], each with its avoided emissions, plastic, electricity and
+    diesel.
+    """
     del factors, year
     metals = [a for a in activities if a.role == "metal"]
     return {

@@ -139,7 +139,7 @@ STEPS = steps(
         "a rule of tonne, for time in which the COD was not measured",
         "emissions of methane lost, for the least COD",
     ),
-    # Unmeasured COD is not credited; zero COD with gas from it is no limit
+    # Unmeasured COD is not credited; a COD of zero sets no limit if biogas was measured
     Step(
         "treatment_t",
         "PE_treatment",
@@ -212,8 +212,8 @@ def _gas_of_cod(inputs: Inputs, factors: Factors) -> tuple[Text, dict[str, Fract
     return text("PAR-08.methane_cod", **values), {"cod_in_kg_per_m3": from_gas}
 
 
-# range of methane formed from COD [M]: up to half is lost to sludge and dissolved methane; above 1
-# by the errors of the meters
+# share of the possible methane of the COD that is measured [M]: up to half is lost to sludge and
+# dissolved methane; above 1 due to the errors of the meters
 _MIN_FORMED, _MAX_FORMED = Fraction(2, 5), Fraction(11, 10)
 _GAS = Agreement(_gas_of_cod)
 

@@ -74,7 +74,7 @@ _DENSITIES = {
 }
 # density below that of any liquid fuel [kg/m3]
 _GAS_BELOW = 100
-# maximum: burners of 50 MW on one meter, per day at full load for 20 h
+# maximum volume of a meter: burners of 50 MW; per day at full load for 20 h
 _LIQUID_ML_PER_H = 5 * _ML_PER_M3
 _LIQUID_ML_PER_D = 20 * _LIQUID_ML_PER_H
 _EFFICIENCIES = "BREF Non-Ferrous Metals 2017; US DOE, Process Heating Sourcebook [M]"

@@ -100,7 +100,7 @@ METHODOLOGY = Methodology(
     notes=__doc__.strip(),
     asks=("replaced",),
     additive=ADDITIVE,
-    # More consumption gives more reduction, so a gap counts zero.
+    # More consumption gives more reduction, so a gap is counted as zero.
     roles={
         "equipment": RoleNeeds(
             ("energy_meter", "chiller"),

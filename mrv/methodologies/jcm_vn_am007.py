@@ -55,7 +55,7 @@ def meters_are_certified(candidate: Candidate) -> Text | None:
 def inputs_of(
     activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
 ) -> Inputs:
-    """Return generation by system, [Wh] as [MWh]"""
+    """Return generation [Wh] as [MWh], by system."""
     del parameters, factors, year  # the factors are fixed ex ante, for all years
     return {
         "systems": [{"case": a.params["case"], "eg_mwh": a.value / _WH_PER_MWH} for a in activities]

@@ -45,7 +45,7 @@ ADDITIVE = False
 def inputs_of(
     activities: Sequence[Activity], parameters: Inputs, factors: Factors, year: int
 ) -> Inputs:
-    """Return panels, the saving of each of their materials, electricity and diesel."""
+    """Return panels, the avoided emissions of each of their materials, electricity and diesel."""
     del factors, year
     return {
         "panels": total(activities, "panels"),

@@ -185,8 +185,8 @@ def manifest_of(hashes: Mapping[str, str], issued: str | None = None) -> bytes:
 
 def issued_at(manifest: bytes | None) -> str | None:
     """Return the time of issue in a manifest; None before the issue, and for tonne 0.1.0."""
-    found = None if manifest is None else parse_object(manifest).get("issued")
-    return found if isinstance(found, str) else None
+    issued = None if manifest is None else parse_object(manifest).get("issued")
+    return issued if isinstance(issued, str) else None
 
 
 def check_order(rows: IntervalRows, fleet: Fleet) -> None:

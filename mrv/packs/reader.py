@@ -214,7 +214,7 @@ class _FolderContents:
 
     def take(self, name: str, file: Path) -> None:
         """Add the table of a file; InputError if it is not of the expected form."""
-        self.hashes[name] = ""  # no file has this hash
+        self.hashes[name] = ""  # an empty hash, which no file has
         budget = self.budget
         folder, _, stem = name.removesuffix(".parquet").rpartition("/")
         if name in _READ:

@@ -248,8 +248,8 @@ def _write(out: BinaryIO, columns: Iterable[Any], schema: Any, rows: int = ROW_G
 
     table = pa.Table.from_arrays(list(columns), schema=schema)
     whole = {f.name for f in schema if pa.types.is_timestamp(f.type) or f.type == pa.int64()}
-    # as differences, times and registers take a tenth of the bytes and half of the time to read; a
-    # column without values has an empty dictionary, which readers recognise from its pages
+    # times and registers stored as differences take a tenth of the bytes and half of the time to
+    # read; a column without values has an empty dictionary, which readers recognise from its pages
     delta = [name for name in schema.names if name in whole and table[name].null_count < len(table)]
     parquet.write_table(
         table,

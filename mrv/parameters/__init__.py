@@ -2,9 +2,9 @@
 Parameters of methodologies and indicators: named numbers with unit and bounds, read exactly.
 
 Numbers of JSON or YAML become `Fraction`; bounds detect unit errors (losses of 6.15 where 0.0615 is
-meant).  `evidence.toml` declares which evidence gives monitored quantities and entered values which
-grade; undeclared values have grade D (the project participant's own statement).  A programme
-requires grades in its trust root.
+meant).  `evidence.toml` declares the possible evidence of monitored quantities and entered values,
+and its grades; undeclared values have grade D (the project participant's own statement).  A
+programme requires grades in its trust root.
 """
 
 from __future__ import annotations

@@ -137,7 +137,10 @@ class Event:
         return mine and self.begins <= last and (self.ends is None or first < self.ends)
 
     def settles(self, device: str, day: date) -> bool:
-        """Return whether it explains a day: with an investigator, and resolved then or later."""
+        """
+        Return whether the event explains a day's data: it has an investigator, and was resolved on
+        that day or later.
+        """
         done = self.resolved is not None and day <= self.resolved
         return bool(self.by) and done and self.covers(device, day, day)
 

@@ -67,7 +67,7 @@ _DEFAULT_PERCENT = {
     "flare_temperature_c": "1",
     "flare_flame": "0",
 }
-# such as "1.5 %", "±1.5%" and "0.5 to 1.5 %"
+# percentages such as "1.5 %", "±1.5%" and "0.5 to 1.5 %"
 _PERCENT = re.compile(
     r"(?:±|\+/-|\+-)?\s*([0-9]{1,3}(?:\.[0-9]{1,4})?)\s*%?"
     r"(?:\s*(?:-|\u2013|to|\.\.)\s*(?:±)?([0-9]{1,3}(?:\.[0-9]{1,4})?))?\s*%"
@@ -173,9 +173,8 @@ def registers_of(class_id: str, quantity: str) -> frozenset[str]:
 
 def _refuted(spans: Iterable[_Span]) -> list[_Span]:
     """
-    Return spans in order.
-
-    A certificate whose meter was later found outside its permissible error covers no time.
+    Return spans in order; a certificate covers no time if its meter was later found outside its
+    permissible error.
     """
     ordered = sorted(spans, key=lambda s: (s.first, s.last))
     for place, span in enumerate(ordered):
@@ -206,10 +205,10 @@ def of_meter(
     """
     Return the certificates, each limited to the time in which its meter was installed.
 
-    A certificate ends on the local day of its meter's replacement.  One with another serial number
-    covers no time, unless the meter was replaced later.  One with this serial number that is older
-    than the meter's installation is valid from the installation, if another one names the replaced
-    meter.
+    A certificate ends on the local day of its meter's replacement.  A certificate with another
+    serial number covers no time, unless the meter was replaced later.  A certificate with this
+    serial number that is older than the meter's installation is valid from the installation, if
+    another certificate names the replaced meter.
 
     `serial`: serial number of the current meter.
     """
@@ -258,7 +257,7 @@ def of_meters(
     serials: Mapping[str, str | None],
     timezone: str,
 ) -> dict[str, tuple[Calibration, ...]]:
-    """Return the certificates of each device of a fleet, as by `limited` and `of_meter`."""
+    """Return the certificates of each device of a fleet, limited by `limited` and `of_meter`."""
     return {
         name: of_meter(
             limited(certificates, intervals.get(name)),

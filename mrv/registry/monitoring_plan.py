@@ -145,7 +145,7 @@ def as_first(version: Version) -> Version:
 
 
 def blank(version: Version, *, surveyed: bool) -> tuple[str, ...]:
-    """Return the procedures that a version lacks; `surveyed`: sampling is also required."""
+    """Return the procedures that a version lacks; `surveyed`: requires one on sampling."""
     required = (*PROCEDURES, SAMPLING) if surveyed else PROCEDURES
     return tuple(name for name in required if not version.procedures.get(name, "").strip())
 

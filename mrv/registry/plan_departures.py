@@ -22,7 +22,7 @@ from mrv.registry.monitoring_plan import Line, Version
 from mrv.texts import Text, text
 
 OPTIONS = ("A", "B", "C")
-# From the highest frequency; a plan may have a higher one than its methodology, never a lower one.
+# in descending order; a plan may have a higher frequency than its methodology, never a lower one
 FREQUENCIES = ("continuous", "hourly", "daily", "weekly", "monthly", "quarterly", "yearly", "once")
 _MONTHS = {"weekly": 0, "monthly": 1, "quarterly": 3, "yearly": 12}
 # default maximum time between surveys, as AMS-III.U requires one every second year
@@ -147,7 +147,7 @@ def imprecise(
             )
             for calibration in meters[device].calibrations
             if (not channel or calibration.channel == channel)
-            and not calibration.last_test  # it states an error, not a class
+            and not calibration.last_test  # a last test states an error, not a class
             and error_percent(calibration, channel or "energy_export") > maximum
         ]
     return texts

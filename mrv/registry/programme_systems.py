@@ -56,7 +56,10 @@ def load() -> Mapping[str, System]:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Provisions of a decree; `with_adjustment`: share by list number."""
+    """
+    Provisions of a decree.  `with_adjustment`: transferable share of the credits if the host makes
+    a corresponding adjustment, by number of the list.
+    """
 
     id: str
     in_force: date

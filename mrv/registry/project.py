@@ -192,25 +192,26 @@ class SupportingData:
     `ratings`: rated powers by device, each from a time on. [us UTC, W]
     `excluded`: baseline devices that are not credited until the registry is corrected.
     `channels`: values of parameters by the plant's own analysers.
-    `fixed`, `late`: ex-ante parameters that differ from the last statement, or were changed ex
-    post.
-    `uncorroborated`, `alone`, `left_out`: quantities that other channels contradict, that only the
-    register measures, and the part of these during missing power; by device and quantity.
-    `unrecorded`, `gauged`: on the project side, quantities by power or flow above the register;
-    registers that power or flow corroborates.
+    `fixed`: ex-ante parameters that differ from the last statement.  `late`: ex-ante parameters
+    that were changed ex post.
+    `uncorroborated`: quantities that other channels of the device contradict.  `alone`: quantities
+    that only the register measures.  `left_out`: the part of `alone` in time without power data.
+    All three are by device and quantity.
+    `unrecorded`: excess of measured power or flow over a project-side register.  `gauged`:
+    project-side registers that power or flow corroborates.
     `certified`: certificates of energy of other schemes, by device and quantity.
-    `documents`, `accepted`: design and dated documents of the plant; acceptances of factors of
+    `documents`: design and dated documents of the plant.  `accepted`: acceptances of factors in
     registry files.
-    `clocks`, `drawn`: devices whose clock is ahead of the arrival of their readings; electricity
+    `clocks`: devices whose clock is ahead of the arrival of their readings.  `drawn`: electricity
     use by device.
-    `replaced`, `fallen`, `swapped`: corrected invoices with correction and reason; breaks of a
-    register's sequence; steps across entered replacements. [us UTC]
+    `replaced`: corrected invoices, each with its correction and the reason.  `fallen`: breaks of a
+    register's sequence.  `swapped`: register steps across entered meter replacements. [us UTC]
     `outside`: metered quantities of invoiced time outside the period.
     `required`: grades of evidence that the programme requires; None without a statement.
-    `at_published`, `uncorroborated_values`: parameters at the conservative end of their published
-    range; parameters with a large effect but without a range.
+    `at_published`: parameters at the conservative end of their published range.
+    `uncorroborated_values`: parameters with a large effect and without a published range.
     `lit`: flow to flares, and with a flame, by parameter.
-    `common`, `versions`: meters shared with others, versions of the monitoring plan.
+    `common`: meters shared with other users.  `versions`: versions of the monitoring plan.
     """
 
     meters: tuple[CheckMeter, ...] = ()
@@ -281,11 +282,13 @@ class Uncorroborated(NamedTuple):
 
 class Fallen(NamedTuple):
     """
-    A fall of a cumulative register: readings before and after. [us UTC, base units]
+    A break in the sequence of a cumulative register: readings before and after it. [us UTC, base
+    units]
 
-    `brief`: whether it returned to the earlier value within a few readings; `taken_off`: within
-    half a day.  `crossed`: register of the same device with which it was interchanged; `entered`:
-    whether this is the start or end of an interchange entered in the registry.
+    `brief`: whether the register returned to the earlier value within a few readings; `taken_off`:
+    whether it returned within half a day.  `crossed`: register of the same device with which it was
+    interchanged; `entered`: whether this is the start or end of an interchange entered in the
+    registry.
     `stood_us`: time for which the register had not advanced before the fall, according to its
     readings.
     """
@@ -380,8 +383,8 @@ class Common(NamedTuple):
 
 class Lit(NamedTuple):
     """
-    Flow to a flare, its part with a flame, and the channels that show it; of fields their number,
-    the number of drained ones, and the ids of the others.
+    Flow to a flare, the part of it with a flame, and the channels that detect the flame.  For rice
+    fields: number of fields, number of drained fields, and ids of the other fields' tubes.
     """
 
     flow: int
@@ -394,7 +397,7 @@ class Loaded:
     """
     A local day [us UTC], its flow, and the flow times the mean concentration. [base units]
 
-    `error`: part of the load by the permissible error of a channel without a certificate.
+    `error`: part of the load due to the permissible error of a channel without a certificate.
     `left`, `left_error`: load and error of a second channel, at the outlet.
     """
 

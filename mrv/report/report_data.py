@@ -271,7 +271,7 @@ class Facts:
         """Return findings and remarks: as signed by the verifier, or those raised so far."""
         if self.opinion is None:
             return self.raised
-        return self.opinion.credential_subject.shown
+        return self.opinion.credential_subject.listed_findings
 
     @cached_property
     def methodology(self) -> Methodology:

@@ -182,9 +182,9 @@ def _calibrated(facts: Facts, words: Words) -> Iterator[str]:
                 if delayed and late.found_error_percent is UNSET and late.performed > first:
                     yield words.filled("submission.no_found", parameter.device, late.certificate)
     for finding in facts.subject.applicability:
-        for said in finding.texts or ():
-            if said.code == GAUGE:
-                yield f"{said.values['device']}: {said.values['channel']}"
+        for item in finding.texts or ():
+            if item.code == GAUGE:
+                yield f"{item.values['device']}: {item.values['channel']}"
 
 
 def _laboratories(facts: Facts, words: Words) -> Iterator[str]:

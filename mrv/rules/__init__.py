@@ -117,7 +117,7 @@ def needs_of(name: str) -> tuple[Remedy, ...]:
 
 
 def severity_of(name: str) -> Severity:
-    """Return the severity of a finding; of a methodology's condition, a corrective action."""
+    """Return the severity of a rule's finding; CAR for a methodology's condition."""
     row = rules().get(name)
     return "CAR" if row is None else row.severity
 

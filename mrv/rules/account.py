@@ -2,7 +2,7 @@
 Emission account of a period: counted parameters, factors and quantities, and their tonnes.
 
 Measured parameters come first (`plausible_values`).  Then the effects of rules apply: fixed values,
-bounds (each if more conservative), minima from quantities, rejected factors.
+bounds (each if more conservative), minima calculated from quantities, rejected factors.
 
 For a quantity on both sides, such as composted waste, a gap may raise or lower the reduction.  Each
 part with missing data is calculated with the missing quantity as zero and as the maximum.  Each
@@ -123,19 +123,20 @@ def worst(
     dear = [
         place
         for place, year in years.items()
-        if account(_at_most(monitored, [place]))[year].reduction_t < nothing[year].reduction_t
+        if account(_at_upper_bound(monitored, [place]))[year].reduction_t
+        < nothing[year].reduction_t
     ]
     chosen: dict[int, Collection[Place]] = dict.fromkeys(nothing, ())
     least = {year: result.reduction_t for year, result in nothing.items()}
     for places in (dear, list(years)):
-        for year, reductions in account(_at_most(monitored, places)).items():
+        for year, reductions in account(_at_upper_bound(monitored, places)).items():
             if reductions.reduction_t < least[year]:
                 least[year] = reductions.reduction_t
                 chosen[year] = [place for place in places if years[place] == year]
-    return _at_most(monitored, [place for some in chosen.values() for place in some])
+    return _at_upper_bound(monitored, [place for some in chosen.values() for place in some])
 
 
-def _at_most(monitored: Sequence[Monitored], places: Collection[Place]) -> list[Monitored]:
+def _at_upper_bound(monitored: Sequence[Monitored], places: Collection[Place]) -> list[Monitored]:
     """Return the devices with the upper bound of missing quantities in the parts at `places`."""
     wanted: defaultdict[int, set[int]] = defaultdict(set)
     for k, j in places:
@@ -274,7 +275,10 @@ class Account:
 
     @cached_property
     def ledger(self) -> Ledger:
-        """Return the factors with a record of those used, including those for single units."""
+        """
+        Return the factor book, which records the factors used, also those for the emissions of one
+        unit.
+        """
         return Ledger(self.book)
 
     @cached_property
@@ -286,7 +290,7 @@ class Account:
         """
         Return the reductions by calendar year, before deductions.
 
-        Days without analyser data count at the mean of the other days.
+        Days without analyser data are counted with the mean of the other days.
         """
         parameters = self.as_read(self.parameters)
         inputs = self._inputs(self.entered, parameters, self._own, gross=True)
@@ -322,7 +326,10 @@ class Account:
 
     @property
     def used(self) -> tuple[Factor, ...]:
-        """Return the factors used by the figures, without those of single units."""
+        """
+        Return the factors that the figures of the period use, without those for one
+        unit only.
+        """
         return tuple(self._own.used()) if self.gross and self.net else ()
 
     @cached_property
@@ -396,9 +403,8 @@ class Account:
 
 def added(by_year: Mapping[int, Reductions]) -> Reductions:
     """
-    Return the sum of calendar years.
-
-    A cap or deduction of the methodology is part of the reduction, not of the sides.
+    Return the sum of the reductions of calendar years. A cap or deduction of the methodology is
+    part of the reduction, not of baseline or project emissions.
     """
     years = by_year.values()
     return Reductions(

@@ -101,8 +101,7 @@ def used_of(
     charges: Collection[Kind] = CHARGES,
 ) -> Fraction:  # fmt: skip
     """
-    Return a meter's consumption in a run of weeks, with additions for gaps and by service. [base
-    units]
+    Return a meter's consumption in a run of weeks, with charges for gaps and by rules. [base units]
 
     If a plant's meter lacks data for less than half of the time, its mean rate applies to that
     time: its highest rate would permit any service.
@@ -122,7 +121,7 @@ def used_of(
 
 
 def electricity(monitored: Sequence[Monitored], consumption: Consumption) -> Fraction:
-    """Return the energy use of a service in the whole period, with additions. [base units]"""
+    """Return the energy use of a service in the whole period, with charges. [base units]"""
     users = using(monitored, consumption)
     begin = min((m.service.first for m in users), default=0) * INTERVAL_US
     end = max((m.service.last for m in users), default=0) * INTERVAL_US
@@ -236,7 +235,10 @@ def _thinned(
 
 
 def _strength(days: Iterable[Loaded]) -> Fraction | None:
-    """Return the mean concentration by flow; None without flow. [1/1000 of the channel's unit]"""
+    """
+    Return the mean concentration, weighted by flow; None without flow. [1/1000 of the channel's
+    unit]
+    """
     known = list(days)
     flow = sum(d.flow for d in known)
     return sum((d.load for d in known), start=Fraction(0)) / flow if flow else None
@@ -353,7 +355,7 @@ def reported_samples(facts: Facts) -> frozenset[str]:
 def _years_within(
     facts: Facts, capacity: Capacity, used: Inputs
 ) -> tuple[Inputs, tuple[Text, ...]]:
-    """Return inputs with earlier years limited to the design capacity, and a text on each year."""
+    """Return inputs with the service of earlier years limited to the design capacity, and texts."""
     above = []
     for name in capacity.years:
         if name not in used or capacity.parameter not in used:

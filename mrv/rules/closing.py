@@ -141,10 +141,14 @@ class _Closing:
         return self._passed(project, supporting).account.net_gross_ug
 
     def chosen(self, project: Project, supporting: SupportingData) -> tuple[Passed, list[Finding]]:
-        """Return the evaluation with the most conservative values: registered, issued, entered."""
+        """
+        Return the evaluation with the most conservative of registered, issued and
+        entered values.
+        """
         period_us, result = self._engine.period_us, list[Finding]()
         if supporting.fixed and supporting.accounting > FIRST:
-            # a value to which an issued statement applied the bound of its range has not changed
+            # a value is unchanged if the issued statement applied the bound of its range in its
+            # place
             bounded, _, _ = keep_plausible(project, supporting, period_us, self._net_gross_ug)
             supporting = replace(supporting, fixed=differing(supporting.fixed, bounded))
         if supporting.fixed or supporting.late:
@@ -309,7 +313,7 @@ def _implied(account: Account, methodology: Methodology) -> Iterator[ParameterUs
 def _rated(
     views: Sequence[Monitored], supporting: SupportingData, to_us: int, timezone: str
 ) -> list[ParameterUse]:
-    """Return rated powers as ex-ante parameters, each from its start on."""
+    """Return rated powers as ex-ante parameters, each with its start."""
     if supporting.accounting == FIRST:
         return []
     return [

@@ -150,7 +150,10 @@ def _names(facts: Facts, week: _Week) -> tuple[str, ...]:
 
 
 def _least(of: Consumption, weeks: Sequence[_Week], span: _Span | None) -> Fraction:
-    """Return the minimum specific consumption of a week; a part may be recorded a week later."""
+    """
+    Return the minimum specific consumption of a week; part of the consumption may be recorded a
+    week later.
+    """
     if span is None or not weeks:
         return Fraction(0)
     used = sum((week.used for week in weeks), start=Fraction(0))
@@ -174,7 +177,7 @@ def _charged(facts: Facts, of: Consumption, week: _Week) -> list[tuple[int, int]
     return (where or [(i, 0) for i in ordered])[:1]
 
 
-# --- MTR-06: what it carries --------------------------------------------------------------
+# --- MTR-06: service that the consumption permits ----------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +256,8 @@ def _carried(
     texts: dict[str, list[Text]] = {}
     for part in _parts(facts, of):
         usual = used / served if served and of.lowest else Fraction(0)
-        # a device without a value has zero consumption, so that the limit by the others remains
+        # a device without such a value is counted with zero consumption, so that the other devices'
+        # values still limit the service
         model = sum(
             (
                 models.get(m.device.id, Fraction(0)) * s.value / part.served
@@ -317,7 +321,7 @@ def _invoiced_use(facts: Facts, of: Consumption) -> bool:
     """
     Return whether the consumption of vehicles is invoiced, or measured by calibrated meters.
 
-    For a plant, invoices of the delivery itself are required, as it is sold or designed.
+    For a plant, invoices of the delivery itself are required.
     """
     uses, serves = facts.of_role(*of.uses), facts.of_role(*of.serves)
     return (
@@ -352,7 +356,10 @@ def _parts(facts: Facts, of: Consumption) -> Iterator[_Part]:
 
 
 def _models(facts: Facts, of: Consumption) -> dict[str, Fraction]:
-    """Return the specific consumption of devices by approval or design; the highest of several."""
+    """
+    Return each device's specific consumption by type approval or design; the highest of
+    several.
+    """
     result: dict[str, Fraction] = {}
     for m in serving(facts.views, of):
         parameters = facts.parameters if of.by_design else m.params

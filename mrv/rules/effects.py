@@ -69,7 +69,7 @@ class Cap:
     """
 
     node: Node
-    at_most: Fraction
+    maximum: Fraction
     reason: Text | str
     moves_weeks: bool = True
     share: Fraction = ZERO
@@ -81,7 +81,7 @@ class CapEach:
     """Upper limit of each interval of a device, physical if `plausible`. [base units]"""
 
     of: int
-    at_most: Int64
+    maximum: Int64
     reason: Text | str
     plausible: bool = False
     rule: str = ""
@@ -168,7 +168,7 @@ class NoReduction:
 
 
 _OfDevice = CapEach | Exclude | SetAside | Floor
-# `Ruled.add` sets the id of the rule of each, which the statement names
+# `Ruled.add` sets the rule id of each effect, which the statement names
 Bounding = Cap | _OfDevice
 Effect = Bounding | Fix | Bound | Least | Withheld | NoReduction
 
@@ -178,8 +178,8 @@ class RuleReport:
     """
     Report of a rule: whether its requirement is met, and its texts.
 
-    `{tonnes:number}` in texts stands for the rule's deduction.  `severity`: in place of the rule's
-    own.
+    `{tonnes:number}` in texts is replaced by the rule's deduction.  `severity`: severity in place
+    of the rule's own.
     `priced`: whether the tonnes determine the severity; None: only if it is the rule's own.
     """
 
@@ -193,8 +193,8 @@ def reported(
     texts: Iterable[Text], severity: Severity | None = None, *, priced: bool | None = None
 ) -> Iterator[RuleReport]:
     """Yield the report of a requirement that is not met, if there are texts."""
-    if said := tuple(texts):
-        yield RuleReport(False, said, severity, priced)
+    if reasons := tuple(texts):
+        yield RuleReport(False, reasons, severity, priced)
 
 
 # results of a rule; a text alone reports a requirement that is not met
@@ -259,12 +259,12 @@ def solve(metered: Sequence[Metered], effects: Iterable[Effect], design: Design)
         _cap_counted(views, of, maximum)
     # all shares refer to the same quantity, so that the order of deductions does not matter
     counted = [
-        replace(b, at_most=max(b.at_most, b.share * sum(views[i].counts for i in b.node.of)))
+        replace(b, maximum=max(b.maximum, b.share * sum(views[i].counts for i in b.node.of)))
         for b in bounds if b.node.level > Level.PERIOD
     ]  # fmt: skip
     for node, cap in _tightest(counted):
         of = [(i, j) for i, j, _ in parts if i in node.of]
-        _cap_counted(views, of, cap.at_most, cap)
+        _cap_counted(views, of, cap.maximum, cap)
     return Solved([device.kept for device in devices], seen, tuple(views))
 
 
@@ -274,7 +274,7 @@ def _tightest(caps: Iterable[Cap]) -> list[tuple[Node, Cap]]:
     for item in caps:
         key = item.node, item.moves_weeks
         before = result.get(key)
-        if before is None or (item.at_most, item.reason) < (before.at_most, before.reason):
+        if before is None or (item.maximum, item.reason) < (before.maximum, before.reason):
             result[key] = item
     return sorted(
         ((node, cap) for (node, _), cap in result.items()),
@@ -290,7 +290,7 @@ class _Device:
     ) -> None:
         self.metered = metered
         self.kept = metered.whole.value
-        # deductions by limits of intervals
+        # deductions by the limits of single intervals
         self.above: list[tuple[Exclude | CapEach, Int64]] = []
         out = [e for e in mine if isinstance(e, Exclude)]
         self.excluded = min(out, key=lambda e: e.reason) if out else None
@@ -303,7 +303,7 @@ class _Device:
         elif metered.baseline:
             each = [e for e in mine if isinstance(e, CapEach)]
             for cap in sorted(each, key=lambda e: not e.plausible):
-                above = self.kept - np.minimum(self.kept, np.maximum(cap.at_most, 0))
+                above = self.kept - np.minimum(self.kept, np.maximum(cap.maximum, 0))
                 if above.any():
                     self.above.append((cap, above))
                     self.kept = self.kept - above
@@ -455,9 +455,9 @@ def _scale(devices: Sequence[_Device], node: Node, cap: Cap) -> None:
         for item in (devices[i] for i in node.of)
     ]
     total = sum((device.cells[cell] for device, cells in places for cell in cells), start=ZERO)
-    if total > cap.at_most:
+    if total > cap.maximum:
         for device, cells in places:
-            device.scale(cells, cap.at_most / total, cap)
+            device.scale(cells, cap.maximum / total, cap)
 
 
 def _cap_counted(

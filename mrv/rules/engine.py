@@ -280,7 +280,7 @@ class Engine:
             for judge in _of(stage, supporting, judges):
                 ruled.add(judge, seen)
             if ruled.effects != before:
-                # accounts calculated before lack the later effects of a rule with two stages
+                # a rule with two stages adds effects that the stored accounts do not include
                 prices.forget()
         return prices, ruled, prices.without_earning(ruled.effects, IMPOSSIBLE)
 

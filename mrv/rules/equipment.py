@@ -85,9 +85,9 @@ class _Part:
     """
     Part of about four weeks of a device: its electricity and, by group, its time of operation.
 
-    `measured`: electricity in the time in which hours and electricity are known; `burning`: of
-    this, in intervals with a group on. [Wh]
-    `counted`: counted time of operation; `known`: of this, with known electricity. [s]
+    `measured`: electricity in the time in which hours and electricity are known; `burning`: the
+    part of `measured` in intervals with a group on. [Wh]
+    `counted`: counted time of operation; `known`: the part of `counted` with known electricity. [s]
     """
 
     begin: int
@@ -253,7 +253,7 @@ class Performance:
     texts: tuple[Text, ...]
 
     def counted(self, parameters: Inputs) -> Inputs:
-        """Return the project's parameters with the value that is applied."""
+        """Return the project's parameters, with the measured performance if it is applied."""
         return {**parameters, self.name: self.value} if self.texts else parameters
 
     def reported(

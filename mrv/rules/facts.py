@@ -86,7 +86,7 @@ class Facts:
     solved: Solved
     pricer: Callable[[], Account]
     compared: dict[str, list[CrossCheck]] = field(default_factory=dict)
-    # pairs of copied series among the devices before any rule, which are equal at each stage
+    # pairs of devices with copied series: determined before any rule, and the same at each stage
     paired: dict[str, list[tuple[str, str, Twins]]] = field(default_factory=dict)
 
     @property
@@ -290,6 +290,6 @@ def _listed(effects: Effects) -> list[Effect]:
 
 
 def in_order(names: Iterable[str]) -> list[str]:
-    """Return rules in the order of the catalogue, on which no figure depends."""
+    """Return rules in the order of the catalogue; no figure depends on this order."""
     places = {name: k for k, name in enumerate(rules())}
     return sorted(names, key=lambda name: (places.get(name, len(places)), name))

@@ -72,8 +72,8 @@ def _hides(account: Account, meter: Monitored) -> Fraction:
         return tonnes
     hours = [Fraction((b - a) * INTERVAL_US, HOUR_US) for a, b in (p.edges for p in meter.parts)]
     prices = (account.pricing.rate(meter, part.year) for part in meter.parts)
-    most = sum((meter.rate * h * abs(p) for h, p in zip(hours, prices, strict=True)), ZERO)
-    return max(tonnes, min(most, abs(account.claimed_t)))
+    largest = sum((meter.rate * h * abs(p) for h, p in zip(hours, prices, strict=True)), ZERO)
+    return max(tonnes, min(largest, abs(account.claimed_t)))
 
 
 def signed(
@@ -164,10 +164,8 @@ def _meters(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
 
 def _beyond_invoices(facts: Facts, meter: Monitored) -> Fraction:
     """
-    Return the share by which a meter is more favourable to the claimant than its invoices, and the
-    share of time without an invoice.
-
-    This share is within the tolerance and is credited, but only the meter corroborates it.
+    Return the share of a meter's quantity that only the meter corroborates: the excess over its
+    invoices, within their tolerance, plus the quantity of time without an invoice.
     """
     sums = invoiced_sums(facts, [meter])
     if sums is None or not sums.theirs or not meter.counts:
@@ -184,9 +182,10 @@ def _by_readings_outside(facts: Facts, evidence: Corroboration, meter: Monitored
     """
     Return the share of a meter's quantity that depends on its readings outside the period.
 
-    An invoice that extends beyond the period states a total.  Without these readings it
-    corroborates the remainder after the meter's highest rate outside the period; on the project
-    side, the remainder if the meter stood still outside, or ran at that rate within the period.
+    An invoice that extends beyond the period states only the total of its time.  By itself it
+    corroborates the remainder of this total if the meter had its highest rate outside the period.
+    On the project side it corroborates the remainder if the meter did not advance outside the
+    period, or had its highest rate within it.
     """
     within = apart = ZERO
     baseline = meter.needs.side == "baseline"
@@ -195,7 +194,9 @@ def _by_readings_outside(facts: Facts, evidence: Corroboration, meter: Monitored
         inside_us = max(0, end - begin)
         beyond_us = check.to_us - check.from_us - inside_us
         mine = Fraction(check.theirs_within)
-        # quantity that may have been shifted between the times, and maximum quantity of the time
+        # baseline: quantity that may have been shifted into the period, quantity metered outside;
+        # project side: quantity that may have been shifted out of the period, quantity of the
+        # period
         moved, there = (mine, check.outside) if baseline else (Fraction(check.outside), mine)
         rates = [view.rate for view in facts.views if view.device.id in check.devices]
         if None not in rates:
@@ -210,9 +211,9 @@ def _by_division(account: Account, evidence: Corroboration, meter: Monitored) ->
     """
     Return the share of a meter's tonnes that depends on the division of invoices between meters.
 
-    An invoice of several meters states a total.  Without the meters it corroborates the total at
-    the emissions per unit of one meter: the lowest on the baseline side, the highest on the project
-    side.
+    An invoice of several meters states only their total.  By itself it corroborates the total at
+    the emissions per unit of one of the meters: the lowest on the baseline side, the highest on the
+    project side.
     """
     rates = {view.device.id: _rate(account, view) for view in reversed(account.views)}
     mine, within, apart = _rate(account, meter), ZERO, ZERO
@@ -469,7 +470,7 @@ def _of_analyser(account: Account, name: str) -> tuple[Grade, Sequence[str]]:
 
 
 def _effect(account: Account, entered: Entered) -> Fraction:
-    """Return the change of the reduction without a value; all of it if none can be calculated."""
+    """Return the change of the reduction if a value is omitted; if unknown, the whole reduction."""
     now = account.reduced(account.parameters)
     for share in (ZERO, _LESS):
         try:

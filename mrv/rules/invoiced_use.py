@@ -64,8 +64,8 @@ class _Bill(NamedTuple):
     Invoice on the project side, limited to the period. [us UTC, base units]
 
     `room`: its tolerance.  `by_time`: whether it is divided by time.  `more`: whether it exceeds
-    its meters.  `narrow`: whether it is of the same point as its meters.  `shows`: whether it
-    corroborates the quantity of the period.  `keys`: its meters.
+    its meters.  `narrow`: whether its tolerance is at most `ALIKE`, and no other invoice offsets
+    it.  `shows`: whether it corroborates the quantity of the period.  `keys`: its meters.
     """
 
     name: str
@@ -108,7 +108,10 @@ class _Meter:
 
 
 def _weights(meters: Sequence[_Meter], spans: Sequence[Span]) -> list[Fraction]:
-    """Return the share of each meter and span, by metered quantity, or by time without any."""
+    """
+    Return the share of each meter and span, by metered quantity; by time if nothing was
+    metered.
+    """
     both = list(zip(meters, spans, strict=True))
     result = [Fraction(meter.view.quantity(span)) for meter, span in both]
     if not any(result):
@@ -188,15 +191,15 @@ def invoiced_gaps(facts: Facts) -> tuple[Metered, ...]:
     the meters' mean rate if there is no excess.  Of several invoices the largest remainder applies.
     """
     cuts = {
-        (_key(one.base), cut)
-        for one in facts.metered
-        if not one.baseline
-        for part in one.base.parts
+        (_key(meter.base), cut)
+        for meter in facts.metered
+        if not meter.baseline
+        for part in meter.base.parts
         for cut in part.cuts
         if cut.kind is Kind.GAP
     }
     shares: dict[tuple[_Key, Cut], Fraction] = {}
-    views = {_key(one.base): one.base for one in facts.metered}
+    views = {_key(meter.base): meter.base for meter in facts.metered}
     for bill in _bills(facts, facts.evidence) if cuts else ():
         inside = [
             (key, cut) for key, cut in cuts
@@ -209,18 +212,18 @@ def invoiced_gaps(facts: Facts) -> tuple[Metered, ...]:
         mean = sum((_mean(views[key], bill.span, cut) for key, cut in inside), start=Fraction(0))
         leaves = max(bill.invoiced - metered, Fraction(0)) or mean
         share = min(Fraction(1), leaves / charged)
-        shares |= {one: max(share, shares.get(one, share)) for one in inside}
+        shares |= {place: max(share, shares.get(place, share)) for place in inside}
     if not shares:
         return ()
     return tuple(
-        replace(one, base=replace(one.base, parts=tuple(
+        replace(meter, base=replace(meter.base, parts=tuple(
             replace(part, cuts=tuple(
-                replace(cut, quantity=cut.quantity * shares.get((_key(one.base), cut), 1))
+                replace(cut, quantity=cut.quantity * shares.get((_key(meter.base), cut), 1))
                 for cut in part.cuts
             ))
-            for part in one.base.parts
+            for part in meter.base.parts
         )))
-        for one in facts.metered
+        for meter in facts.metered
     )  # fmt: skip
 
 
@@ -239,7 +242,7 @@ def left_by_invoices(facts: Facts, meter: Monitored) -> Iterator[tuple[Text, Spa
 
 
 def _mean(meter: Monitored, span: Span, cut: Cut) -> Fraction:
-    """Return a gap's quantity at the mean rate of a span's metered time; without, its charge."""
+    """Return a gap's quantity at the mean rate of a span's metered time; else the gap's charge."""
     begin, end = (us // INTERVAL_US for us in span)
     part = meter.service.cut(begin, end)
     known_us = len(part) * INTERVAL_US - part.lost_us
@@ -399,7 +402,10 @@ def added_lines(
 
 
 def first_ones(supporting: SupportingData) -> tuple[Invoice, ...]:
-    """Return the first versions of corrected invoices, with the better file and tolerance."""
+    """
+    Return the first versions of corrected invoices, with the file and the smaller tolerance of
+    either.
+    """
     return tuple(
         replace(
             old,
@@ -424,7 +430,7 @@ def _changed(old: Invoice, new: Invoice) -> bool:
 
 def _retyped(old: Invoice, new: Invoice) -> bool:
     """
-    Return whether a correction of the same file and meters may be of a typing error.
+    Return whether a correction of the same file and meters may correct a typing error.
 
     It states another amount, or a start or end up to a day earlier or later.
     """

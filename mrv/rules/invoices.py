@@ -219,8 +219,8 @@ def _by_electricity(
     """
     Yield services whose electricity is invoiced, with the service that it permits.
 
-    Time without an invoice counts at the mean.  The limit is the service delivered in the invoiced
-    time, or that of MTR-06. [base units, before errors of meters]
+    Time without an invoice is counted with the mean of the invoices.  The limit is the service
+    delivered in the invoiced time, or that of MTR-06. [base units, before errors of meters]
     """
     for capacity in facts.methodology.capacities:
         taken = consumption_of(facts.methodology, capacity)
@@ -347,8 +347,8 @@ def _beyond(facts: Facts, role: Sequence[Monitored], alike: Fraction) -> Fractio
     if role[0].needs.side == "baseline":
         # invoices that state more corroborate as well, such as those with the last day entered as
         # `to`
-        shown = max(billed.ours, billed.theirs)
-        far, uncovered = counted - whole, counted - shown - billed.mean
+        larger = max(billed.ours, billed.theirs)
+        far, uncovered = counted - whole, counted - larger - billed.mean
     else:
         far, uncovered = whole - counted, billed.mean - (counted - billed.full)
     # a smaller difference is ignored; meters and invoices are compared over the invoices' time

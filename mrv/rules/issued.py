@@ -40,7 +40,7 @@ class _Candidate:
     """
     Alternative values for registered ones: device, parameter and decimal text of each.
 
-    `name`: order of candidates that are too many to combine.
+    `name`: sort key, if there are too many candidates to combine.
     `reason`: returns a finding's text, from the difference to the other choice [tCO2e] (None if the
     account cannot be calculated) and whether this choice applies.
     `free`: whether it applies if the reduction is not higher; else it is only reported.
@@ -138,7 +138,10 @@ def _least(
 
 
 def _now(project: Project, device: str | None, parameter: str, before: str | None) -> str | None:
-    """Return the current value; of a device with several assignments, the differing one."""
+    """
+    Return the current value of a parameter; of a device with several assignments, the value that
+    differs from `before`.
+    """
     entered = [project.parameters] if device is None else []
     entered += [bound.params for bound in project.devices if bound.device == device]
     values = [exact_text(exact(v[parameter], parameter)) for v in entered if parameter in v]
@@ -197,7 +200,10 @@ def _issued(fixed: FixedBefore, project: Project, *, first_set: bool) -> _Candid
 
 
 def _late(late: Iterable[ChangedLate], project: Project, first: date) -> Iterator[_Candidate]:
-    """Yield late changes as candidates; equal ones of several devices are one candidate."""
+    """
+    Yield values changed late as candidates; equal changes of several devices are one
+    candidate.
+    """
     changes: dict[tuple[Any, ...], list[ChangedLate]] = {}
     for change in late:
         now = _now(project, change.device, change.parameter, change.before)

@@ -71,7 +71,10 @@ class _Stated(NamedTuple):
 
     @property
     def more(self) -> bool:
-        """Return whether the invoice states more, and missing readings do not explain this."""
+        """
+        Return whether the invoice states more than was metered, by more than missing readings
+        explain.
+        """
         whole = Fraction(self.check.coverage) >= COVERED
         return self.check.holds is False and self.beyond < 0 and whole
 

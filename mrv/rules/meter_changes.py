@@ -55,7 +55,7 @@ def changed(facts: Facts) -> Iterator[Judged]:
 
 
 def _between(facts: Facts, views: Sequence[Monitored], pricing: Pricing) -> Iterator[Text]:
-    """Yield texts on what the baseline metered while a role of the project side had no meter."""
+    """Yield texts on baseline quantities metered while a role of the project side had no meter."""
     before: Monitored | None = None
     for meter, after in zip_longest(views, views[1:]):
         served = service_intervals(facts.project, meter.bound, meter.device, meter.needs.side)
@@ -87,7 +87,10 @@ def _outside(meter: Monitored, pricing: Pricing) -> dict[str, Value]:
 
 
 def _unserved(facts: Facts, pricing: Pricing) -> Iterator[Text]:
-    """Yield texts on what a baseline meter metered before its installation or after its removal."""
+    """
+    Yield texts on quantities that a baseline meter metered before its installation or after
+    removal.
+    """
     for meter in facts.price.views:
         if meter.needs.side == "project" or 1000 * meter.service.outside <= meter.metered:
             continue
@@ -143,7 +146,7 @@ def _caught_up(meter: Monitored, fallen: Sequence[Fallen], facts: Facts) -> Iter
 def _crossed(
     meter: Monitored, ends: Sequence[Fallen], gaps: Iterable[GapOutcome], timezone: str
 ) -> Text:
-    """Return the text on two registers that were sent, or entered, under each other's name."""
+    """Return the text on two registers with interchanged names, in the data or in the registry."""
     name, other = (
         profiles.register_of_column(meter.device.class_id, column).name
         for column in (ends[0].channel, ends[0].crossed)
@@ -167,9 +170,11 @@ def _crossed(
 def _exchanged(meter: Monitored, fall: Fallen, facts: Facts) -> Iterator[Text]:
     """Yield devices of the same kind whose register was interchanged with this one at a break."""
     near = abs(fall.after - fall.before) * SAME_LINE
-    for one in facts.views:
-        name, like = one.device.id, _kind(one) == _kind(meter)
-        for other in facts.supporting.fallen.get((name, one.needs.quantity), ()) if like else ():
+    for candidate in facts.views:
+        name, like = candidate.device.id, _kind(candidate) == _kind(meter)
+        for other in (
+            facts.supporting.fallen.get((name, candidate.needs.quantity), ()) if like else ()
+        ):
             at_once = abs(other.at_us - fall.at_us) < HOUR_US
             if (
                 at_once
@@ -187,7 +192,10 @@ def _kind(meter: Monitored) -> tuple[Any, ...]:
 def _causes(
     meter: Monitored, fallen: Sequence[Fallen], pricing: Pricing
 ) -> Iterator[tuple[list[Fallen], list[GapOutcome]]]:
-    """Yield the breaks of a register's sequence with one cause, and the unknown time from it."""
+    """
+    Yield the breaks of a register's sequence with one cause, and the unknown time due
+    to them.
+    """
     subset = [(fall, gaps) for fall, gaps in _touched(meter, fallen, pricing) if gaps]
     named = list[Fallen]()
     for each in (_daily([fall for fall, _ in subset]), _rising(meter, subset)):
@@ -205,7 +213,7 @@ def _touched(
     meter: Monitored, fallen: Sequence[Fallen], pricing: Pricing
 ) -> Iterator[tuple[Fallen, list[GapOutcome]]]:
     """
-    Yield each break of a register's sequence with the unknown time from it, each gap once.
+    Yield each break of a register's sequence with the unknown time due to it, each gap once.
 
     A break before the device's service is assigned to the gap at the start of its service.
     """
@@ -253,7 +261,10 @@ def _days(falls: Sequence[Fallen]) -> list[int]:
 
 
 def _left_by(jump: Fallen, fallen: Sequence[Fallen]) -> list[Fallen]:
-    """Return the break that ended the sequence to which a later break returns."""
+    """
+    Return the earlier fall that an upward jump reverses, as the register continues its old
+    sequence; empty if there is none.
+    """
     falls = (
         fall
         for fall in reversed(fallen)
@@ -288,10 +299,10 @@ def _named(
         where |= {"first": first, "last": last, "effect": effect}
         if rises:
             unit, limit = meter.needs.unit, limit_of(meter.device, meter.needs.quantity)
-            most = max(
+            largest = max(
                 Fraction((f.after - f.before) * HOUR_US, f.at_us - f.since_us) for f in falls
             )
-            rates = {"most": amount_text(most, unit), "limit": amount_text(limit or 0, unit)}
+            rates = {"most": amount_text(largest, unit), "limit": amount_text(limit or 0, unit)}
             yield text("REG-03.rises_daily", count=len(_days(falls)), **rates, **where)
         else:
             yield text("REG-03.daily", count=len(falls), **where)

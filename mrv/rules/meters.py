@@ -34,7 +34,7 @@ MARGIN_PERCENT = 110
 # share of a device's energy from which a second source is required: the materiality threshold
 # (Circular 38/2023/TT-BCT)
 MIN_UNCORROBORATED = Fraction(5, 100)
-# uncorroborated share from which the power may have the wrong sign
+# uncorroborated share above which a wrong sign of the power is the probable cause
 _NEXT_TO_ALL = 0.9
 
 
@@ -71,7 +71,10 @@ def _counting(facts: Facts) -> Iterator[tuple[int, Metered]]:
 def _reported(
     texts: Sequence[Text], settled: Sequence[Text] = (), cause: Texts = ()
 ) -> Iterator[RuleReport]:
-    """Yield a report on requirements not met, after their cause; without any, on resolved ones."""
+    """
+    Yield a report on requirements not met, after their cause; if all are met, on
+    resolved ones.
+    """
     if texts:
         yield RuleReport(False, (*texts_of(cause), *texts))
     elif settled:
@@ -140,7 +143,7 @@ def above_rating(whole: Service, ratings: Sequence[tuple[int, int]]) -> Int64:
     """
     Return the energy above the rated power at the time. [Wh]
 
-    `whole`: n intervals.  `ratings`: as of `register_scan.rated_at`.
+    `whole`: n intervals.  `ratings`: as for `register_scan.rated_at`.
     """
     watt = rated_at(ratings, whole.first, len(whole))
     maximum = watt * MARGIN_PERCENT // 100 * INTERVAL_US // HOUR_US
@@ -197,11 +200,9 @@ def _settling(
     facts: Facts, i: int, metered: Metered
 ) -> Iterator[tuple[CrossCheck, Fraction]]:  # fmt: skip
     """
-    Yield the check meter, or successive invoices, that agree with the register in time of
-    uncorroborated energy.
-
-    With each: the quantity within the period that it does not corroborate, which is less than the
-    uncorroborated energy of its time.
+    Yield the check meter, or successive invoices, that agree with the register in the time of
+    uncorroborated energy.  Each is yielded with the quantity of the period that it does not
+    corroborate, which is less than the uncorroborated energy of its time.
     """
     name, quantity = metered.base.device.id, metered.base.needs.quantity
     doubted = facts.supporting.uncorroborated[name, quantity]
@@ -254,7 +255,10 @@ def _cause(monitored: Monitored, reason: Text | str, above: int) -> Iterator[Tex
 
 
 def _power_below(facts: Facts, metered: Metered, lost: Int64) -> Text:
-    """Return the text with the days of nine tenths of a deduction by the device's own power."""
+    """
+    Return the text on a deduction by the device's own power, with the days of nine
+    tenths of it.
+    """
     running = np.cumsum(lost)
     at = np.searchsorted(running, running[-1] * np.array([0.05, 0.95]))
     first, last = ((metered.whole.first + k) * INTERVAL_US for k in at.tolist())
@@ -363,7 +367,7 @@ def single_channel(facts: Facts) -> Iterator[Judged]:
         if check is not None:
             settled.append(text("EVD-01.corroborated", device=name, witness=check.witness, **size))
         elif facts.invoiced(view):
-            # corroborated by several successive ones, or by a lower invoice, which applies
+            # corroborated by several successive invoices, or by a lower one, which is applied
             witness = next(facts.evidence.showing(view)).witness
             settled.append(text("EVD-01.corroborated", device=name, witness=witness, **size))
         elif facts.evidence.evidenced(view):

@@ -48,7 +48,7 @@ _MONTH_US = Fraction(36525, 1200) * 24 * HOUR_US
 
 
 def device_clocks(facts: Facts) -> Iterator[Judged]:
-    """MTR-08: yield limits on hours above those elapsed while a device's readings arrived."""
+    """MTR-08: yield limits on reported hours above the time in which the readings arrived."""
     for i, meter in enumerate(facts.views):
         clock = facts.supporting.clocks.get(meter.device.id)
         if clock is None or meter.needs.unit != "s" or not facts.views[i].counts:
@@ -201,7 +201,10 @@ def _still(facts: Facts, monitored: Monitored, served: Sequence[bool]) -> Iterat
 
 
 def _usual(monitored: Monitored, still: Sequence[Stretch]) -> Fraction | None:
-    """Return the quantity of weeks at the meter's mean rate, else at its highest. [base units]"""
+    """
+    Return the quantity of weeks at standstill, at the meter's mean or else highest rate. [base
+    units]
+    """
     moved = [part for part in monitored.stretches if part.value]
     there = sum(part.time_us for part in still)
     if moved:

@@ -165,7 +165,7 @@ def keep_plausible(
 
 def finding_of(rule: str, texts: Sequence[Text], severity: str) -> Finding:
     """Return the finding of a rule on values; its tonnes are the sum of its texts' effects."""
-    effects = [Fraction(str(dict(one.values).get("effect", 0))) for one in texts]
+    effects = [Fraction(str(dict(item.values).get("effect", 0))) for item in texts]
     tonnes = six_places(sum(effects, start=Fraction(0))) if any(effects) else ""
     return Finding(rule, False, lines(texts), severity, tonnes)
 
@@ -314,7 +314,7 @@ def put_in_place(
 
 
 def with_value(project: Project, device: str | None, name: str, value: Decimal | None) -> Project:
-    """Return a project with another value of a parameter, its own or a device's; None: without."""
+    """Return a project with a parameter of it, or of a device, set to a value; None removes it."""
 
     def changed(values: Mapping[str, Any]) -> dict[str, Any]:
         rest = {key: known for key, known in values.items() if key != name}

@@ -2,8 +2,8 @@
 Rules on meters' identity: entries of a meter under a second id, duplicates and copies (MTR-03).
 
 If the services of two meters on the project side overlap, both are charged.  This is conservative,
-so it is an observation with its tonnes.  Identical or proportional series are one meter under two
-ids.
+so it is an observation with its tonnes.  Identical or proportional series are treated as one meter
+with two ids.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def _twins_by_group(facts: Facts) -> Iterator[tuple[str, str, Twins]]:
             groups[needs.quantity, metered.whole.first, len(metered.whole)].append(metered)
     for group in groups.values():
         for twin in twins([metered.base.service.value for metered in group], NEARLY_INSIDE):
-            yield group[twin.one].base.device.id, group[twin.other].base.device.id, twin
+            yield group[twin.first].base.device.id, group[twin.other].base.device.id, twin
 
 
 def overlapping_services(facts: Facts) -> Iterator[Judged]:
@@ -108,10 +108,11 @@ def overlapping_services(facts: Facts) -> Iterator[Judged]:
 @dataclass(frozen=True, slots=True)
 class Overlap:
     """
-    Two devices with one series while both are installed; `later`: the one that was installed later.
+    Identical or proportional series of two devices in their common service time.
 
-    `place`: index of the later one among the monitored devices.  `both`: mask of its intervals in
-    which both measure a quantity; if `equal`, its quantity is not counted there.
+    `later`: device that was installed later.  `place`: index of the later one among the monitored
+    devices.  `both`: mask of its intervals in which both measure a quantity; if `equal`, its
+    quantity is not counted there.
     """
 
     place: int
@@ -138,7 +139,7 @@ class Overlap:
 
 
 def overlapping(monitored: Sequence[Monitored], *, side: str = "baseline") -> list[Overlap]:
-    """Return pairs of devices of a side with one series while both are installed, by quantity."""
+    """Return pairs of devices of a side with identical or proportional series in common time."""
     groups: defaultdict[str, defaultdict[tuple[int, int], list[int]]]
     groups = defaultdict(lambda: defaultdict(list))
     for i, meter in enumerate(monitored):
@@ -165,7 +166,7 @@ def _compared(
         [monitored[i].service.cut(begin, end).value for i in group] for group in (subset, others)
     ]
     for result in twins_between(*parts, closely=closely):
-        pair = subset[result.one], others[result.other]
+        pair = subset[result.first], others[result.other]
         if monitored[pair[0]].device.id != monitored[pair[1]].device.id:
             yield _overlap(monitored, pair, result, (begin, end))
 
@@ -186,7 +187,7 @@ def _overlap(
     return Overlap(later, monitored[value].device.id, whole, both, result.equal)
 
 
-# --- meters that do not count --------------------------------------------------------------
+# --- excluded meters ----------------------------------------------------------------------
 
 
 def known_meters(facts: Facts) -> Iterator[Judged]:

@@ -58,7 +58,7 @@ def _names(meters: Sequence[Monitored]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(m.device.id for m in meters))
 
 
-# --- EVD-02: what is delivered ------------------------------------------------------------
+# --- EVD-02: delivered service ------------------------------------------------------------
 
 
 class _Bare(NamedTuple):
@@ -343,7 +343,7 @@ def project_electricity(facts: Facts) -> Iterator[Judged]:
     if not alone:
         yield RuleReport(True, tuple(dict.fromkeys(w for _, w in witnesses if w is not None)))
         return
-    more = [_at_most(facts, m) for m in alone]
+    more = [_possible_excess(facts, m) for m in alone]
     tonnes = sum((t for _, t in more), start=Fraction(0))
     if tonnes < _NEGLIGIBLE * reduction_t:
         return
@@ -401,7 +401,7 @@ def _by_invoices(facts: Facts, meters: Sequence[Monitored], means: Text) -> Rule
     return RuleReport(False, (*facts.evidence.uncorroborated(lacking), means))
 
 
-def _at_most(facts: Facts, meter: Monitored) -> tuple[Fraction, Fraction]:
+def _possible_excess(facts: Facts, meter: Monitored) -> tuple[Fraction, Fraction]:
     """Return a meter's possible consumption above the counted one. [Wh, tCO2e]"""
     rated = (meter.rate or Fraction(0)) * Fraction(len(meter.service) * INTERVAL_US, HOUR_US)
     more = max(rated, Fraction(_TIMES * meter.metered)) - meter.counts

@@ -2,8 +2,8 @@
 Rules on entered and measured values: bounds of parameters and their findings (BND-02, PAR-05 to
 PAR-08).
 
-Another value replaces that of a parameter only if it is more conservative: by the design, or by
-agreeing or metered quantities.
+A parameter's value is replaced only by a more conservative one, which follows from the design, from
+quantities that must agree, or from metered quantities.
 
 PAR-05: values with a lower grade of evidence than the programme requires may together affect at
 most the permitted share of the reduction.  If they affect more, the values with the largest effects
@@ -113,7 +113,10 @@ def apply_required_grades(
 
 
 def _late(facts: Facts, item: EvidenceItem, entered: Entered) -> Iterator[Text]:
-    """Yield the finding on a value whose document was issued in the period; PAR-07 has its own."""
+    """
+    Yield the finding on a value whose document was issued in the period; PAR-07 has its own
+    finding.
+    """
     if entered.name in facts.methodology.dated or entered.spec.by_publication:
         return
     of = [d for d in facts.supporting.documents if d.parameter == entered.name]
@@ -322,7 +325,7 @@ def flare(facts: Facts) -> Iterator[Judged]:
 
 
 def water_regime(facts: Facts) -> Iterator[Judged]:
-    """PAR-06: yield the report on drained fields whose water level does not corroborate it."""
+    """PAR-06: yield the report on fields whose water level does not corroborate their drainage."""
     drained, stated = facts.methodology.drained, facts.price.stated
     if drained is None or stated[drained[2]] >= stated[drained[3]]:
         return
@@ -338,8 +341,8 @@ def sampled_values(facts: Facts) -> Iterator[Judged]:
     PAR-06: yield limits on parameters from a survey or laboratory samples, by their precision.
 
     Below the required confidence and precision, the conservative end of the confidence interval is
-    applied; for few laboratory samples at most the lowest and the highest.  Of a precise survey the
-    mean is applied.
+    applied; with few laboratory samples it is limited to their lowest and highest value.  The mean
+    of a sufficiently precise survey is applied.
     """
     method, stated = facts.methodology, facts.price.stated
     least = required(method.id, method.programme)

@@ -71,7 +71,7 @@ def column_bytes(
         Values by column name: booleans, integers, floats, texts, or objects of
         one of these kinds with None for no value.
     valid : mapping of str to bool array, n, optional
-        False where a column has no value, for columns that cannot say so themselves.
+        False where a column has no value, for column types without a null.
 
     Returns
     -------
@@ -155,7 +155,7 @@ class Rows:
 
 
 class _Column(NamedTuple):
-    """A column as read; `whole`: every row has a value; `bytes`: of numbers, all rows."""
+    """A column as read; `whole`: whether every row has a value; `bytes`: bytes of all numbers."""
 
     name: str
     head: bytes
@@ -177,9 +177,9 @@ def _read(name: str, values: _Array, present: _Mask | None, rows: int) -> tuple[
     if values.shape != (rows,) or (present is not None and present.shape != (rows,)):
         raise CanonicalError(f"column {name!r} does not have one value for each of {rows} times")
     if values.dtype.kind == "O" and values.strides == (0,) and present is None and rows > 1:
-        one, there = _read(name, np.array(values[:1]), None, 1)  # all rows are the same object
-        if one.dtype.kind == "O":
-            return np.broadcast_to(one, (rows,)), np.broadcast_to(there, (rows,))
+        single, there = _read(name, np.array(values[:1]), None, 1)  # all rows are the same object
+        if single.dtype.kind == "O":
+            return np.broadcast_to(single, (rows,)), np.broadcast_to(there, (rows,))
     mask = np.ones(rows, np.bool_) if present is None else present.astype(np.bool_)
     if values.dtype.kind == "O":
         mask = mask & np.array([value is not None for value in values], np.bool_)
@@ -239,7 +239,7 @@ def _order(times: _Array, columns: list[tuple[_Array, _Mask]]) -> npt.NDArray[np
     keys: list[_Array] = [times]
     for values, present in columns:
         keys += [present, np.unique(values, return_inverse=True)[1]]
-    return np.lexsort(keys[::-1])  # lexsort's last key counts first
+    return np.lexsort(keys[::-1])  # lexsort gives precedence to its last key
 
 
 def _column(name: str, values: _Array, present: _Mask) -> _Column:
@@ -251,9 +251,11 @@ def _column(name: str, values: _Array, present: _Mask) -> _Column:
 
 
 def _texts(values: _Array) -> bytes:
-    one = values.strides == (0,)
-    texts: list[str] = values[:1].tolist() if one else values.tolist()
-    if texts and (one or texts.count(texts[0]) == len(texts)):  # names are often equal in all rows
+    is_constant = values.strides == (0,)
+    texts: list[str] = values[:1].tolist() if is_constant else values.tolist()
+    if texts and (
+        is_constant or texts.count(texts[0]) == len(texts)
+    ):  # names are often equal in all rows
         item = texts[0].encode()
         return _uint(len(item), 4) * len(values) + item * len(values)
     encoded = [text.encode() for text in texts]
@@ -373,7 +375,7 @@ def day_leaf(key: DayKey, data: bytes) -> DayLeaf:
     Return the leaf of a day's rows.
 
     `key`: device, day and table of the rows.
-    `data`: their canonical bytes, of `rows.column_bytes`.
+    `data`: their canonical bytes, as returned by `column_bytes`.
     """
     return DayLeaf(
         key.device, key.day.isoformat(), key.table, row_count(data), canonical.sha256_hex(data)

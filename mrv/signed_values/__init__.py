@@ -89,7 +89,7 @@ class Checked:
     `detail`: why, in a sentence.
     `record`: OCMF; None if it is not OCMF or unreadable.
     `holder`: owner of the key that verified it.
-    `batch`: COSE_Sign1; None where it is none or could not be read.
+    `batch`: COSE_Sign1; None if the value is not a batch, or could not be read.
     `device`: device of the value in the registry.
     `notes`: further notes for the reader: clocks, states, repetitions.
     """
@@ -183,7 +183,10 @@ def _batch_by_keys(batch: Batch, known: Sequence[DatedKey]) -> Checked:
 
 
 def of_device(checked: Checked, device: str | None) -> Checked:
-    """Return the result, refused if the value was sent by another device than the key's."""
+    """
+    Return the result; it is refused if another device than the owner of the key sent
+    the value.
+    """
     if checked.outcome != VERIFIED or checked.device == device:
         return checked
     sent = device or "no known device"

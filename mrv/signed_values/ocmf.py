@@ -96,7 +96,7 @@ class Record:
     `page`: `T` (transaction) or `F` (fiscal) and a number; a meter gives each once.
     `readings`: readings in order.
     `algorithm`: like `ECDSA-secp256r1-SHA256`.
-    `signature`: DER.
+    `signature`: the signature, in DER.
     `signed`: the signed bytes.
     """
 

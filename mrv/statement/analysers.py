@@ -53,8 +53,8 @@ class Gauged(NamedTuple):
     """
     Readings of a device's channel by local day: sum in thousandths, and number.
 
-    `hours`: hours of the period with a reading, since 1970.  `lowest`, `highest`: lowest and
-    highest reading of each interval of the period, for a channel that detects a flame.
+    `hours`: numbers of the period's hours with a reading, counted since 1970.  `lowest`, `highest`:
+    lowest and highest reading of each interval of the period, for a channel that detects a flame.
     """
 
     total: Int64
@@ -145,8 +145,8 @@ def flames(
     hour before is used.  Without a valid certificate the levels are tightened by the permissible
     error.
 
-    For fields, also return, by channel of the level: their number, the number of drained ones,
-    and the ids of the other tubes.
+    For rice fields, also return by channel of the water level: the number of fields, the number of
+    drained fields, and the ids of the tubes in the other fields.
     """
     first, last = (int(us) // INTERVAL_US for us in (analysers.edges[0], analysers.edges[-1]))
     bench = _Bench(project, fleet, rows, analysers.edges, gauged, certificates)
@@ -184,7 +184,7 @@ def flames(
 
 
 class _Field(NamedTuple):
-    """A field's tubes, the intervals of its season in which its level is known, and the level."""
+    """A rice field: ids of its water-level tubes, intervals with a known level, and the levels."""
 
     tubes: tuple[str, ...]
     number: Int64
@@ -192,7 +192,7 @@ class _Field(NamedTuple):
 
     @classmethod
     def of(cls, bench: _Bench, device: str, role: str, channel: str) -> _Field:
-        """Return the field of one tube."""
+        """Return the field measured by a single tube."""
         first, last = (int(us) // INTERVAL_US for us in (bench.edges[0], bench.edges[-1]))
         number, _ = bench.flowed(device, role)
         number = number[(number >= first) & (number < last)]
@@ -204,12 +204,12 @@ class _Field(NamedTuple):
         return cls((device,), number[known], level[known])
 
     def continues(self, other: _Field) -> bool:
-        """Return whether this tube follows another field's last one within a day."""
+        """Return whether this tube's data begin within a day after those of another field end."""
         both = self.number.size and other.number.size
         return bool(both and 0 < self.number[0] - other.number[-1] <= _A_DAY)
 
     def after(self, other: _Field) -> _Field:
-        """Return another field with this one's tubes, which follow its own."""
+        """Return another field, continued with the tubes and levels of this one."""
         number = np.concatenate([other.number, self.number])
         return _Field(
             (*other.tubes, *self.tubes), number, np.concatenate([other.level, self.level])
@@ -218,10 +218,9 @@ class _Field(NamedTuple):
     @property
     def drained(self) -> bool:
         """
-        Return whether the level was at or below the ground for more than three days, and then
-        above it: the drainage for the harvest does not count.
-
-        Readings are at most a day apart.
+        Return whether the level was at or below the ground for more than three days, and above it
+        afterwards.  So the drainage for the harvest is not included.  Readings more than a day
+        apart are not connected.
         """
         dry, apart = self.level <= 0, np.diff(self.number) > _A_DAY
         edges = np.flatnonzero((dry[1:] != dry[:-1]) | apart) + 1
@@ -233,7 +232,10 @@ class _Field(NamedTuple):
 
 
 def _drained(bench: _Bench, role: str, channel: str) -> Lit:
-    """Return the number of fields, of the drained ones, and the ids of the other tubes."""
+    """
+    Return the number of fields, the number of drained fields, and the ids of the other fields'
+    tubes.
+    """
     fields = list[_Field]()
     tubes = (_Field.of(bench, device, role, channel) for device in _serving(bench.project, role))
     for tube in sorted(tubes, key=lambda tube: [*tube.number[:1]]):
@@ -307,8 +309,8 @@ class _Bench:
                 daily[k] = [a + b for a, b in zip(daily[k], each, strict=True)]
                 best[k] += _load(compared, gauged, low=gains != (k == 0))
                 read[k] += _load(both, gauged, low=True)
-                percents, told_of = self._errors(device, channels[k], compared)
-                bare += told_of
+                percents, reported = self._errors(device, channels[k], compared)
+                bare += reported
                 erred[k] = [
                     error + load * p / 100
                     for error, load, p in zip(erred[k], each, percents, strict=True)
@@ -414,7 +416,10 @@ def daily_means(
 
 
 def _shifted(loads: Sequence[Fraction], errors: Sequence[Fraction]) -> Iterator[Sequence[Fraction]]:
-    """Yield the channels' loads with errors subtracted, then added; a second channel's reversed."""
+    """
+    Yield the channels' loads with the error subtracted, then with the error added; for a second
+    channel in the opposite order.
+    """
     for sign in (-1, 1):
         yield [
             load + (sign if k == 0 else -sign) * error

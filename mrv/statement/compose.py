@@ -150,7 +150,7 @@ def _claims(case: Case, label: Label, name: str) -> wire.Claims:
         ),
         methodology=_methodology(result),
         monitoring_period=_period(result.from_us, result.to_us, result.timezone),
-        # statements of the first versions of both rules state no number
+        # statements do not state the first version of the metering or accounting rules
         metering=case.metering if case.metering > FIRST_METERING else UNSET,
         accounting=case.plan.accounting if case.plan.accounting > FIRST else UNSET,
         emissions=_totals(result.net),

@@ -158,7 +158,10 @@ _DAY_US, _A_DAY = 86_400_000_000, (Fraction(1, 2), Fraction(2))
 
 
 def unmet(claims: Claims) -> tuple[Unmet, ...]:
-    """Return the conditions and cross-checks not met according to a statement, in its order."""
+    """
+    Return the conditions and cross-checks not met according to a statement, in the same
+    order.
+    """
     return tuple(condition for condition in _all(claims) if condition.severity != OBSERVATION)
 
 
@@ -198,7 +201,10 @@ def _all(claims: Claims) -> Iterator[Unmet]:
 
 
 def _slipped(check: CrossCheck) -> bool:
-    """Return whether an invoice may be entered in another unit: about 1,000 times or a 1,000th."""
+    """
+    Return whether an invoice may have been entered in another unit: about 1,000 times, or a
+    1,000th.
+    """
     times = 1 + Decimal(check.difference_percent or 0) / 100
     about = (times / _UNIT, times * _UNIT)
     return check.kind == INVOICE and any(_NEARLY < part < 1 / _NEARLY for part in about)
@@ -244,7 +250,7 @@ def finding_json(item: Unmet, language: str = "en") -> dict[str, Any]:
 
 
 def observations(claims: Claims) -> Iterator[str]:
-    """Yield findings that need no reply, as their effect is small or already applied."""
+    """Yield findings that need no reply: their effect is small, or already deducted."""
     yield from (str(condition) for condition in _all(claims) if condition.severity == OBSERVATION)
 
 
@@ -308,7 +314,10 @@ def reasons_of(conclusion: Conclusion) -> dict[tuple[str, tuple[Text, ...]], str
 
 
 def forward_of(texts: Sequence[Text]) -> tuple[str | None, str] | None:
-    """Return statement and name of a finding's forward action request; None: the validation's."""
+    """
+    Return statement and name of a finding's forward action request; None for the
+    validation's.
+    """
     for item in texts:
         if item.code == "PLN-02.forward":
             values = dict(item.values)
@@ -318,12 +327,15 @@ def forward_of(texts: Sequence[Text]) -> tuple[str | None, str] | None:
 
 
 def unanswered(claims: Claims, conclusion: Conclusion) -> tuple[Unmet, ...]:
-    """Return the conditions without the verifier's justification; before 0.2.0 all."""
-    answered = reasons_of(conclusion)
+    """
+    Return the conditions without the verifier's justification; all, for a statement
+    before 0.2.0.
+    """
+    justified = reasons_of(conclusion)
     return tuple(
         condition
         for condition in unmet(claims)
-        if (condition.rule, condition.texts) not in answered
+        if (condition.rule, condition.texts) not in justified
     )
 
 

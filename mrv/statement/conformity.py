@@ -89,9 +89,9 @@ def _equipment(plan: MonitoringPlan, design: Design) -> Iterator[Text]:
         watts = {made.rated_power_w for made in named.get(key, ())}
         for device in devices:
             if watts and None not in watts and rated[device] not in watts:
-                held_w = "-" if rated[device] is None else str(rated[device])
+                registered_w = "-" if rated[device] is None else str(rated[device])
                 watt = max(watt for watt in watts if watt)
-                yield text("PLN-01.other_power", device=device, held=held_w, watt=watt, **of)
+                yield text("PLN-01.other_power", device=device, held=registered_w, watt=watt, **of)
     for made in (rows[0] for key, rows in named.items() if key not in installed):
         number = sum(each.number for each in named[stem(made.make), stem(made.model)])
         of = {"make": made.make, "model": made.model, "design": design.version}
@@ -113,8 +113,8 @@ def _populations(plan: MonitoringPlan, design: Design) -> Iterator[Text]:
             each = Fraction(survey.population, survey.participants)
             planned_each = Fraction(own.number, own.participants)
             if each > planned_each:
-                held_each, number = plain_text(each, 2), plain_text(planned_each, 2)
-                yield text("PLN-01.units_each", held=held_each, number=number, **of)
+                units_each, number = plain_text(each, 2), plain_text(planned_each, 2)
+                yield text("PLN-01.units_each", held=units_each, number=number, **of)
 
 
 def _old_surveys(plan: MonitoringPlan, first: date) -> Iterator[Text]:

@@ -163,7 +163,9 @@ def conclusion_of(verification: Mapping[str, Any]) -> Finding:
             f"{verification.get('id')!r} has the opinion {conclusion.opinion!r}; sign one of "
             f"{', '.join(_OPINIONS)}"
         )
-    remarks = tuple(finding.text for finding in conclusion.shown if finding.remark and finding.text)
+    remarks = tuple(
+        finding.text for finding in conclusion.listed_findings if finding.remark and finding.text
+    )
     return Finding(
         conclusion.opinion,
         conclusion.level_of_assurance,

@@ -175,7 +175,7 @@ def _test(case: Case, test: str, unusual: Unusual, key: Int64) -> UnusualReading
 
 
 def _runs(case: Case, unusual: Unusual) -> Iterator[UnusualDays]:
-    """Yield runs of consecutive local days, by device in its order."""
+    """Yield runs of consecutive local days with unusual readings, device after device."""
     every = [*days(case.from_us, case.to_us, case.plan.project.timezone)]
     names = {index: name for name, index in case.fleet.by_id.items()}
     edges = [begin for _, begin, _ in every]

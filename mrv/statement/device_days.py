@@ -41,7 +41,7 @@ from mrv.signatures.day_digests import (
 
 BLOCK_ROWS = 65_536
 TABLE = "interval_quantity"
-# without the register's value, which can be calculated from the readings
+# digested columns of intervals, without the register's value, which follows from the readings
 FIELDS = ("value", "measured_us", "estimated_us", "unknown_us")
 
 

@@ -4,7 +4,7 @@ Diagrams as SVG: monitoring (meters to account), and single-line (supplies and l
 Diagrams are drawn from the plan extract only, so that a pack's diagram can be drawn again and
 compared byte for byte.  Texts come from registry files: they are escaped, wrapped in their box (cut
 in 0.1.0), and control characters are removed.  If a role has too many meters, only the first ones
-are drawn, with the number of all.  A drawing has the width of a printed page, with letters of 8
+are drawn, with the total number.  A drawing has the width of a printed page, with letters of 8
 points.
 
 The single-line diagram is drawn from the loads of meters: a meter, a bus bar, a consumer, the
@@ -208,8 +208,8 @@ def _about(
             frequency=drawing.named("frequency", line.frequency),
         )  # fmt: skip
     serial = plan.serials.get(device.id) or lacking
-    called = drawing.named("role", role)
-    return text("diagram.meter", role=called, kind=device.class_id, serial=serial), how, certified
+    called, kind = drawing.named("role", role), drawing.named("class", device.class_id)
+    return text("diagram.meter", role=called, kind=kind, serial=serial), how, certified
 
 
 def _account(plan: MonitoringPlan, drawing: _Drawing, ends: list[tuple[int, int]], y: int) -> None:
@@ -266,10 +266,10 @@ def in_pages(drawn: str, *, columns: bool = True) -> list[str]:
     The last column of a part is the first one of the next part; without `columns` a drawing is not
     divided.
     """
-    found = re.search(r'width="(\d+)" height="(\d+)" viewBox="0 0 \1 \2"', drawn)
-    if found is None:
+    match = re.search(r'width="(\d+)" height="(\d+)" viewBox="0 0 \1 \2"', drawn)
+    if match is None:
         return [drawn]
-    width, height = map(int, found.groups())
+    width, height = map(int, match.groups())
     boxes = [
         tuple(map(int, box))
         for box in re.findall(
@@ -295,7 +295,7 @@ def in_pages(drawn: str, *, columns: bool = True) -> list[str]:
     wide = min(width, _PAGE_W) if len(lefts) > 1 else width
     return [
         _seen(drawn, range(left, left + wide), range(begin, end + 1)).replace(
-            found[0],
+            match[0],
             f'width="{wide}" height="{end - begin}" viewBox="{left} {begin} {wide} {end - begin}"',
             1,
         )
@@ -360,7 +360,7 @@ def line_diagram(plan: MonitoringPlan, language: str = "en") -> str | None:
         y = top
         for name in (name for name in names if level[name] == column):
             texts = _lines(plan, name, more, language)
-            lines = [w for one in texts for w in wrapped(one, int((wide - 20) / _CHARACTER))]
+            lines = [w for item in texts for w in wrapped(item, int((wide - 20) / _CHARACTER))]
             height = _HEAD + _LINE * len(lines)
             x = _MARGIN + column * (wide + gap)
             kind = "baseline" if name in plan.points else "sum"
@@ -411,7 +411,7 @@ def _limited(
 
 
 def _levels(feeds: Mapping[str, tuple[str, ...]], names: list[str]) -> dict[str, int]:
-    """Return the column of each name, after all that supply it; a ring is cut at one place."""
+    """Return the column of each name, after all that supply it; a cycle is opened at one place."""
     level = dict.fromkeys(names, 0)
     for _ in names:
         moved = False

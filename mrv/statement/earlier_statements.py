@@ -26,7 +26,7 @@ from mrv.registry.project import FixedBefore, Project, Usage
 from mrv.rounding import UG_PER_T, exact_text
 
 _KNOWN = Fraction(9, 10)
-# kinds of deductions that do not make the service implausible; others are ids of rules
+# deductions that do not make the service implausible: kinds of deduction, and ids of rules
 _PLAUSIBLE = {Kind.CALIBRATION, Kind.OWN_USE, Kind.DESIGN, "CLM-01"}
 
 

@@ -5,8 +5,8 @@ Blocks of devices go through all steps while in the processor's cache, so memory
 largest device.
 
 A rise beyond a meter's limits is charged at those limits.  If the limits are wrong (a charger of 60
-kW registered with 60 W), the charge is less than the actual use.  So it is compared with the
-certain part of the rise itself.
+kW registered with 60 W), the charge is less than the actual use.  So the charge is compared with
+the certain part of the rise.
 
 The pipeline's quality tests are repeated on the readings and limits in the pack, so that every
 verifier gets the same flags.  A constant run is flagged from its start on, as its end is known
@@ -240,7 +240,7 @@ class Scanned(NamedTuple):
     `unusual`: unusual readings.
     `gauged`: daily values of analysers.
     `fitting`: signed registers that agree with the readings.
-    `drawn`: rows outside the account.
+    `drawn`: interval rows of energy outside the account.
     `unrecorded`: registers of the project's side compared with their gauges.
     `fallen`, `swapped`: breaks of registers' sequences, and steps across entered replacements.
     """
@@ -310,7 +310,7 @@ def scan(
     `from_us`, `to_us`: the period, half-open. [us UTC]
     `timezone`: time zone of the days.
     `recheck`: expected interval rows.
-    `windows`: from `mrv.statement.register_check.windows`.
+    `windows`: as returned by `windows`.
     `metering`: version of the metering rules.
     `checks`: further data for comparison with the readings.
     Raises CanonicalError if the rows of a device are in two frames, or as `recheck` raises.
@@ -394,7 +394,10 @@ def _again(rows: list[IntervalRows], expected: IntervalRows) -> IntervalRows:
 def _with(
     drawn: IntervalRows, again: IntervalRows | None, beside: set[tuple[int, int]]
 ) -> IntervalRows:
-    """Return rows outside the account, with those that are also in the account."""
+    """
+    Return rows metered outside the account; for registers (`beside`) that are also in the account,
+    the account's rows (`again`).
+    """
     if again is None or not beside:
         return drawn
     own = evidence.only(again, beside)

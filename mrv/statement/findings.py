@@ -159,8 +159,8 @@ def sign_event(
     )
     signed = write(subject), holder, valid_from(created)
     document = about(statement, f"finding:{name}:{number}", TYPES, signed)
-    said_so = read(FindingSaid, document["credentialSubject"], f"event {document['id']!r}")
-    add(before, _event(document, said_so, statement))
+    signed_event = read(FindingSaid, document["credentialSubject"], f"event {document['id']!r}")
+    add(before, _event(document, signed_event, statement))
     return create_proof(document, key, created)
 
 
@@ -323,7 +323,7 @@ def read_events(data: bytes, statement: Mapping[str, Any]) -> tuple[Record, ...]
     Return findings from the events in a pack's `findings.json`; the caller checks proofs.
 
     Raises CanonicalError if it is not a list of events of this statement.
-    Raises StatementStateError if an event is not possible in its order.
+    Raises StatementStateError if an event is not possible at its place in the order.
     """
     listed = canonical.parse(data)
     if not isinstance(listed, list) or not all(isinstance(event, dict) for event in listed):

@@ -269,7 +269,7 @@ def check_rows(claims: Claims, words: Words) -> None:
     """
     Check that each row is of the statement and is not repeated.
 
-    Raises StatementStateError that names the first other row.
+    Raises StatementStateError that names the first row that does not belong to it.
     """
     every = subjects(claims)
     known_rows = {*every, *((parameter, None) for parameter, _ in every)}

@@ -60,6 +60,7 @@ from mrv.registry.project import (
 from mrv.statement.device_days import Arrivals
 from mrv.statement.plan_writer import (
     arrivals_out,
+    as_document,
     calibration_out,
     certified_out,
     changed_late_out,
@@ -73,10 +74,9 @@ from mrv.statement.plan_writer import (
     project_out,
     required_out,
     sample_out,
-    shown,
     span_out,
     values_out,
-    version_shown,
+    version_document,
 )
 
 # prefix of inputs that are in the plan only (`cross_check_json.registry_inputs`)
@@ -112,7 +112,7 @@ class MonitoringPlan:
     `samples`: laboratory results of the period.
     `history`: consumption and service in the project's issued statements of the last year.
     `fixed`: values fixed ex ante that differ from the present ones.
-    `arrivals`: by device and local day; None where not recorded.
+    `arrivals`: arrival of the readings by device and local day; None if not recorded.
     `signed`: signed values of the period and the signers' keys; None if not examined.
     `issue_signatures`: number of operators that must approve the issue; 1: the preparer's signature
     is sufficient.
@@ -252,8 +252,8 @@ class MonitoringPlan:
             devices=tuple(map(self._device_out, self.devices)),
             carried=CarriedIn(ug=str(self.carried_ug), from_=self.carried_from),
             check_meters=tuple(map(check_meter_out, self.checks)) or UNSET,
-            monitoring=tuple(map(version_shown, self.versions)) or UNSET,
-            monitoring_before=tuple(map(version_shown, self.versions_before)) or UNSET,
+            monitoring=tuple(map(version_document, self.versions)) or UNSET,
+            monitoring_before=tuple(map(version_document, self.versions_before)) or UNSET,
             invoices=tuple(map(invoice_named, self.invoices)) or UNSET,
             earlier=self.earlier or UNSET,
             corrected=self.corrected or UNSET,
@@ -271,8 +271,8 @@ class MonitoringPlan:
             or UNSET,
             certified=certified_out(self.certified) or UNSET,
             laboratory=tuple(map(sample_out, self.samples)) or UNSET,
-            history=tuple(shown(UsageBefore, usage) for usage in self.history) or UNSET,
-            fixed_before=tuple(shown(FixedAsIssued, fixed) for fixed in self.fixed) or UNSET,
+            history=tuple(as_document(UsageBefore, usage) for usage in self.history) or UNSET,
+            fixed_before=tuple(as_document(FixedAsIssued, fixed) for fixed in self.fixed) or UNSET,
             arrivals=UNSET if self.arrivals is None else arrivals_out(self.arrivals),
             signed=UNSET if self.signed is None else self.signed,
             issue_signatures=self.issue_signatures if self.issue_signatures > 1 else UNSET,
@@ -310,13 +310,13 @@ class MonitoringPlan:
     def _device_out(self, device: Device) -> DeviceExtract:
         maker, model = self.meters.get(device.id, (None, None))
         point, feeds = self.points.get(device.id, NOWHERE)
-        return shown(
+        return as_document(
             DeviceExtract,
             device,
             class_=device.class_id,
             place=place_out(device.place),
             serial=self.serials.get(device.id),
-            replacements=tuple(shown(MeterReplaced, item) for item in device.replacements),
+            replacements=tuple(as_document(MeterReplaced, item) for item in device.replacements),
             calibrations=tuple(map(calibration_out, self.calibrations.get(device.id, ()))),
             maker=maker or UNSET,
             model=model or UNSET,
@@ -326,7 +326,7 @@ class MonitoringPlan:
             )
             or UNSET,
             quality=tuple(
-                shown(QualityLimited, q, limits=values_out(q.limits))
+                as_document(QualityLimited, q, limits=values_out(q.limits))
                 for q in (device.quality if self.accounting > FIRST else ())
             )
             or UNSET,
@@ -335,7 +335,7 @@ class MonitoringPlan:
             feeds=feeds or UNSET,
             gas_basis=self.gas.get(device.id, UNSET),
             exchanged_channels=tuple(
-                shown(ChannelsExchanged, item, with_=item.other) for item in device.exchanged
+                as_document(ChannelsExchanged, item, with_=item.other) for item in device.exchanged
             )
             or UNSET,
         )

@@ -110,7 +110,7 @@ def time_out(us: int | None) -> str | None:
 
 
 def time_us(text: str) -> int:
-    """Return a time. [us UTC]"""
+    """Return a time from its JSON text. [us UTC]"""
     return instant_us(text, "UTC")
 
 
@@ -127,7 +127,7 @@ def place_out(place: tuple[float, float] | None) -> PlaceExtract | UnsetType:
     return PlaceExtract(latitude=latitude, longitude=longitude)
 
 
-def shown(kind: type[T], entry: object, /, **others: Any) -> T:
+def as_document(kind: type[T], entry: object, /, **others: Any) -> T:
     """
     Return a registry entry as its document type: fields of equal names, and `others`.
 
@@ -170,7 +170,7 @@ def _text(value: Any) -> Any:
 
 def registered(kind: type[E], document: Form, /, **others: Any) -> E:
     """
-    Return the registry entry from the result of `shown`, by the types of its fields, and `others`.
+    Return the registry entry of which `as_document` gives the document; `others`: further fields.
 
     Raises ValueError or InvalidOperation for an invalid day or number.
     """
@@ -199,17 +199,17 @@ def _types(kind: type) -> dict[str, frozenset[Any]]:
 
 def sample_out(sample: Sample) -> LaboratoryResult:
     """Return a laboratory result as in plan and statement."""
-    return shown(LaboratoryResult, sample)
+    return as_document(LaboratoryResult, sample)
 
 
 def document_out(document: Document) -> DesignDocument:
     """Return the document of a design value as in plan and statement."""
-    return shown(DesignDocument, document)
+    return as_document(DesignDocument, document)
 
 
 def changed_late_out(change: ChangedLate) -> ChangedAfterwards:
     """Return a change made after the period began, as JSON."""
-    return shown(
+    return as_document(
         ChangedAfterwards,
         change,
         before=UNSET if change.paper_only else change.before,
@@ -222,12 +222,12 @@ def calibration_out(calibration: Calibration, interval: Interval | None = None) 
     """Return a certificate as in plan and statement; in the statement with its interval."""
     (limit,) = limited([calibration], interval)
     due = limit.valid_until.isoformat() if limit is not calibration else UNSET
-    return shown(CalibrationShown, calibration, due=due)
+    return as_document(CalibrationShown, calibration, due=due)
 
 
 def decision_out(approval: Approval) -> PlanApproval:
     """Return a programme's decision on a version."""
-    return shown(PlanApproval, approval, date=approval.day.isoformat())
+    return as_document(PlanApproval, approval, date=approval.day.isoformat())
 
 
 def approval_of(approval: PlanApproval) -> Approval:
@@ -235,9 +235,9 @@ def approval_of(approval: PlanApproval) -> Approval:
     return registered(Approval, approval, day=date.fromisoformat(approval.date))
 
 
-def version_shown(version: Version) -> PlanVersionWhole:
+def version_document(version: Version) -> PlanVersionWhole:
     """Return a version of the project's own monitoring plan; in the form of 0.1.0, without kind."""
-    whole = shown(
+    whole = as_document(
         PlanVersionWhole,
         version,
         version=version.name,
@@ -246,13 +246,13 @@ def version_shown(version: Version) -> PlanVersionWhole:
         to=UNSET if version.ends is None else version.ends.isoformat(),
         entered=UNSET if version.entered is None else utc_text(version.entered),
         approval=UNSET if version.approval is None else decision_out(version.approval),
-        lines=tuple(shown(PlanLine, line) for line in version.lines),
+        lines=tuple(as_document(PlanLine, line) for line in version.lines),
     )
     return read(PlanVersionWhole, write(whole), f"version {version.name} of the monitoring plan")
 
 
 def version_of(version: PlanVersionWhole) -> Version:
-    """Return a version from `version_shown`; ValueError for an invalid day or time."""
+    """Return a version from `version_document`; ValueError for an invalid day or time."""
     return registered(
         Version,
         version,
@@ -268,19 +268,20 @@ def version_of(version: PlanVersionWhole) -> Version:
 
 def version_out(version: Version) -> dict[str, Any]:
     """Return a version as canonical JSON, without its approval and the time of its entry."""
-    return write(version_shown(replace(version, approval=None, entered=None)))
+    return write(version_document(replace(version, approval=None, entered=None)))
 
 
 def project_out(project: Project, accounting: int) -> ProjectExtract:
     """Return the extract of a project with its devices; in rule set 1 without country."""
-    return shown(
+    return as_document(
         ProjectExtract,
         project,
         country=(country_of(project) if accounting > FIRST else None) or UNSET,
         parameters=values_out(project.parameters),
         expected=values_out(project.expected),
         devices=tuple(
-            shown(BoundDevice, bound, params=values_out(bound.params)) for bound in project.devices
+            as_document(BoundDevice, bound, params=values_out(bound.params))
+            for bound in project.devices
         ),
     )
 
@@ -385,7 +386,7 @@ def earlier_in(figures: StatementFigures) -> Earlier:
 
 def invoice_named(invoice: Invoice) -> InvoiceNamed:
     """Return an invoice as its document type."""
-    return shown(InvoiceNamed, invoice, tolerance_percent=str(invoice.percent))
+    return as_document(InvoiceNamed, invoice, tolerance_percent=str(invoice.percent))
 
 
 def invoice_of(invoice: InvoiceNamed) -> Invoice:
@@ -399,7 +400,7 @@ def invoice_of(invoice: InvoiceNamed) -> Invoice:
 
 def outside_out(outside: MeteredOutside) -> OutsidePeriod:
     """Return the quantity of a meter outside the period as JSON."""
-    return shown(OutsidePeriod, outside, metered=str(outside.value))
+    return as_document(OutsidePeriod, outside, metered=str(outside.value))
 
 
 def outside_in(outside: OutsidePeriod) -> MeteredOutside:

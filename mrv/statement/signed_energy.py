@@ -60,7 +60,7 @@ class Register(NamedTuple):
 
 
 def registers_of(extract: SignedExtract) -> tuple[Register, ...]:
-    """Return registers of a plan's signed values, in order."""
+    """Return the signed registers in a plan extract, in the order of their signed values."""
     return tuple(
         Register(
             value.device,
@@ -231,7 +231,7 @@ def _percent(hundredths: int) -> str:
 RegisterValue = tuple[int, str, Decimal]  # time [us UTC], channel, value [Wh]
 
 ENDED = "ended"
-# codes of total energy, of EDIS and reserved by OCMF (its table 25)
+# codes of total energy: those of EDIS, and those that OCMF reserves (table 25)
 _OBIS = re.compile(
     r"(?:[0-9]{1,2}-[0-9b]{1,2}:)?"
     r"(?:0?(?P<way>[12])\.0?8\.(?:0+|e)|(?P<code>[BC][01])\.0?8\.0+)"

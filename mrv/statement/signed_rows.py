@@ -52,7 +52,8 @@ class SignedRow(NamedTuple):
     """
     Row with a signature.
 
-    `name`: for messages.  `issuer`: its organisation.  `day`: its date, None if it has none.
+    `name`: name used in messages.  `issuer`: its organisation.  `day`: its date, None if it has
+    none.
     `message`: the signed bytes.
     """
 

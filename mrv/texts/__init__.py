@@ -187,7 +187,7 @@ def words(language: str) -> Mapping[str, str]:
 
 @cache
 def signed_by_0_1_0(key: str) -> str:
-    """Return words signed by tonne 0.1.0 without a code, unchanged."""
+    """Return the English text of a key, in the words that tonne 0.1.0 signed."""
     result: str = read(resources.files(__name__), RELEASE_0_1_0)["signed"][key]
     return result
 

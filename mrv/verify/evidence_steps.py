@@ -95,8 +95,8 @@ def _accepted(subject: Subject, book: Sequence[Factor]) -> Iterator[tuple[str, s
     """
     Yield accepted factors, and whether the programme signed the acceptance.
 
-    A signature that is not valid, or of a key that is none of the programme's, is a false claim.
-    Without a root key of the programme its owner is unknown.
+    A signature that is not valid, or is by a key that is not the programme's, is a false claim.  If
+    the reader has no root key of the programme, the owner of the key is unknown.
     """
     known = {factor.id: factor for factor in book}
     for factor in subject.plan.accepted:
@@ -138,8 +138,10 @@ def readings(subject: Subject) -> str:
     subject.needs_evidence()
     digest = subject.case.readings
     _same_leaves("readings", digest, subject)
+    rows = sum(leaf.rows for leaf in digest.leaves)
     return (
-        f"{sum(leaf.rows for leaf in digest.leaves)} readings of {len(digest.leaves)} device-days"
+        f"{rows} readings of {len(digest.leaves)} device-days, with the readings just before and "
+        "after the period"
     )
 
 

@@ -50,7 +50,10 @@ class Missing(NamedTuple):
 
 
 class SealedArrival(NamedTuple):
-    """Arrival of a day's readings, from its seal; `sealed_late`: 36 hours after its end."""
+    """
+    Arrival of a day's readings, from its seal.  `sealed_late`: whether the day was sealed more than
+    36 hours after its end.
+    """
 
     day: str
     readings: int
@@ -83,7 +86,7 @@ class StampedDay(NamedTuple):
     """
     Seal of a day: its stated time, and the time by which enough authorities stamped it.
 
-    `late`: stamped later than 36 hours after the end of the day.
+    `late`: whether it was stamped later than 36 hours after the end of the day.
     """
 
     day: str

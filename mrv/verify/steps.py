@@ -57,7 +57,7 @@ from mrv.verify.reliance import WAIVERS, not_relied_on, note_missing, relied_on
 from mrv.verify.report import STATES, Figures, Report, Rules, StepResult, plain
 from mrv.verify.subject import NotApplicableError, NotCheckedError, Subject
 
-# errors of a plan by older rules that lacks data for the current rules
+# errors raised if a plan of older rules lacks data for the current rules
 _UNFIT = (InputError, KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError)
 
 
@@ -174,7 +174,7 @@ def _same(
         if records:
             raise CanonicalError(f"{FINDINGS} has findings, verification.json has none")
         return
-    listed = [finding for finding in stated.shown if not finding.remark]
+    listed = [finding for finding in stated.listed_findings if not finding.remark]
     if listed != [record.credential_form() for record in records]:
         raise SignatureError(
             f"the findings in verification.json differ from the events in {FINDINGS}; get the "

@@ -112,7 +112,7 @@ def signed_values(subject: Subject) -> str:
             raise NotApplicableError("the statement does not state the share of signed energy")
         signed_energy.check_kept(plan.signed, plan.devices, plan.serials)
         if subject.meter_keys is not None:
-            _hold_against(subject, plan, subject.meter_keys)
+            _verify_with_own_keys(subject, plan, subject.meter_keys)
     except ImportError as error:
         raise NotCheckedError(
             f"its COSE signatures need a library that is not installed ({error.name}); pip "
@@ -125,7 +125,7 @@ def signed_values(subject: Subject) -> str:
         for share in stated.shares
         if share.energy_wh != "0" or share.kind == NONE
     )
-    values = f"{len(plan.signed.values)} are valid; of {stated.energy_wh} Wh {shares}"
+    values = f"{len(plan.signed.values)} are valid; shares of {stated.energy_wh} Wh: {shares}"
     return f"{rows}; values: {values}" if rows else values
 
 
@@ -163,7 +163,7 @@ def _rows(subject: Subject) -> str:
     return f"signed rows are valid: {by_signer}"
 
 
-def _hold_against(subject: Subject, plan: MonitoringPlan, own: OwnKeys) -> None:
+def _verify_with_own_keys(subject: Subject, plan: MonitoringPlan, own: OwnKeys) -> None:
     """Verify values again with the reader's own keys; record signers without such a key."""
     extract = plan.signed
     if extract is None:

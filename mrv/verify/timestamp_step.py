@@ -40,7 +40,7 @@ def timestamps(subject: Subject) -> str:
     if rule is None:
         there = "no time stamps" if tokens is None else f"{tokens.tokens} time stamps"
         raise NotApplicableError(
-            f"{there} in the pack, but no trusted authority is given; name authorities with "
+            f"{there} in the pack, and no trusted authority is given; name authorities with "
             f"{_OPTION}"
         )
     if tokens is None or not tokens.tokens:

@@ -49,7 +49,10 @@ def counted(subject: Subject, note: str) -> tuple[Cosignature, ...]:
 
 
 def seen_before(subject: Subject, moment: datetime) -> bool:
-    """Return whether one witness, or the number in a policy, cosigned the head before a time."""
+    """
+    Return whether a witness, or the number that a policy requires, cosigned the head
+    before a time.
+    """
     keys = {
         witness.witness
         for witness in subject.witnesses

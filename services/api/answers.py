@@ -1,8 +1,8 @@
 """
-Form of an answer: content negotiation, waiting preference, jobs, and problem documents (RFC 9457).
+HTTP answers: content negotiation, the header `Prefer`, jobs, and problem documents (RFC 9457).
 
-A problem states cause and remedy only.  A defect gets a number that is in the log with its
-traceback; the caller sees no internals.
+A problem document states cause and remedy only.  An unexpected error gets a number, under which the
+log has its traceback; the caller sees no internals.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 MEDIA_TYPE = "application/problem+json"
 _NOT_ALLOWED = 405
-_SHOWN = 5
+_MAX_ERRORS = 5
 
 
 class ProblemError(Exception):
@@ -121,7 +121,7 @@ def install(
 
     def judged(request: Request, error: Exception) -> Response:
         if isinstance(error, HTTPException):
-            return _of_the_framework(request, error)
+            return _no_such_route(request, error)
         if isinstance(error, RequestValidationError):
             return _invalid(error)
         status = status_of(error)
@@ -155,7 +155,7 @@ def install(
         app.add_exception_handler(kind, known)
 
 
-def _of_the_framework(request: Request, error: HTTPException) -> Response:
+def _no_such_route(request: Request, error: HTTPException) -> Response:
     """Return the problem document of an unknown URL or method, naming the available ones."""
     headers = dict(error.headers or {})
     if error.status_code == _NOT_ALLOWED:
@@ -192,7 +192,7 @@ def _invalid(error: RequestValidationError) -> Response:
         return problem(400, "the body is not JSON")
     texts = [
         f"{' '.join(str(part) for part in error['loc'])}: {error['msg']}"
-        for error in result[:_SHOWN]
+        for error in result[:_MAX_ERRORS]
     ]
     return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "; ".join(texts))
 
@@ -228,9 +228,9 @@ class Preferences(NamedTuple):
 # maximum waiting time for an answer before it becomes a job; below the limit of proxies [s]
 _ANSWER_S = 50.0
 VC = "application/vc"
-# media types of a statement's address, the most frequent first
+# media types in which a statement is served, the most frequent first
 STATEMENT_FORMS = ("application/json", VC, *MEDIA_TYPES.values())
-_MAX = 50  # maximum number of entries read of a header
+_MAX = 50  # maximum number of entries that are read from one header
 
 
 class Wish(NamedTuple):
@@ -361,7 +361,8 @@ def outcome(conn: Connection, wanted: Wanted, prefer: Preferences) -> tuple[int,
 
     Raises ProblemError if the signer refused it.
 
-    Returns: HTTP status, 202 for `respond-async` and while unanswered, and the body.
+    Returns: the HTTP status (202 for `respond-async`, and until the signer has answered) and the
+    body.
     """
     # `respond-async` always gives a job, so that a client needs to read one form only
     answer = (

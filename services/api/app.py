@@ -118,7 +118,7 @@ def openapi_document(request: Request) -> Response:
 
 
 _READERS, _JOBS, _WAIT_S = 8, 1, 5.0
-# threads: one for each parallel request, and 8 for answers
+# threads: one for each request that may run in parallel, and 8 for answers
 _THREADS = _READERS + connections.WRITES + connections.STEPS + connections.FILES + 8
 _ABOUT = (
     "Statements of avoided CO2, their evidence and the log that contains them."
@@ -190,7 +190,8 @@ def make_app(
                 )
                 desk = mine if _may_sign(conn) else None
             log_.info("steps of statements", done_by="this process" if desk else "tonne signer")
-            if desk is not None:  # for requests that asked for a job
+            # this thread makes the files and executes the steps of requests that asked for a job
+            if desk is not None:
                 stack.enter_context(Runner(database_url, desk, metrics, log_))
             maker = Maker(database_url)
             stack.callback(maker.close)

@@ -290,7 +290,7 @@ def add(document: dict[str, Any]) -> None:
                 content["examples"] = [own[key] if key in own else _PROPERTIES[key]]
     for operations in document["paths"].values():
         for direction in operations.values():
-            # the first line of the docstring is clearer than the function's name
+            # the docstring's first line is clearer than the function's name as a summary
             direction["summary"] = direction["description"].partition("\n")[0].rstrip(".")
             for parameter in direction.get("parameters", ()):
                 if "description" not in parameter and parameter["name"] in _PARAMETERS:

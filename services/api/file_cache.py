@@ -25,7 +25,7 @@ from services.api.answers import ProblemError
 from services.api.request_context import RequestContext
 
 _RANGE = re.compile(r"\s*(\d{0,18})-(\d{0,18})\s*")
-# maximum number of ranges: many small ones would make the server work for nothing
+# maximum number of ranges: a request with many small ranges would cost much work
 _MAX = 16
 
 

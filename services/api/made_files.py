@@ -83,11 +83,13 @@ def _progress_note(url: str, job: UUID | None) -> Iterator[Callable[[int, int | 
         yield lambda _done, _total, _step: None
         return
     with connect(url, role="tonne_api", name="tonne api files", autocommit=True) as conn:
-        yield lambda done, total, step: queues.tell(conn, job, Progress(done, total, step))
+        yield lambda done, total, step: queues.store_progress(
+            conn, job, Progress(done, total, step)
+        )
 
 
 def make_report(
-    url: str, statement: str, wanted: Format, spoken: str, work: Path, job: UUID | None = None
+    url: str, statement: str, wanted: Format, language: str, work: Path, job: UUID | None = None
 ) -> Path:
     """
     Make a statement's report, and return its path.
@@ -97,14 +99,14 @@ def make_report(
     from mrv.report import make  # noqa: PLC0415 - needed only in this process
     from services.issuer.report import facts_of  # noqa: PLC0415
 
-    with _progress_note(url, job) as tell:
-        tell(0, 2, "figures")
+    with _progress_note(url, job) as progress:
+        progress(0, 2, "figures")
         with connect(url, role="tonne_api", name="tonne api files", autocommit=True) as conn:
             facts = facts_of(conn, statement)
-        tell(1, 2, "pages")
+        progress(1, 2, "pages")
         file = work / "report"
-        file.write_bytes(make(facts, wanted, spoken))
-        tell(2, 2, "pages")
+        file.write_bytes(make(facts, wanted, language))
+        progress(2, 2, "pages")
     return file
 
 
@@ -112,19 +114,21 @@ def make_pack(url: str, statement: str, work: Path, job: UUID | None = None) -> 
     """Make a statement's evidence pack as one zip file, and return its path."""
     from services.issuer.pack import export  # noqa: PLC0415 - needed only in this process
 
-    with _progress_note(url, job) as tell:
-        tell(0, None, "evidence")
+    with _progress_note(url, job) as progress:
+        progress(0, None, "evidence")
         with connect(url, role="tonne_api", name="tonne api files", autocommit=True) as conn:
             export(conn, statement, work / "pack")
-        _zip(work / "pack", work / "pack.zip", statement, tell)
+        _zip(work / "pack", work / "pack.zip", statement, progress)
     return work / "pack.zip"
 
 
-def _zip(folder: Path, file: Path, name: str, tell: Callable[[int, int | None, str], None]) -> None:
+def _zip(
+    folder: Path, file: Path, name: str, progress: Callable[[int, int | None, str], None]
+) -> None:
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     with zipfile.ZipFile(file, "w") as out:
         for number, path in enumerate(paths, 1):
-            tell(number, len(paths) + 1, "files")
+            progress(number, len(paths) + 1, "files")
             entry = zipfile.ZipInfo(f"{name}/{path.relative_to(folder).as_posix()}", _EPOCH)
             entry.external_attr = _MODE
             # Parquet is already compressed
@@ -132,4 +136,4 @@ def _zip(folder: Path, file: Path, name: str, tell: Callable[[int, int | None, s
             entry.compress_type = zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED
             with path.open("rb") as source, out.open(entry, "w") as target:
                 shutil.copyfileobj(source, target)
-    tell(len(paths) + 1, len(paths) + 1, "files")
+    progress(len(paths) + 1, len(paths) + 1, "files")

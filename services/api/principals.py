@@ -120,7 +120,7 @@ class ProviderKeys:
         self._fetch = fetch or read
         self._keys: dict[str, jwt.PyJWK] = {}
         self._had_s = float("-inf")
-        self._asked_s = float("-inf")
+        self._requested_s = float("-inf")
         self._unknown: OrderedDict[str, float] = OrderedDict()
         self._flight: asyncio.Future[bool] | None = None
         self._thread = ThreadPoolExecutor(1, "provider-keys")
@@ -134,14 +134,14 @@ class ProviderKeys:
         age_s = time.monotonic() - self._had_s
         result = self._keys.get(id_) if age_s < STALE_S else None
         if result is not None:
-            if age_s > FRESH_S:  # for the next request; this one does not wait
+            if age_s > FRESH_S:  # the new keys are for the next request; this one does not wait
                 self._begin()
             return result
         if self._is_unknown(id_):
             return None
-        answered = await self._answer()
+        is_up_to_date = await self._answer()
         result = self._keys.get(id_)
-        if result is None and not answered and time.monotonic() - self._had_s > FRESH_S:
+        if result is None and not is_up_to_date and time.monotonic() - self._had_s > FRESH_S:
             raise ProviderAwayError
         if result is None:
             self._remember_unknown(id_)
@@ -151,7 +151,7 @@ class ProviderKeys:
         """Wait for the provider's answer; return whether there was one, now or recently."""
         flight = self._begin()
         if flight is None:
-            return self._had_s >= self._asked_s
+            return self._had_s >= self._requested_s
         try:
             async with asyncio.timeout(WAIT_S):
                 return await asyncio.shield(flight)
@@ -162,9 +162,9 @@ class ProviderKeys:
         """Return the running or new request to the provider; None if it was asked recently."""
         if self._flight is not None and not self._flight.done():
             return self._flight
-        if time.monotonic() - self._asked_s < BETWEEN_S:
+        if time.monotonic() - self._requested_s < BETWEEN_S:
             return None
-        self._asked_s = time.monotonic()
+        self._requested_s = time.monotonic()
         self._flight = asyncio.ensure_future(self._ask())
         return self._flight
 

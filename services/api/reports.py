@@ -95,7 +95,7 @@ Lang = Annotated[
     ),
 ]
 PACKS, _REPORTS = 64, 256
-# reports have a tenth of the room for packs
+# reports may use a tenth of the disk space for packs
 _SHARE_OF_REPORTS = 10
 
 
@@ -106,37 +106,39 @@ def report(ask: RequestContext, stored: Stored, wanted: Format, lang: str | None
     Raises ProblemError: 406 if no accepted language is available; 409 if the readings of an
     unverified statement have changed.
     """
-    spoken = spoken_language(ask, lang)
+    report_language = chosen_language(ask, lang)
     if may_wait(ask):
-        return later(ask, Wanted("report", stored.id, wanted, spoken))
-    return send_report(ask, stored, wanted, spoken)
+        return later(ask, Wanted("report", stored.id, wanted, report_language))
+    return send_report(ask, stored, wanted, report_language)
 
 
-def send_report(ask: RequestContext, stored: Stored, wanted: Format, spoken: str) -> Response:
+def send_report(
+    ask: RequestContext, stored: Stored, wanted: Format, report_language: str
+) -> Response:
     """Return a statement's report, made now if missing."""
-    file, tag = set_report(ask.api, stored, wanted, spoken)
+    file, tag = set_report(ask.api, stored, wanted, report_language)
     shared = "public" if stored.state in PUBLIC_STATES and wanted == "pdf" else "private"
     return kept.sent(ask, file, tag, MEDIA_TYPES[wanted], {
         "Cache-Control": f"{shared}, no-cache",
-        "Content-Disposition": f'inline; filename="{stored.id}.{spoken}.{wanted}"',
-        "Content-Language": spoken,
+        "Content-Disposition": f'inline; filename="{stored.id}.{report_language}.{wanted}"',
+        "Content-Language": report_language,
         "Vary": "Authorization, Accept, Accept-Language",
     })  # fmt: skip
 
 
 def set_report(
-    api: Api, stored: Stored, wanted: Format, spoken: str, job: UUID | None = None
+    api: Api, stored: Stored, wanted: Format, report_language: str, job: UUID | None = None
 ) -> tuple[BinaryIO, str]:
     """
     Return a statement's report as an open file, made now if missing, and its version.
 
     Raises ProblemError: 409 if the readings of an unverified statement have changed.
     """
-    file, tag = report_place(api, stored, wanted, spoken)
+    file, tag = report_place(api, stored, wanted, report_language)
 
     def make(work: Path) -> Path:
         try:
-            return api.maker(make_report, stored.id, wanted, spoken, work, job)
+            return api.maker(make_report, stored.id, wanted, report_language, work, job)
         except PeriodError as error:
             raise ProblemError(409, str(error)) from error
 
@@ -144,11 +146,13 @@ def set_report(
     return kept.made(file.parent, file.name, room, make), tag
 
 
-def report_place(api: Api, stored: Stored, wanted: Format, spoken: str) -> tuple[Path, str]:
+def report_place(
+    api: Api, stored: Stored, wanted: Format, report_language: str
+) -> tuple[Path, str]:
     """Return the path of a statement's report, and its version."""
     with api.files.connection() as conn:
-        tag = _edition(conn, stored, wanted, spoken)
-    return api.home / "reports" / f"{stored.id}.{spoken}.{tag}.{wanted}", tag
+        tag = _edition(conn, stored, wanted, report_language)
+    return api.home / "reports" / f"{stored.id}.{report_language}.{tag}.{wanted}", tag
 
 
 def pack_place(api: Api, stored: Stored) -> tuple[Path, str]:
@@ -190,7 +194,7 @@ def send_pack(ask: RequestContext, stored: Stored) -> Response:
     return kept.sent(ask, file, tag, "application/zip", headers)
 
 
-def spoken_language(ask: RequestContext, lang: str | None) -> str:
+def chosen_language(ask: RequestContext, lang: str | None) -> str:
     """
     Return the language of a report: as requested, else by the caller's preference.
 
@@ -199,15 +203,15 @@ def spoken_language(ask: RequestContext, lang: str | None) -> str:
     return lang or language(ask.request.headers.get("accept-language"), LANGUAGES)
 
 
-def _edition(conn: Connection, stored: Stored, wanted: Format, spoken: str) -> str:
+def _edition(conn: Connection, stored: Stored, wanted: Format, report_language: str) -> str:
     """Return a report's version: a digest of all data that determine its bytes."""
     receipt = log.receipt(conn, stored.id)
     return kept.edition(
         version("tonne"), stored.id, stored.state, receipt,
         statements.successor(conn, stored.id), len(evidence.events(conn, stored.id)),
         evidence.sample(conn, stored.id) is not None,
-        stamps_of(conn, stored.id, receipt), wanted, spoken,
-        names(conn).get(("project", stored.project), {}).get(spoken),
+        stamps_of(conn, stored.id, receipt), wanted, report_language,
+        names(conn).get(("project", stored.project), {}).get(report_language),
     )  # fmt: skip
 
 

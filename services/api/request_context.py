@@ -141,7 +141,7 @@ def _invalid() -> ProblemError:
 T = TypeVar("T")
 _FORBIDDEN, _DEFECT = 403, 500
 SET_ROLE = sql.SQL("SET ROLE {}")
-_V1 = "/v1"  # a route within a router may have a path without it
+_V1 = "/v1"  # a route of a router has its path without this prefix
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +257,7 @@ class RequestContext:
         return answer
 
     def _named(self, conn: Connection, key: str | None, content: str) -> UUID:
-        """Return a step's id; an equal idempotency key gives the same, unless that was refused."""
+        """Return a step's id: the same for an equal idempotency key, unless it was refused."""
         for again in count():
             line = f"{self.who.id}\n{key}\n{self.request.url.path}\n{again}\n{content}"
             id_ = uuid4() if key is None else uuid5(NAMESPACE_URL, line)
@@ -292,7 +292,7 @@ class RequestContext:
         line = f"{self.request.method} {self.request.url.path}\n{message}"
         digest = hashlib.sha256(line.encode()).digest()
         if key is None:
-            return _answered(digest, work(conn)), False
+            return _stored_answer(digest, work(conn)), False
         with api_keys.locked_key(conn, self.who.id, key):
             result = api_keys.answer(conn, self.who.id, key)
             if result is not None and result.request != digest:
@@ -301,12 +301,12 @@ class RequestContext:
                 )
             if result is not None:
                 return result, True
-            answer = _answered(digest, work(conn))
+            answer = _stored_answer(digest, work(conn))
             api_keys.keep_answer(conn, self.who.id, key, answer)
             return answer, False
 
 
-def _answered(digest: bytes, row: tuple[int, Any]) -> Answer:
+def _stored_answer(digest: bytes, row: tuple[int, Any]) -> Answer:
     status, body = row
     return Answer(digest, status, msgspec.json.encode(body))
 
@@ -363,7 +363,7 @@ def _permitted(*roles: str, whole: bool = False) -> Callable[[Request], Awaitabl
 
 
 def _refuse_unknown(request: Request) -> None:
-    """Refuse query parameters that the route does not have, as a misspelt one would be ignored."""
+    """Refuse query parameters that the route lacks; a misspelt one would otherwise be ignored."""
     if not request.url.query or not request.url.path.startswith(f"{_V1}/"):
         return
     dependant = getattr(request.scope.get("route"), "dependant", None)

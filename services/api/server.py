@@ -75,7 +75,7 @@ LARGEST_BODY = 1_048_576
 # maximum size of files that a signed-in officer uploads; few at once, see `lanes`
 LARGEST_UPLOAD = 10 << 20
 BODY_S = 15.0
-_DIGITS = 20  # maximum digits of a length
+_DIGITS = 20  # maximum digits of the header `Content-Length`
 _CALLERS = 20_000
 _BURST_S = 2.0
 _HEADERS = [
@@ -143,7 +143,8 @@ class Guard:
             self._measures.count(scope, status, time.perf_counter() - began_s)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"] == ALIVE:  # answered even under load: the process runs
+        # the health check is answered even under load, as it states that the process runs
+        if scope["path"] == ALIVE:
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
@@ -165,7 +166,9 @@ class Guard:
 
             async def sending(message: Message) -> None:
                 if message["type"] == "http.response.start":
-                    stack.close()  # the request is done; a slow reader must not occupy a place
+                    # the request is answered: a client that reads slowly must not count against the
+                    # limit
+                    stack.close()
                 await send(message)
 
             await self._read_and_serve(scope, headers, receive, sending)
@@ -187,7 +190,7 @@ def _refused(scope: Scope, headers: dict[bytes, bytes]) -> ASGIApp | None:
     """Return the rejection of invalid headers as an answer; None if they are valid."""
     for once in (b"authorization", b"host"):
         if sum(name == once for name, _ in scope["headers"]) > 1:
-            # servers on the way may disagree about which one counts
+            # with two such headers, a proxy and this server might use different ones
             return problem(400, f"send one {once.decode().title()} header, not several")
     declared = headers.get(b"content-length", b"0")
     if (
@@ -211,7 +214,7 @@ def _here(header: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
     if name != b"location" or b"://" not in value.partition(b"?")[0]:
         return header
     parts = urlsplit(value)
-    # two slashes would name another host
+    # a path that begins with two slashes would name another host
     return name, urlunsplit((b"", b"", b"/" + parts.path.lstrip(b"/"), parts.query, b""))
 
 
@@ -295,7 +298,7 @@ class _Server(uvicorn.Server):
         """
         Stop if uvicorn does not handle signals yet.
 
-        Later uvicorn ends by itself and repeats the signal, which is then ignored.
+        Once uvicorn handles signals it ends by itself and repeats the signal; that is ignored here.
         """
         del sig, frame
         if not self.started:
@@ -347,7 +350,7 @@ def answer(
         access_log=False,
         server_header=False,
         date_header=True,
-        # not reached: `Places` closes idle connections before, which causes no 503
+        # never reached, as `Places` closes idle connections before; uvicorn would answer 503
         limit_concurrency=MAX_CONNECTIONS + 1,
         proxy_headers=bool(proxies),
         forwarded_allow_ips=proxies,
@@ -360,7 +363,7 @@ def answer(
     server.closing = closing
     try:
         ours = config.bind_socket()
-        ours.listen(config.backlog)  # two processes may bind one port; one of them listens
+        ours.listen(config.backlog)  # two processes can bind one port, but only one can listen
     except (SystemExit, OSError):
         raise ServerError(
             f"{named[0]} cannot listen on {bind}; set {named[1]} to a free address"

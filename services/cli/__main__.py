@@ -26,7 +26,7 @@ _STDOUT = 1
 def reader_is_gone() -> bool:
     """Return whether standard output was closed by its reader, such as `head`."""
     poll = select.poll()
-    poll.register(_STDOUT, 0)  # errors and hang-ups are always reported
+    poll.register(_STDOUT, 0)  # errors and hang-ups are reported without being requested
     return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
 
@@ -105,8 +105,8 @@ class LazyGroup(Group):
         return result
 
 
-def _version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
-    if asked:
+def _version(ctx: click.Context, _: click.Parameter, requested: bool) -> None:
+    if requested:
         from mrv.program import program  # noqa: PLC0415 - reads every file of the program
 
         click.echo(program())

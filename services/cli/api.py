@@ -47,7 +47,8 @@ def _serve() -> None:
 
     settings = Settings()
     with _database():
-        pass  # an unreachable database, or one without schema, is reported at once
+        # only the connection is tested, so that a missing database or schema is reported at once
+        pass
     log = get_logger("api")
     choices = Choices(
         settings.home.absolute(),

@@ -31,8 +31,8 @@ from services.settings import Settings
 from services.store.postgres.pool import connect
 
 _DAY_US = 86_400_000_000
-_SHOWN = 20
-# all other work of this machine takes precedence
+_MAX_LISTED = 20
+# niceness of the process: all other work of the machine takes precedence
 _NICE = 10
 _devices = click.option(
     "--device", "devices", multiple=True, metavar="ID", help="Only this device."
@@ -107,9 +107,9 @@ def run(
             f"archived {counted(report.days, 'day')}: {counted(report.rows, 'reading')} in"
             f" {counted(report.parts, 'file')}, {bytes_text(report.bytes)}"
         )
-        _say("dropped", report.dropped)
-        _say("waiting", report.waiting)
-        _say("NOT ARCHIVED", report.refused)
+        _print_lines("dropped", report.dropped)
+        _print_lines("waiting", report.waiting)
+        _print_lines("NOT ARCHIVED", report.refused)
     click.get_current_context().exit(Exit.FALSE if report.refused else Exit.DONE)
 
 
@@ -174,8 +174,8 @@ def verify(
             f"read {counted(report.parts, 'file')}: {counted(report.device_days, 'device-day')},"
             f" {counted(report.rows, 'reading')}"
         )
-        _say("note", report.notes)
-        _say("BROKEN", report.breaks)
+        _print_lines("note", report.notes)
+        _print_lines("BROKEN", report.breaks)
         if not report.breaks:
             click.echo("the archive matches the seals of the log")
     click.get_current_context().exit(Exit.FALSE if report.breaks else Exit.DONE)
@@ -232,11 +232,11 @@ def _wanted(
     return Wanted(names, *span_us(begin, end, zone))
 
 
-def _say(word: str, lines: list[str]) -> None:
-    for line in lines[:_SHOWN]:
+def _print_lines(word: str, lines: list[str]) -> None:
+    for line in lines[:_MAX_LISTED]:
         click.echo(f"{word}: {line}")
-    if len(lines) > _SHOWN:
-        click.echo(f"and {len(lines) - _SHOWN} more; --json lists all")
+    if len(lines) > _MAX_LISTED:
+        click.echo(f"and {len(lines) - _MAX_LISTED} more; --json lists all")
 
 
 def _watcher() -> Callable[[str], None]:

@@ -189,7 +189,7 @@ def apply(url: str | None, *, sparkplug: bool, as_json: bool) -> None:
     _show(done)
 
 
-def tell_broker(settings: Settings, *, changed: bool = True) -> None:
+def update_broker(settings: Settings, *, changed: bool = True) -> None:
     """Apply access changes to the running broker if permitted; otherwise print a note."""
     done = carry_to_broker(settings)
     if done is None:

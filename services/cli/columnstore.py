@@ -29,7 +29,7 @@ from services.store.registry import require
 from services.store.registry.load import load_book
 from services.store.registry.write import write_lives
 
-_SHOWN = 20
+_MAX_LISTED = 20
 
 
 @click.command()
@@ -96,15 +96,15 @@ def _show(
         }
         click.echo(json.dumps(document, indent=2))
         return
-    for difference in differences[:_SHOWN]:
+    for difference in differences[:_MAX_LISTED]:
         was = "nothing" if difference.stored is None else difference.stored
         now = "nothing" if difference.computed is None else difference.computed
         click.echo(
             f"{difference.table} {_row(difference, zones)}: stored {was}, recalculated from"
             f" readings {now}"
         )
-    if len(differences) > _SHOWN:
-        click.echo(f"and {len(differences) - _SHOWN} more; --json lists all")
+    if len(differences) > _MAX_LISTED:
+        click.echo(f"and {len(differences) - _MAX_LISTED} more; --json lists all")
     verb = "differs" if len(differences) == 1 else "differ"
     done = verb if check else "replaced"
     click.echo(f"{counted(len(zones), 'device')}, {counted(len(differences), 'row')} {done}")

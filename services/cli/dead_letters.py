@@ -135,7 +135,7 @@ def expire_(days: int | None, *, dry_run: bool, history: bool, as_json: bool) ->
       tonne deadletter expire --history
     """
     if history:
-        _tell_history(as_json=as_json)
+        _print_history(as_json=as_json)
         return
     kept = days or Settings().dead_letter_days
     if not kept:
@@ -158,7 +158,7 @@ def expire_(days: int | None, *, dry_run: bool, history: bool, as_json: bool) ->
         click.echo(table(("letters", "never sent again", "reason"), rows, empty=""))
 
 
-def _tell_history(*, as_json: bool) -> None:
+def _print_history(*, as_json: bool) -> None:
     with connect(database_url(), name=NAME) as conn:
         removed = removals(conn)
     rows = [
@@ -256,7 +256,7 @@ class _Senders(ExitStack):
             self._mqtt.send(letter.id, letter.topic, payload, letter.content_type)
 
 
-_SHOWN_BYTES = 2_000
+_DISPLAYED_BYTES = 2_000
 _NONE = "no such dead letter"
 
 
@@ -314,9 +314,9 @@ def list_(
     with connect(database_url(), name=NAME) as conn:
         wanted = selected(conn, reason, device, begin, end, principal=principal)
         if groups:
-            groups_found = group_letters(conn, wanted, groups)[:limit]
-            zones = zones_of(conn, [group.get("device") for group in groups_found])
-            _tell_groups(groups_found, groups, zones, as_json=as_json)
+            counts = group_letters(conn, wanted, groups)[:limit]
+            zones = zones_of(conn, [group.get("device") for group in counts])
+            _print_groups(counts, groups, zones, as_json=as_json)
             return
         letters = list_letters(conn, wanted, limit)
         zones = zones_of(conn, [letter.device for letter in letters])
@@ -339,7 +339,7 @@ def list_(
         click.echo(f"the newest {limit:,}; --limit shows more")
 
 
-def _tell_groups(
+def _print_groups(
     groups_: list[dict[str, Any]], by: Sequence[str], zones: dict[str | None, str], *, as_json: bool
 ) -> None:
     rows = [
@@ -430,4 +430,4 @@ def show(letter: int, *, out: Path | None, as_json: bool) -> None:
     for line in dump(payload, far.position):
         click.echo(line)
     if out is None:
-        click.echo(ascii(payload[:_SHOWN_BYTES]))
+        click.echo(ascii(payload[:_DISPLAYED_BYTES]))

@@ -44,7 +44,7 @@ class Exit(IntEnum):
     SERVER = 3
     NOT_ENOUGH = 4
     INTERRUPTED = 130  # as shells after Ctrl-C
-    PIPE = 141  # as shells for `yes | head`: the reader closed the pipe
+    PIPE = 141  # exit code if the reader has closed the pipe, as shells report for `yes | head`
 
 
 def masked(text: str) -> str:
@@ -188,7 +188,7 @@ class Bar:
     def at(self, done: float, of: float | None = None) -> None:
         """Set the progress, and the total if known."""
 
-    def say(self, what: str) -> None:
+    def set_step(self, what: str) -> None:
         """Set the name of the current step."""
 
 
@@ -206,7 +206,7 @@ class TerminalBar(Bar):
         """Set the progress, and the total if known."""
         self._progress.update(self._task, completed=done, total=of)
 
-    def say(self, what: str) -> None:
+    def set_step(self, what: str) -> None:
         """Set the name of the current step."""
         self._progress.update(self._task, description=what)
 
@@ -216,7 +216,7 @@ def steps(progress: Bar, job: str) -> Callable[[int, str], None]:
 
     def begun(number: int, name: str) -> None:
         progress.at(number - 1)
-        progress.say(f"{job}: {name}")
+        progress.set_step(f"{job}: {name}")
 
     return begun
 

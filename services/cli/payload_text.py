@@ -27,12 +27,12 @@ from services.environment import KafkaAccess
 from services.logs import get_logger
 
 _PAIR = re.compile(r'"((?:[^"\\]|\\.)*)"\s*:\s*(-?\d[\d.eE+-]*|"(?:[^"\\]|\\.)*"|true|false|null)')
-_BYTES_SHOWN, _LINE, _AROUND = 20, 16, 2
+_MAX_VALUES, _LINE, _AROUND = 20, 16, 2
 _CBOR_ARRAYS, _CBOR_BREAK = range(0x80, 0xA0), b"\xff"
-# CBOR head of a longer array -> number of length bytes
+# first byte of a CBOR array of 24 items or more -> number of bytes that state its length
 _CBOR_LENGTHS = {0x98: 1, 0x99: 2, 0x9A: 4, 0x9B: 8}
 _PRINTABLE = range(0x20, 0x7F)
-_SHOWN = 20
+_MAX_LISTED = 20
 
 
 class Partial(NamedTuple):
@@ -61,7 +61,7 @@ def partial(payload: bytes) -> Partial:
             end, why = 0, describe_fault(error)
     before = text if end is None else payload[:end].decode("utf-8", "replace")
     values = [f"{name}={value}" for name, value in _PAIR.findall(before)]
-    return Partial(end, why, values[:_BYTES_SHOWN])
+    return Partial(end, why, values[:_MAX_VALUES])
 
 
 def _cbor(payload: bytes) -> Partial:
@@ -76,8 +76,8 @@ def _cbor(payload: bytes) -> Partial:
         try:
             values.append(f"{cbor2.load(source, read_size=1)!r:.200}")
         except Exception as error:  # noqa: BLE001 (whatever a decoder says of broken bytes)
-            return Partial(at, str(error)[:200], values[:_BYTES_SHOWN])
-    return Partial(None, "", values[:_BYTES_SHOWN])
+            return Partial(at, str(error)[:200], values[:_MAX_VALUES])
+    return Partial(None, "", values[:_MAX_VALUES])
 
 
 def dump(payload: bytes, around: int | None) -> list[str]:
@@ -108,13 +108,13 @@ def legible(payload: bytes, content_type: str | None, received_us: int) -> list[
         readings = encoding.decode(payload, received_us)
     except PayloadError as error:
         return [_gave_up(codec, error)]
-    lines = [f"{codec}: {line}" for reading in readings[:_SHOWN] for line in _lines(reading)]
-    more = len(readings) - _SHOWN
+    lines = [f"{codec}: {line}" for reading in readings[:_MAX_LISTED] for line in _lines(reading)]
+    more = len(readings) - _MAX_LISTED
     return [*lines, f"{codec}: and {more} more readings"] if more > 0 else lines
 
 
 def _gave_up(codec: str, error: PayloadError) -> str:
-    """Return the decoding error's text with the codec's name once."""
+    """Return a decoding error's text, in which the codec's name occurs once."""
     return f"{codec}: {error.reason}: {error.detail.removeprefix(f'{codec}: ')}"
 
 
@@ -137,7 +137,7 @@ def metrics(payload: bytes) -> list[str]:
     except PayloadError as error:
         return [_gave_up(sparkplug_b.NAME, error)]
     lines = [f"timestamp={message.timestamp} seq={message.seq} metrics={len(message.metrics)}"]
-    for metric in message.metrics[:_SHOWN]:
+    for metric in message.metrics[:_MAX_LISTED]:
         field = metric.WhichOneof("value")
         name = metric.name if metric.HasField("name") else f"alias {metric.alias}"
         value = "null" if metric.is_null or field is None else repr(getattr(metric, field))
@@ -214,7 +214,7 @@ class Republisher:
         parts = urlsplit(url)
         self._host = parts.hostname or "localhost"
         self._port = parts.port or PORTS[parts.scheme]
-        self._answered = Event()
+        self._acknowledged = Event()
         self._refused: str | None = None
         self._client = Client(
             CallbackAPIVersion.VERSION2,
@@ -240,7 +240,7 @@ class Republisher:
         except OSError as error:
             raise self._lost(str(error)) from error
         self._client.loop_start()
-        if not self._answered.wait(TIMEOUT_S) or self._refused:
+        if not self._acknowledged.wait(TIMEOUT_S) or self._refused:
             self.__exit__()
             raise self._lost(self._refused or "no answer")
         return self
@@ -262,9 +262,9 @@ class Republisher:
         properties.UserProperty = [(REPLAY, str(letter))]
         if content_type:
             properties.ContentType = content_type
-        self._answered.clear()
+        self._acknowledged.clear()
         sent = self._client.publish(topic, payload, qos=1, properties=properties)
-        if sent.rc != MQTTErrorCode.MQTT_ERR_SUCCESS or not self._answered.wait(TIMEOUT_S):
+        if sent.rc != MQTTErrorCode.MQTT_ERR_SUCCESS or not self._acknowledged.wait(TIMEOUT_S):
             raise self._lost(
                 f"dead letter {letter} of {len(payload)} bytes got no answer from the broker; "
                 "replay it again"
@@ -274,11 +274,11 @@ class Republisher:
 
     def _on_connect(self, _c: Any, _u: Any, _f: Any, reason: Any, _p: Any) -> None:
         self._refused = str(reason) if reason.is_failure else None
-        self._answered.set()
+        self._acknowledged.set()
 
     def _on_publish(self, _c: Any, _u: Any, _m: Any, reason: Any, _p: Any) -> None:
         self._refused = str(reason) if reason.is_failure else None
-        self._answered.set()
+        self._acknowledged.set()
 
     def _lost(self, reason: str) -> ServerError:
         return ServerError(

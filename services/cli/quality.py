@@ -149,7 +149,7 @@ def _indicator_row(row: dict[str, Any], zone: str) -> list[object]:
     return [line[key] for key in _HEAD]
 
 
-_SHOWN = 20
+_MAX_LISTED = 20
 _FEW = 3
 
 
@@ -225,10 +225,12 @@ def quality(
             f"\n{counted(compared, 'interval')} compared with {' + '.join(others)}, {differ}"
         )
     if apart:
-        rows = [(time_text(d.start, zone), d.quantity, d.whole, d.parts) for d in apart[:_SHOWN]]
+        rows = [
+            (time_text(d.start, zone), d.quantity, d.whole, d.parts) for d in apart[:_MAX_LISTED]
+        ]
         click.echo(table(("start", "quantity", "this meter", "the others"), rows, empty=""))
-        if len(apart) > _SHOWN:
-            click.echo(f"and {len(apart) - _SHOWN} more; --json lists all")
+        if len(apart) > _MAX_LISTED:
+            click.echo(f"and {len(apart) - _MAX_LISTED} more; --json lists all")
 
 
 def _measured(

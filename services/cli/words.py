@@ -16,7 +16,8 @@ from mrv.texts import ENGLISH, TAG, faults, read, tags
 from services.cli import Group, json_option
 from services.cli.output import Exit, print_result, table
 
-# folder of the packages, and the folders of word files; the first one decides which languages exist
+# folder of the packages; folders of word files, of which the first determines the available
+# languages
 ROOT = Path(str(resources.files("mrv"))).parent
 FOLDERS = (
     "mrv/texts",
@@ -138,7 +139,7 @@ def _forms(language: str) -> dict[str, str]:
             "or pt-BR"
         )
     symbols, spans = locale.number_symbols["latn"], locale.interval_formats["yMMMd"]
-    # month names in full, and spaces that every font has
+    # month names in full; spaces replaced by those that every font has
     long = {key: "".join(parts).replace("MMM", "MMMM") for key, parts in spans.items() if key}
     forms = {
         "name": locale.get_display_name(locale) or language,

@@ -54,7 +54,8 @@ def run_and_leave(work: Coroutine[Any, Any, None], log: FilteringBoundLogger) ->
         code = Exit.FALSE if known is None else known[0]
         raise
     finally:
-        sys.unraisablehook = lambda _: None  # a library's coroutine that outlived its loop
+        # discard errors of a library's coroutine whose event loop has ended
+        sys.unraisablehook = lambda _: None
         if loop.run_until_complete(_ended()) and not _busy(before):
             loop.close()
         else:

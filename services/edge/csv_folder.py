@@ -36,7 +36,7 @@ from services.edge.outbox import Record
 from services.edge.uplink import Recorder
 from services.registry.fields import ID
 
-# words of a line are separated by spaces that are neither escaped nor quoted
+# words of a line are separated by spaces, except escaped and quoted ones
 _LINE = re.compile(
     r"(?P<key>(?:\\.|[^ \\])+) "
     r"(?P<fields>(?:\"(?:\\.|[^\"\\])*\"|\\.|[^ \"\\])+)(?: (?P<ns>-?\d+))?"
@@ -208,7 +208,7 @@ def _records(
         if not cells:
             continue
         line = rows.line_num + len(above)
-        # an additional empty cell is only a last delimiter
+        # an additional empty cell results from a delimiter at the end of the line
         if len(cells) < len(names) or any(cells[len(names) :]):
             raise ValueError(
                 f"line {line} has {len(cells)} cells but the header {len(names)}; the "
@@ -387,7 +387,8 @@ class Folder(threading.Thread):
             return
         for at in range(0, len(rows), _AT_ONCE):
             if not self._recorder.put(path.name, rows[at : at + _AT_ONCE], again=True):
-                return  # read again later: readings recorded twice are stored once
+                # the file is read again later; a reading that is recorded twice is stored once
+                return
         if rest:
             before, _ = _header(text, self._source)
             self._set_aside(path, "\n".join(text.split("\n")[: before + 1]), rest)

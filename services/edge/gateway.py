@@ -257,7 +257,8 @@ class Gateway:
         listening: Counter[str] = Counter()
         for source in config.sources:
             if isinstance(source, LocalMqtt):
-                # two clients with one name would disconnect each other
+                # each client of a broker has its own number, as two clients of one name would
+                # disconnect each other
                 listening[source.url] += 1
                 number = listening[source.url]
                 name = config.gateway if number == 1 else f"{config.gateway}-{number}"
@@ -315,7 +316,7 @@ class Gateway:
         try:
             self._link.step(_STEP_S)
         except sqlite3.Error as error:
-            # a full disk: the sources continue by their policy, and receipts come again
+            # the disk is full: sources apply their policy, and receipts are received again later
             self._recorder.fault("outbox", str(error))
             time.sleep(1.0)
 

@@ -128,7 +128,7 @@ def settle(folder: Path) -> None:
     """Replace the old key pair by the new one; completes an interrupted replacement."""
     key, certificate = folder / (KEY + _NEXT), folder / (CERTIFICATE + _NEXT)
     if not certificate.exists():
-        key.unlink(missing_ok=True)  # no certificate was written for this key
+        key.unlink(missing_ok=True)  # the key is useless, as no certificate was issued for it
         return
     if key.exists():
         key.replace(folder / KEY)

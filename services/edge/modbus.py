@@ -252,7 +252,7 @@ class Models:
         try:
             data = b"".join(self._whole(bus, span) for span in self._model_spans)
         except AddressError:
-            self._model_spans = []  # the register map has moved: search it again
+            self._model_spans = []  # the device's register map has changed: search its models again
             raise
         return {"sunspec": {"hex": data.hex()}}
 

@@ -127,7 +127,7 @@ class FullError(Exception):
 
 @contextmanager
 def _closed_on_error(opened: sqlite3.Connection | TextIO) -> Iterator[None]:
-    """Context that closes a resource if its block raises; otherwise its later owner does."""
+    """Context that closes a resource if its block raises; after success the caller closes it."""
     try:
         yield
     except BaseException:
@@ -176,7 +176,7 @@ class Outbox:
             verdict = str(error)
         if verdict == "ok":
             return result
-        # close first: SQLite deletes the log by its name when it closes
+        # closed before the repair, as SQLite deletes the log by its name when it closes
         result.close()
         return self._rescue(verdict)
 
@@ -266,7 +266,7 @@ class Outbox:
 
     def _insert(self, records: Sequence[Record]) -> None:
         for record in records:
-            # no boot: the body has its own time, and this is the time of recording
+            # without boot id: the body has its own time, and this is only the time of recording
             moment = record.moment or (time.time_ns() // 1_000_000, None, None)
             cursor = self._db.execute(
                 "INSERT INTO message (id, device, content_type, body, wall_ms, uptime_ms, boot)"
@@ -303,7 +303,7 @@ class Outbox:
     def devices(self) -> list[str]:
         """Return the devices that have messages waiting."""
         with self._mutex:
-            # steps along the index by device, not by row
+            # reads the index once per device instead of once per row
             rows = self._db.execute(
                 "WITH RECURSIVE d (device) AS (SELECT min(device) FROM message UNION ALL"
                 " SELECT (SELECT min(device) FROM message WHERE device > d.device) FROM d"

@@ -18,8 +18,8 @@ from typing import TextIO
 
 from ingest.errors import InputError
 
-# large, so that the table's root page refers to all rows of a usual backlog: of a truncated file
-# the rows before its end can be read
+# large pages, so that the root page of the table refers to all rows of a usual backlog: then rows
+# of a truncated file can be read up to its end
 PAGE = 16_384
 _SKIP = 1_024
 _ALL_FROM = (
@@ -103,7 +103,7 @@ class Room:
         self._tight = False
         before = db.execute("SELECT 1 FROM fact WHERE name = 'tight'").fetchone()
         if before is not None:
-            self._pin()  # the disk was full before the restart
+            self._pin()  # the disk was full before this start
             self.look()
         elif not self._hold_ballast(_BALLAST_BYTES):
             self._hold_ballast(self._free_bytes() // 2)
@@ -116,7 +116,7 @@ class Room:
         and the ballast file is deleted.
         """
         if not self._tight and self._free_bytes() >= _LEAST_BYTES:
-            return  # the file has reached its own limit; the disk has room
+            return  # the file has reached its configured limit, but the disk has space
         size = self._ballast.stat().st_size if self._ballast.exists() else 0
         self._ballast.unlink(missing_ok=True)
         with suppress(sqlite3.Error):
@@ -182,7 +182,7 @@ def delete_some(db: sqlite3.Connection, *, thin: bool) -> int:
         f" FROM message WHERE seq IN ({oldest})) WHERE n % 2 = 0"
     )
     gone = db.execute(f"DELETE FROM message WHERE seq IN ({seconds})", (part,)).rowcount
-    if gone == 0:  # one message per device remains in that half
+    if gone == 0:  # only one message per device remains in the older half
         part = max(part // 10, 1)
         gone = db.execute(f"DELETE FROM message WHERE seq IN ({oldest})", (part,)).rowcount
     return gone

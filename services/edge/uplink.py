@@ -118,7 +118,8 @@ FIRST_S, LONGEST_S = 3.0, 300.0
 # time between requests for the server's time [s]; number without an answer before a warning
 _ASK_S, _UNANSWERED = 10.0, 4
 _KEEPALIVE_S = 30
-# a sixth of a quota per minute is refilled in this time [s]
+# reason of a rejection for exceeding the quota; pause of that device, in which a sixth of the quota
+# per minute is refilled [s]
 OVER_QUOTA, _REST_S = "rate", 10.0
 _RECONNECT_S = (1.0, 60.0)
 # time until a rejected subscription to receipts is requested again [s]
@@ -247,7 +248,7 @@ class Link:
             self._subscribe()
         if self._ready and now_s >= self._ask_s and not self._timed:
             self._ask_s = now_s + _ASK_S
-            self._say_online()
+            self._publish_online()
             self._requests += 1
             if self._requests == _UNANSWERED:
                 self._log.warning(
@@ -276,7 +277,7 @@ class Link:
         self._back_off_s = min(2 * self._back_off_s, _RECONNECT_S[1])
         for window in self._windows.values():
             window.again()
-        self._client.drop_out_messages()  # the outbox still has them
+        self._client.drop_out_messages()  # the outbox still has these messages
         try:
             self._client.connect(self._host, self._port, _KEEPALIVE_S, clean_start=True)
         except (OSError, ValueError) as error:
@@ -298,7 +299,7 @@ class Link:
     def _subscribed(self, _c: Any, _d: Any, _mid: int, reasons: Any, _p: Any) -> None:
         refused = [str(reason) for reason in reasons if reason.is_failure]
         if refused:
-            # a broker may end the connection because of it
+            # a broker may end the connection because of a rejected subscription
             self._subscribe_s = self._connect_s = time.monotonic() + _REFUSED_S
             if not self._kept_from:
                 self._kept_from = True
@@ -313,7 +314,7 @@ class Link:
         self._kept_from = False
         self._ready, self._ask_s = True, 0.0
 
-    def _say_online(self) -> None:
+    def _publish_online(self) -> None:
         status: dict[str, object] = {"state": "online", "firmware": self._firmware}
         if self._timed:
             status["clock_ahead_s"] = self._ahead_ms / 1000
@@ -349,15 +350,16 @@ class Link:
         if self._timed:
             return
         wrong = abs(self._ahead_ms) > TRUSTED_MS
-        tell = self._log.warning if wrong else self._log.info
-        tell("tonne answers", waiting=self._outbox.count(), clock_ahead_s=self._ahead_ms / 1000)
+        write = self._log.warning if wrong else self._log.info
+        write("tonne answers", waiting=self._outbox.count(), clock_ahead_s=self._ahead_ms / 1000)
         self._timed, self._requests = True, 0
-        self._say_online()  # once more, so that tonne's operator sees the clock's difference
+        # published again, so that tonne's operator sees the corrected difference of the clock
+        self._publish_online()
 
     def _take_receipt(self, device: str, ids: list[str]) -> None:
         now_s = time.monotonic()
         if now_s - self._receipt_s > FIRST_S * 10:
-            # the server answers again: no device waits for its turn
+            # the server answers again: all devices send without further waiting
             for window in self._windows.values():
                 window.wait_s = FIRST_S
         self._receipt_s = now_s

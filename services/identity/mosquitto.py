@@ -20,7 +20,8 @@ from typing import Any
 from services.identity.principals import Principal
 from services.settings import QUEUE_BYTES, QUEUE_MESSAGES
 
-# docs/benchmarks.md has the duration of a PUBACK at this interval, with a full queue
+# interval between writes of the message store [s]; docs/benchmarks.md has the duration of a PUBACK
+# with a full queue
 AUTOSAVE_S = 10
 PLUGIN = "/usr/lib/{arch}-linux-gnu/mosquitto_dynamic_security.so"  # path in Debian
 SECURITY = "dynamic-security.json"
@@ -293,13 +294,13 @@ def _permission(principal: Principal) -> dict[str, Any]:
 
 
 def _topics(principal: Principal) -> dict[str, Any]:
-    heard = [topic for topic in principal.subscribe if not topic.startswith("$share/")]
+    subscribed = [topic for topic in principal.subscribe if not topic.startswith("$share/")]
     return {
         "user": principal.name,
         "vhost": "/",
         "exchange": "amq.topic",
         "write": _pattern(principal.publish),
-        "read": _pattern(heard, filters=True),
+        "read": _pattern(subscribed, filters=True),
     }
 
 

@@ -76,7 +76,7 @@ def is_ours(name: str) -> bool:
     return name == PIPELINE or name.startswith(f"{PIPELINE}-")
 
 
-def speaker(device: Device) -> str:
+def publisher(device: Device) -> str:
     """Return the principal that publishes for a device."""
     return device.gateway or device.id
 
@@ -94,12 +94,12 @@ def service(name: str, topics: Sequence[str] = (), *, sparkplug: bool = False) -
         written = (f"{PREFIX}+/telemetry", f"{PREFIX}+/+/telemetry", *topics)
         return Principal(name, written, (), controls=True)
     own_topics = [receipt_topic("+")]
-    heard = [f"{PREFIX}+/telemetry", f"{PREFIX}+/+/telemetry", STATUS, *topics]
+    subscribed = [f"{PREFIX}+/telemetry", f"{PREFIX}+/+/telemetry", STATUS, *topics]
     if sparkplug:
-        heard += SPARKPLUG
+        subscribed += SPARKPLUG
         own_topics += ["spBv1.0/+/NCMD/+", "spBv1.0/STATE/+"]
-    shared = [f"$share/+/{topic}" for topic in heard]
-    return Principal(name, tuple(own_topics), (*heard, *shared))
+    shared = [f"$share/+/{topic}" for topic in subscribed]
+    return Principal(name, tuple(own_topics), (*subscribed, *shared))
 
 
 def field(
@@ -120,7 +120,7 @@ def field(
     """
     own: dict[str, list[str]] = {}
     for device in devices:
-        topics = own.setdefault(speaker(device), [])
+        topics = own.setdefault(publisher(device), [])
         topics += (_filled(text, device) for text in templates)
     return [
         Principal(
@@ -254,7 +254,7 @@ class IdentityFolder:
         return hashed
 
     def not_carried(self) -> list[str]:
-        """Return principals whose new password was sent to no running broker."""
+        """Return principals whose new password has not been sent to a running broker."""
         return sorted(path.stem for path in (self.path / "hashes").glob("*.untold"))
 
     def note_password(self, name: str) -> None:

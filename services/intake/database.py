@@ -177,7 +177,7 @@ class Attempt:
         return self._retry.__exit__(kind, error, trace)
 
 
-_LOCK = int.from_bytes(b"one run")  # number of this lock; no other one may have it
+_LOCK = int.from_bytes(b"one run")  # number of this advisory lock; no other lock may have it
 PREDECESSOR_S = 10
 SUSPENDED_S = 20  # time after which a suspended worker loses its open transaction [s]
 _SUSPENDED = """
@@ -208,7 +208,8 @@ def end_suspended(connection: Connection) -> None:
     would be blocked for as long as its former worker is suspended.
     """
     with connection.transaction():
-        connection.execute("SET LOCAL ROLE NONE")  # the login may end its own sessions
+        # as the login itself, which may end its own sessions
+        connection.execute("SET LOCAL ROLE NONE")
         connection.execute(_SUSPENDED, [SUSPENDED_S])
 
 
@@ -330,7 +331,7 @@ def count_commit(metrics: Metrics, committed: Committed) -> None:
 
 
 _MAX_LOGGED = 1_000
-_SHOWN = 80
+_MAX_CHARACTERS = 80
 
 
 class Ignored:
@@ -367,6 +368,6 @@ class Statuses:
             known = item.principal in fleet.by_id
             self._log.warning(
                 "status ignored",
-                principal=item.principal[:_SHOWN],
+                principal=item.principal[:_MAX_CHARACTERS],
                 why='not {"state": "online"} or "offline"' if known else "not in the registry",
             )

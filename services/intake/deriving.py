@@ -1,9 +1,9 @@
 """
 Thread that calculates derived rows after a process's commits, on its own connection.
 
-Each round covers all readings stored since the last one, so that an open interval is written once
-per round.  The pause after a round grows with its work. Devices with requests are processed in
-between, span by span.
+A commit adds a note: the readings whose rows are not derived yet.  Each round covers all readings
+stored since the last one, so that an open interval is written once per round.  The pause after a
+round grows with its work. Devices with requests are processed in between, span by span.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Deriving:
         self._store: Store | None = None
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
-        self._turn = threading.Lock()  # held during a round, or a change of the store
+        self._turn = threading.Lock()  # locked during a round, and while the store is changed
         self._news = threading.Condition()
         self._ended = self._hurried = False
         self._looked_s = self._spans_from_s = 0.0
@@ -75,7 +75,7 @@ class Deriving:
 
     def wake(self) -> None:
         """
-        Signal new notes; wait if the queue is full.
+        Signal that commits have added notes; wait if the queue is full.
 
         Raises Exception: the error that ended the thread.
         """
@@ -88,7 +88,7 @@ class Deriving:
 
     @contextmanager
     def changing(self) -> Iterator[None]:
-        """Context for changing the store, entered after all notes have their rows."""
+        """Context for changing the store; it begins once the rows of all notes are derived."""
         self.settle()
         with self._turn:
             yield
@@ -185,7 +185,7 @@ class Deriving:
         return many or self._hurried or self._ended
 
     def _spans(self) -> bool:
-        """Return whether waiting devices can be derived."""
+        """Return whether rows of devices with requests can be derived now."""
         rested = self._waiting and time.monotonic() >= self._spans_from_s
         return rested and self._store is not None and self._store.behind > 0
 
@@ -203,7 +203,7 @@ class Deriving:
                         self._step(connection, store, spans=True)
                     done = True
         except (DamagedError, VaultError) as error:
-            # rows of archived times wait until the archive can be read
+            # readings of archived times get no rows until the archive can be read
             self._log.warning("archive cannot be read, rows wait", error=line(error))
         if not done:
             self._spans_from_s = time.monotonic() + CHECK_S
@@ -221,15 +221,15 @@ class Deriving:
         if step.notes:
             self._metrics.derive_seconds.observe(time.monotonic() - began_s)
         count_commit(self._metrics, step.committed)
-        count_commit(self._metrics, step.answered.committed)
+        count_commit(self._metrics, step.derived_span.committed)
         if step.refused is not None:
             self._log.warning(
                 "the database rejected rows, which are written later", error=line(step.refused)
             )
-        elif spans and not step.answered:  # an import is running
+        elif spans and not step.derived_span:  # an import is running
             self._spans_from_s = time.monotonic() + CHECK_S
-        if step.answered and not store.behind:
-            self._log.info("all rows are made", devices=len(step.answered.ended))
+        if step.derived_span and not store.behind:
+            self._log.info("all rows are made", devices=len(step.derived_span.ended))
 
 
 def _joined(connection: Connection) -> None:

@@ -95,7 +95,7 @@ class Bell:
 
     def ring(self) -> None:
         """Wake the waiting thread; safe in a signal handler."""
-        # the pipe is full of earlier rings, which wake as well
+        # the pipe is full of earlier rings, each of which wakes the thread
         with contextlib.suppress(BlockingIOError):
             if self._rung is not None:
                 os.write(self._rung, b"w")
@@ -135,7 +135,7 @@ class Handover:
         self.failure: BaseException | None = None
         self.ended = False
         self.bell = Bell()
-        self._under_way = 0
+        self._not_durable = 0
         self._todo: queue.Queue[tuple[Inbox, Read] | None] = queue.Queue(IN_FLIGHT)
         self._done: queue.SimpleQueue[Done] = queue.SimpleQueue()
         self._outgoing: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
@@ -155,16 +155,16 @@ class Handover:
         """Return whether a batch waits for the storing thread."""
         return self._todo.qsize() > 0
 
-    def under_way(self) -> bool:
+    def in_progress(self) -> bool:
         """Return whether a batch is not durable yet."""
-        return self._under_way > 0
+        return self._not_durable > 0
 
     def give(self, inbox: Inbox, read: Read) -> None:
         """Hand over a batch."""
-        self._under_way += 1
+        self._not_durable += 1
         self._todo.put((inbox, read))
 
-    def say(self, lines: list[Status]) -> None:
+    def give_statuses(self, lines: list[Status]) -> None:
         """Hand over status messages of principals."""
         if lines:
             self._statuses.put(lines)
@@ -180,7 +180,7 @@ class Handover:
     def durable(self) -> list[Done]:
         """Return the batches that became durable."""
         dones = _all(self._done)
-        self._under_way -= len(dones)
+        self._not_durable -= len(dones)
         return dones
 
     def messages(self) -> list[tuple[str, bytes]]:
@@ -207,7 +207,7 @@ class Handover:
         self._done.put(done)
         self.bell.ring()
 
-    def tell(self, messages: list[tuple[str, bytes]]) -> None:
+    def queue_messages(self, messages: list[tuple[str, bytes]]) -> None:
         """Queue messages to devices."""
         for message in messages:
             self._outgoing.put(message)

@@ -29,7 +29,7 @@ LARGEST = MAX_RECORD + 65_536  # maximum with Kafka's overhead
 _TOKEN_TIMEOUT_S, _TOKEN_BYTES = 10.0, 262_144
 _TURNS = 4
 _LOOK_S = 2.0  # time for a broker to state why it closed a connection [s]
-_OUT_OF_TIME = (9, 10)  # OpenSSL: not yet valid, has expired
+_OUT_OF_TIME = (9, 10)  # OpenSSL's codes for certificates: not yet valid, expired
 _SPENT = 0.8  # share of a token's validity after which a new one is requested
 _ACCESS = "; `tonne topics access` prints what each user needs, --apply sets it"
 # meaning and remedy of a refusal, by the name of Kafka's error

@@ -25,7 +25,7 @@ from services.settings import Settings
 REASON = "rate"
 MESSAGES_A_MINUTE, BYTES_A_MINUTE = 60_000, 60_000_000
 MINUTE_S, HOUR_S = 60.0, 3_600.0
-# a batch that takes longer was delayed by the database
+# a batch that takes longer than this was delayed by the database [s]
 STALLED_S = 5.0
 # maximum time for which a broker keeps a session
 _MAX_AWAY_S = 720 * HOUR_S
@@ -83,7 +83,8 @@ class PrincipalQuota:
         now_s = self._clock()
         more_s = HOUR_S if seconds is None else max(seconds, 0.0)
         self._away_s = min(self._credit_s(now_s) + more_s, _MAX_AWAY_S)
-        # waiting messages are fetched in less time than they took to gather
+        # principals may send the messages gathered during the pause: fetching them takes less time
+        # than the pause
         self._away_until_s = now_s + self._away_s + MINUTE_S
 
     def stored(self, seconds: float) -> None:

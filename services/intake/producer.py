@@ -32,7 +32,7 @@ from services.intake.kafka_client import (
 )
 
 DEADLINE_S = 10.0  # time without an acknowledgement after which the producer is dropped [s]
-STOPPING_S = 3.0  # the same during a stop [s]
+STOPPING_S = 3.0  # the same time while the process stops [s]
 _LOOK_S = 0.5
 _TIMEOUT_MS = 10_000
 _T = TypeVar("_T")
@@ -107,7 +107,7 @@ class Producer:
 
     def close(self) -> None:
         """Disconnect and end the thread."""
-        self.drop()  # `send` has left no record unsent
+        self.drop()  # no record is pending here, as `send` waits for all
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=10)
         self._loop.close()

@@ -80,16 +80,18 @@ class RefusedTopics:
         if refused == self._known:
             return
         needed = self._needed(refused)
-        self._tell(needed, refused)
+        self._log_changes(needed, refused)
         self._known = dict(refused)
         self._metrics.topics_refused.set(len(needed))
-        self._metrics.pulse.say(_SERVER, f"{REFUSES}{_refusals_text(needed)}" if needed else "")
+        self._metrics.pulse.set_fault(
+            _SERVER, f"{REFUSES}{_refusals_text(needed)}" if needed else ""
+        )
 
     def _needed(self, refused: Mapping[str, str]) -> dict[str, str]:
         off = self._optional <= refused.keys()
         return {t: why for t, why in refused.items() if not (off and t in self._optional)}
 
-    def _tell(self, needed: Mapping[str, str], refused: Mapping[str, str]) -> None:
+    def _log_changes(self, needed: Mapping[str, str], refused: Mapping[str, str]) -> None:
         if granted := [topic for topic in self._known if topic not in refused]:
             self._log.info("topics granted", topics=granted)
         before = self._needed(self._known)
@@ -124,7 +126,8 @@ def part_statuses(inbox: Inbox) -> list[Status]:
 
 
 BATCH = 20_000
-# 20,000 plain messages of twelve channels; a single message may contain thousands of readings
+# maximum size of a batch: 20,000 messages of twelve channels; a single message may contain
+# thousands of readings
 BATCH_BYTES = 8_388_608
 LINGER_S, _IDLE_S = 0.01, 0.25
 # while messages gather, the network is read at most this often, unless much arrives: waking for
@@ -215,9 +218,9 @@ class Receive:
             self._received_s = time.monotonic()
         self._came_bytes = session.waiting_bytes - waiting_bytes
         handover.bell.silence()
-        self._tell()
+        self._log_start()
 
-    def _tell(self) -> None:
+    def _log_start(self) -> None:
         """Log once that receiving has begun, and topics that the broker refuses."""
         if not self.session.subscribed:
             return
@@ -266,7 +269,7 @@ class Receive:
                 break
             lines = part_statuses(inbox)
             self.session.publish(greetings(handover.fleet, lines))
-            handover.say(lines)
+            handover.give_statuses(lines)
             if len(inbox):
                 count += 1
                 self._metrics.unacked.inc(len(inbox))
@@ -275,7 +278,7 @@ class Receive:
         return count
 
     def _busy(self, handover: Handover) -> bool:
-        return handover.under_way() if self._single else handover.busy()
+        return handover.in_progress() if self._single else handover.busy()
 
     def _too_soon_s(self) -> float:
         """
@@ -342,7 +345,8 @@ class Receipts:
     ) -> None:
         """Add durable readings: stored ones, and rejected ones with reason."""
         devices = fleet.devices
-        # a time ahead of this clock was rejected, and must not confirm readings still to come
+        # the time of a rejected reading may be ahead of this clock: it must not confirm later
+        # readings
         latest = now_us() // 1000 + _AHEAD_MS
         entries: dict[int, _Stored] = {}
         for index, ts, number in zip(seen.device, seen.ts, seen.id, strict=True):

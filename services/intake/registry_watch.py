@@ -136,7 +136,7 @@ class NewerRegistry:
     Prepares one newer version at a time, in its own thread and connection.
 
     `url`: database.
-    `plans`: for its own use.
+    `plans`: compiled plans, used by this thread only.
     """
 
     def __init__(

@@ -79,13 +79,13 @@ class ServerRetry:
         Raises GaveUpError when the process is stopped while the server is unreachable.
         """
         if error is None:
-            self._answered()
+            self._note_answer()
         if error is None or not self._lost(error):
             return False
         self.wait(error)
         return True
 
-    def _answered(self) -> None:
+    def _note_answer(self) -> None:
         self._wait_s = _FIRST_WAIT_S
         away_s = None if self._pulse is None else self._pulse.back(self.server)
         if away_s is not None:
@@ -179,7 +179,7 @@ def _is_away(error: BaseException) -> bool:
     cause = error.__cause__
     if isinstance(cause, psycopg.Error):
         return verdict(cause) is Verdict.WAIT
-    # a lock held by another process has no cause; a failed connection has one
+    # the error of a failed connection has a cause; that of a lock held by another process has none
     return cause is not None
 
 

@@ -121,7 +121,7 @@ class Turn:
         self._changed.clear()
         self.outcome = Outcome(0)
 
-    def read_anew(self, fleet: Fleet, inbox: Messages, messages: Sequence[int]) -> list[Given]:
+    def decode_again(self, fleet: Fleet, inbox: Messages, messages: Sequence[int]) -> list[Given]:
         """Return a batch's decoded Sparkplug messages; earlier changes are discarded first."""
         self.begin()
         return self.read(fleet, inbox, messages)

@@ -155,10 +155,10 @@ class Chain(Protocol):
         """Make a batch durable; a batch that could not be decoded before is decoded now."""
 
     def between(self, lines: list[list[Status]]) -> list[tuple[str, bytes]]:
-        """Do due work between batches; return messages for edge nodes."""
+        """Do periodic work between two batches; return messages for edge nodes."""
 
     def idle(self) -> None:
-        """Do due work without a batch."""
+        """Do periodic work while no batch arrives."""
 
     def close(self) -> None:
         """Close the connections."""
@@ -221,4 +221,4 @@ class TwoThreads:
                 else:
                     handover.give_back(chain.store(*batch))
                 handover.fleet = chain.fleet
-                handover.tell(chain.between(handover.statuses()))
+                handover.queue_messages(chain.between(handover.statuses()))

@@ -92,9 +92,9 @@ def heads(walk: Walk) -> str:
             walk.breaks.append(f"no signed head over the first {place + 1} entries")
     if rows and max(sizes) > len(leaves):
         walk.breaks.append(f"a head covers {max(sizes)} entries, but the log has {len(leaves)}")
-    for note in walk.held:
+    for note in walk.archived_heads:
         _head(walk, keys, leaves, note, None)
-    return f"{len(rows)} signed heads, {len(walk.held)} of your own"
+    return f"{len(rows)} signed heads, {len(walk.archived_heads)} of your own"
 
 
 def _head(
@@ -234,7 +234,8 @@ def _compare_days(
         last = seals.last_of(walk.conn, run[0].seal.project, [day.seal.day for day in run])
         runs = [run]
         if any(last[day.seal.day] != day.seal for day in run):
-            # a day sealed again since its seal was read may have other devices
+            # compared with the last seal, as a day that was sealed again in the meantime may have
+            # other devices
             runs = [[sealed_day(walk.conn, last[day.seal.day], jobs)] for day in run]
         for days in runs:
             for now in compared(cursor, fleet, days):
@@ -243,7 +244,7 @@ def _compare_days(
 
 def _report_day(walk: Walk, of: Registry, cursor: Cursor, now: Compared) -> None:
     """Add a day's differences from its seal to the report of the audit."""
-    job, body, changes = now.day.job, now.day.body, now.found
+    job, body, changes = now.day.job, now.day.body, now.differences
     walk.breaks += [f"{job}: {what}" for what in changes.by_hand]
     if now.joined:
         walk.notes.append(
@@ -376,7 +377,8 @@ def audit(conn: Connection, now_us: int, archived: tuple[str, ...] = ()) -> Audi
     """
     walk = Walk(conn, now_us, archived)
     every = iter(enumerate(STEPS, 1))
-    with snapshot(conn):  # one snapshot for the log and the rows that it names
+    # one snapshot, so that the log and the rows that it refers to are of one time
+    with snapshot(conn):
         log = [_run_step(number, *step, walk) for number, step in islice(every, _LOG_STEPS)]
     steps = (*log, *(_run_step(number, *step, walk) for number, step in every))
     return AuditReport(walk.origin, len(walk.entries), steps)

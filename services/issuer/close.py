@@ -199,7 +199,7 @@ def close_period(
         begun(*next(at))
         document = compose(case, Label(sequence, program(), supersedes, reason))
         statement = _claims_not_counted_elsewhere(conn, document).statement
-        # the pack is recalculated from these parts, without the registry
+        # `tonne verify` recalculates the pack from these parts, without the registry
         parts = {"plan": case.plan.to_json(), "factors": case.factor_records}
         detail = {**parts, "leaves": case.leaves()}
         statements.insert(conn, case.result, _local(case), document, detail)
@@ -268,7 +268,7 @@ def _check_unclaimed(conn: Connection, project: str, from_us: int, to_us: int) -
 
 
 def _check_name(conn: Connection, case: Case, sequence: int) -> None:
-    """Refuse an id that a statement of another period has; happens after a change of time zone."""
+    """Refuse the id of a statement of another period, which a change of time zone can cause."""
     project = case.plan.project
     name = identifier(project.id, case.from_us, case.to_us, project.timezone, sequence)
     other = statements.seek(conn, name)

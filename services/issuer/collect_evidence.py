@@ -121,7 +121,7 @@ def plan_of(
     period, zone = (from_us, to_us), project.timezone
     energy = energy_roles(find(project.methodology, project.version), project.devices)
     now = replace(project, devices=bound, expected=_by_months(conn, project))
-    # until this project issues a statement, another project's ex-ante values apply
+    # before the first statement, the values fixed ex ante by another project for its meters apply
     fixed = before or before_elsewhere(conn, now, period)
     names = sorted({project_id, *([] if fixed is None else [fixed.project])})
     facts = registry_facts(conn, now, (from_us, to_us))
@@ -147,7 +147,11 @@ def plan_of(
         devices=tuple(fleet.devices[fleet.by_id[name]] for name in ids),
         serials={name: entry.serial for name, entry in own.items()},
         calibrations={
-            name: tuple(one for one in entry.calibrations or () if not by_operator(facts, one))
+            name: tuple(
+                calibration
+                for calibration in entry.calibrations or ()
+                if not by_operator(facts, calibration)
+            )
             for name, entry in own.items()
         },
         carried_ug=owed.ug,
@@ -220,7 +224,7 @@ def _until(project: Project, to_us: int) -> Project:
     """
     Return a project with its time zones up to a time, without later changes.
 
-    A later time zone would move only the end of the crediting period, a local date; without it, a
+    A later time zone affects only the end of the crediting period, a local date: without it, the
     statement of this period stays identical.
     """
     known = project.timezone
@@ -260,7 +264,8 @@ def _clocks(conn: Connection, project: Project, from_us: int, to_us: int) -> dic
     with conn.cursor() as cursor:
         result = not_on_time(cursor, ids, from_us, to_us, LATE_US)
     spare = LATE_US // HOUR_US
-    # readings of one batch are no evidence about a clock; `mrv.statement.device_days` counts them
+    # a device whose readings arrived in one batch gives no evidence about its clock;
+    # `mrv.statement.device_days` counts hours of arrival
     return {
         name: Clocked(reported_h, passed + spare)
         for name, (reported_h, passed) in result.items()
@@ -279,7 +284,7 @@ def correcting(conn: Connection, plan: MonitoringPlan, supersedes: str | None) -
     return replace(
         plan,
         corrected=figures(claims, by_device=True, registry=registry_inputs(before)),
-        # each parameter once: the replaced statement precedes the statement of the previous period
+        # each parameter once; the values of the replaced statement take precedence
         fixed=tuple(
             {
                 (fixed.device, fixed.parameter, fixed.value): fixed

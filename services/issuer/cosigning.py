@@ -282,7 +282,7 @@ def have_cosigned(conn: Connection, witnesses: Witnesses) -> Round:
     """
     done = _once(conn, witnesses)
     newest = log.newest(conn)
-    # another process had a larger head cosigned meanwhile: no contradiction
+    # another process had a larger head cosigned meanwhile, which is no contradiction
     if done.contradicting and newest is not None and newest.size > done.size:
         return _once(conn, witnesses)
     return done
@@ -473,7 +473,8 @@ def keep(conn: Connection, note: str) -> list[str]:
     result = cosignatures(note, *(NoteKey(*pair) for pair in keys))
     if not result:
         raise InputError(
-            "no enrolled witness signed it; enrol the auditor's key with `tonne keys enroll FILE`"
+            "no enrolled witness signed this head; enrol the auditor's key with `tonne keys enroll "
+            "FILE`"
         )
     for cosignature in result:
         log.add_cosignature(

@@ -29,7 +29,7 @@ from services.store.registry import signing_keys as enrolled
 from services.store.statements import evidence, statements
 from services.store.statements.statements import Stored
 
-# maximum difference of another machine's clock, as for readings
+# maximum time by which the clock of the signer's machine may be ahead, as for readings
 _AHEAD = timedelta(minutes=5)
 
 
@@ -161,8 +161,8 @@ def check_principal(conn: Connection, statement: str, principal: str | None) -> 
         for e in statements.events(conn, statement)
         if e.state in ("draft", "submitted") and e.principal
     }
-    answered = evidence.event_principals(conn, statement, "answered")
-    if principal is not None and principal in taken | answered:
+    respondents = evidence.event_principals(conn, statement, "answered")
+    if principal is not None and principal in taken | respondents:
         raise EnrolmentError(
             f"{principal} prepared statement {statement} and cannot verify it; the verifier needs "
             "its own API principal"

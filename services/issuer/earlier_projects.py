@@ -47,7 +47,7 @@ _Key = tuple[str | None, str]
 _MAX_LISTED = 5
 # maximum time between the end of a device's assignment and the start of its successor's
 _MAX_DISTANCE = timedelta(days=31)
-# a project continues another one from this part (1/2) of its devices or measured quantity
+# a project continues another one if it has at least 1/2 of its devices or measured quantity
 _INVERSE_SHARE = 2
 
 
@@ -225,10 +225,10 @@ def _changes(
         device, name = key
         has = now.values.get(key, frozenset())
         olds = sorted(places.get(device or "", ()))
-        # a device that replaces others is compared with their parameters
+        # a device that replaces others is compared with the parameters of those
         keys: list[_Key] = [*((old, name) for old in olds)] or [key]
         first = since[0]
-        # registered after the period began: compared with the first value
+        # registered after the period began: compared with the first registered value
         if not before or not (olds or device in first.holders):
             first = next(
                 (record for record in since if any(k in record.values for k in keys)), first
@@ -342,7 +342,7 @@ def _unassigned(
     new: Mapping[str, Any], was: Mapping[str, Any], now: Mapping[str, Any]
 ) -> Iterator[str]:
     """Yield devices of the same role that were assigned before and no longer are."""
-    if was["id"] != now["id"]:  # another project's devices may remain assigned to it
+    if was["id"] != now["id"]:  # devices of another project may still be assigned to that project
         return
     remaining = {bound["device"] for bound in now["devices"]}
     begin = _edges(new, now)[0]

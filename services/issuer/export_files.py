@@ -281,7 +281,7 @@ def inventory_files(
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(COLUMNS)
     writer.writerows([_cell(row[name]) for name in COLUMNS] for row in made.rows)
-    # numbers are exact decimal text
+    # as JSON, in which numbers are exact decimal text
     encoded = msgspec.json.encode({"inventory": made.values, "sources": made.rows})
     day = date(made.values["year"], 12, 31)
     files = {

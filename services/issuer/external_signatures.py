@@ -145,7 +145,7 @@ def verification(
                 f"findings: {where}; get both again and sign again"
             )
         if wanted == "verified":
-            # stored now, since later readings must not change the verified evidence
+            # the evidence is stored now, since later readings must not change what was verified
             case = recompute(conn, have.stored, go_on)
             go_on()
             reused = fitting(conn, case)

@@ -179,7 +179,7 @@ def open_actions(conn: Connection, project: str, from_us: int) -> tuple[ForwardA
 _CheckedValue = tuple[Candidate, Checked, Item]
 
 # maximum size of all signed values of a pack; one batch per minute has some hundreds [bytes]
-MOST_BYTES = 8 << 20
+MAX_BYTES = 8 << 20
 _MAX_TEXT_LENGTH = 16_384
 
 
@@ -284,7 +284,7 @@ def _bounded(every: Iterable[SignedValueKept]) -> Iterator[SignedValueKept]:
     """Yield signed values; if there are too many, those of the first and last days only."""
     kept = list(every)
     step, whole = 1, sum(len(value.data) for value in kept)
-    while whole > MOST_BYTES * step:
+    while whole > MAX_BYTES * step:
         step += 1
     by_device: dict[tuple[str, str], list[SignedValueKept]] = {}
     for item in kept:
@@ -375,7 +375,7 @@ def _metered(
     return _compared(shared, quantity, exact_sum(main), exact_sum(together), share, above)
 
 
-# devices whose intervals are read together
+# number of devices whose intervals are read in one query
 _DEVICES_PER_QUERY = 100
 # device, quantity, begin and end [us UTC]
 _Part = tuple[str, str, int, int]

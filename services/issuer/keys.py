@@ -148,7 +148,7 @@ def next_in_token(where: Mapping[str, str]) -> tuple[str, dict[str, str]]:
 
 
 def _following(name: str) -> tuple[str, int]:
-    """Return base and number of the name that follows a name: `plant-2` follows `plant`."""
+    """Return base and number of a name's successor: `plant-2` follows `plant`."""
     match = _NUMBERED.fullmatch(name)
     return (match[1], int(match[2]) + 1) if match else (name, 2)
 
@@ -341,7 +341,7 @@ def rotate(conn: Connection, home: Path, name: str, now: datetime) -> EnrolledKe
         if old.valid_until is None:
             enrolled.revoke(conn, name, now)
         following = "{}-{}".format(*_following(name))
-        # a key of that name that exists already, for instance in a token, is used
+        # an existing key of the next name is used, for instance one in a token
         made = load(home, following)[1] if following in names(home) else _made(home, old, following)
         enrolled.enroll(conn, made)
         if head is not None:

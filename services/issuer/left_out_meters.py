@@ -207,7 +207,8 @@ def _unclosed(
 
     That project has the same methodology, or meters that an import removed from this one.
     """
-    devices = registry.devices  # a property that builds a new mapping at each access
+    # stored in a variable, as the property builds a new mapping at each access
+    devices = registry.devices
     for entry in registry.projects.values():
         zone = ratings.timezone(entry, registry)
         if entry.id == project.id or zone is None:

@@ -143,7 +143,7 @@ def _lowering(
     Hourly deviations from the mean of each hour of the day are compared: those of such a meter and
     those of the import have opposite signs.
     """
-    there = [one for one in may_lower(registry, project) if one[0] in fleet.by_id]
+    there = [meter for meter in may_lower(registry, project) if meter[0] in fleet.by_id]
     mine = [name for name in importing(project) if name in fleet.by_id]
     if not there or not mine:
         return {}
@@ -179,7 +179,7 @@ _REFUSED = "implausible_register"
 # maximum relative difference between the daily sums of a check meter and its main meter [1]
 _CHECK_TOLERANCE = 0.05
 _DAY_US = 24 * HOUR_US
-# number of compared readings: a reading and one neighbour on each side
+# number of consecutive readings that are compared: a reading and one neighbour on each side
 _WINDOW = 3
 
 
@@ -250,7 +250,7 @@ def left_out(
         apart = [span for begin, end in item.spans for span in remaining(near, begin, end)]
         at_edges = measured and not _measured(rows, index, apart, wanted)[0]
         if at_edges and unknown_us < HOUR_US:
-            continue  # only intervals next to an assignment have a quantity
+            continue  # the only unknown intervals are those at the edges of an assignment
         rise, number, refused = dict[str, int](), 0, Refused(0, {})
         if unknown_us >= HOUR_US or not measured:
             rise, number = _rise(conn, fleet, index, item.spans, wanted)

@@ -53,7 +53,7 @@ from services.store.statements.account_spans import Span
 from services.store.statements.statements import Stored
 
 _LOCK = "hashtextextended('tonne live accounts', 0)"
-# maximum number of statements of older releases per call
+# maximum number of old statements whose daily figures are calculated per call
 _STATEMENTS = 200
 
 
@@ -87,7 +87,8 @@ def of_project(conn: Connection, project: Project, touched: int) -> int:
     """
     wanted, there = list(_wanted(conn, project, touched)), spans.open_spans(conn, project.id)
     made = [(span, *_attempted(conn, project, span)) for span in wanted if span not in there]
-    with conn.transaction():  # old rows are visible until the new ones are committed
+    # in one transaction, so that readers see the old rows until the new ones are committed
+    with conn.transaction():
         spans.forget(conn, project.id, [span for span in there if span not in wanted])
         for span, days, before_ug, problem in made:
             spans.write(
@@ -133,7 +134,7 @@ def _wanted(conn: Connection, project: Project, touched: int) -> Iterator[Span]:
         begin, end = max(begin, project.from_us), min(end, project.to_us)
         for from_us, to_us in remaining(closed, begin, end):
             first, last = local_date(from_us, zone), local_date(to_us - 1, zone)
-            # today's sums are left out of the key: the end of the span shows progress
+            # today's sums are not part of the key, as the end of the span changes with them
             sums = [metered_days[day] for day in month if first <= day <= last and day < today]
             key = " ".join(str(sum(parts)) for parts in zip(*sums, strict=True))
             yield Span(from_us, to_us, f"{rest} {key}")
@@ -186,7 +187,7 @@ def _statement(conn: Connection, name: str) -> int:
     return 1
 
 
-# states of statements that count, or may come to count
+# states of statements that count now or may count later
 _LIVE = ("draft", "submitted", "under_verification", "verified", "issued")
 
 
@@ -216,18 +217,18 @@ def affected(conn: Connection, book: Factors) -> Iterator[Affected]:
         plan = read_plan(statements.detail(conn, stored.id)["plan"])
         used = [write(factor) for factor in stored.claims.factors]
         span = stored.from_us, stored.to_us
-        asker = _Asker(plan.project)
+        units = _UnitReductions(plan.project)
         own = within(book, grid_of(plan.project))
         factors: Factors = centres(own)
         if plan.accounting > FIRST:
-            factors, _ = bounded(own, partial(asker.comes_to, stored.claims))
-        now = used_by(asker, span, plan.project.timezone, factors)
+            factors, _ = bounded(own, partial(units.reduction, stored.claims))
+        now = used_by(units, span, plan.project.timezone, factors)
         result = tuple(changes(used, now))
         if result:
             yield Affected(stored, result, _todo(stored, plan.project.timezone))
 
 
-class _Asker:
+class _UnitReductions:
     """Calculates the reduction per base unit of each device, to record the factors used."""
 
     def __init__(self, project: Project) -> None:
@@ -240,7 +241,7 @@ class _Asker:
         for bound in self._project.devices:
             self._unit(bound, factors, year)
 
-    def comes_to(self, claims: Claims, factors: Factors) -> Fraction:
+    def reduction(self, claims: Claims, factors: Factors) -> Fraction:
         """
         Return the reduction of a statement's quantities with given factors. [tCO2e]
 

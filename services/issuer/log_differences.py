@@ -196,12 +196,12 @@ class Compared(NamedTuple):
     """
     Current state of a sealed day.
 
-    `found`: differences from its seal. `joined`: devices assigned to the day later. `parts`:
+    `differences`: differences from its seal. `joined`: devices assigned to the day later. `parts`:
     digests of its current contents. `notes`: notes on late readings for its next seal.
     """
 
     day: SealedDay
-    found: Changes
+    differences: Changes
     joined: tuple[str, ...]
     parts: Mapping[str, Digest]
     notes: list[int]
@@ -318,7 +318,7 @@ def underived(conn: Connection, of: Registry, job: Job, changes: Changes) -> lis
     if not index:
         return []
     begin, end = job.from_us, job.to_us
-    # rows compared together are in memory: at most as many as the pipeline commits
+    # number of rows that are compared in memory: at most as many as the pipeline commits at once
     rows = max(rows_between(of.fleet, device, begin, end) for device in index)
     days_at_once = max(MAX_ROWS // max(rows, 1), 1)
     return [
@@ -339,10 +339,10 @@ def why_other(conn: Connection, project: str, day: date) -> str:
     last = seals.last_of(conn, project, [day])[day]
     with conn.cursor() as cursor:
         (item,) = compared(cursor, registry.load_fleet(conn), [sealed_day(conn, last)])
-    late = ", ".join(dict.fromkeys(x.device for x in item.found.late))
-    if item.found.by_hand:
+    late = ", ".join(dict.fromkeys(x.device for x in item.differences.late))
+    if item.differences.by_hand:
         also = f"; late readings of {late} arrived, too" if late else ""
-        return f"changed manually: {item.found.by_hand[0]}{also}; `tonne log audit` names all"
+        return f"changed manually: {item.differences.by_hand[0]}{also}; `tonne log audit` names all"
     if late:
         return f"late readings of {late} arrived; run `tonne log seal` and issue again"
     return (
@@ -358,7 +358,7 @@ class Walk:
 
     conn: Connection
     now_us: int
-    held: tuple[str, ...] = ()
+    archived_heads: tuple[str, ...] = ()
     entries: list[Entry] = field(default_factory=list)
     origin: str = ""
     ended: list[Job] = field(default_factory=list)

@@ -203,7 +203,7 @@ def complete(
     return {**result, MANIFEST: manifest_of(hashes, at)}
 
 
-# documents stored as steps of the statement
+# names of the documents that are stored as steps of the statement
 SIGNED = (STATEMENT, VERIFICATION)
 _NO_SEALS: dict[str, Any] = {"days": [], "head": None}
 
@@ -215,7 +215,7 @@ def _keys(
     every = [enrolment.key for enrolment in enrolled.load(conn)]
     more = [key for key in every if key.did in issuers and key not in signers]
     log_keys = [key for key in every if key.role == "log"]
-    # the last log key signs the head with which the statement enters the log
+    # the last key of the log, which signs the head that covers the statement's issue
     return [*signers, *more, *(log_keys[-1:] if logged else [])]
 
 

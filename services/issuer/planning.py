@@ -286,7 +286,7 @@ def draft_of(conn: Connection, project_id: str) -> str:
 
     Raises RegistryError if the project is unknown.
     """
-    registry.load_project(conn, project_id)  # its error lists the known projects
+    registry.load_project(conn, project_id)  # called for its error, which lists the known projects
     stored = load_registry(conn)
     project = stored.projects[project_id]
     known = document(project)

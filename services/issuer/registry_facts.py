@@ -117,7 +117,7 @@ def _sums(names: Sequence[str], own: Int64, excluded: Collection[str]) -> list[C
     for item in summed(own[remaining]):
         parts = tuple(names[remaining[i]] for i in item.others)
         copies.append(
-            Copy(names[remaining[item.one]], parts[0], None, True, excluded=True, parts=parts)
+            Copy(names[remaining[item.first]], parts[0], None, True, excluded=True, parts=parts)
         )
     return copies
 
@@ -133,8 +133,8 @@ def _sums_elsewhere(at: MeterDays, own: Int64, excluded: Collection[str]) -> Ite
         if not any(names[j] in beside for j in subset):
             continue
         read = all_series(energy.conn, [name, *(names[j] for j in subset)], at.quantity, span_us)
-        found, equal = parts_of(own[i], sums[subset], read[0], read[1:])
-        parts = [names[subset[k]] for k in found]
+        indices, equal = parts_of(own[i], sums[subset], read[0], read[1:])
+        parts = [names[subset[k]] for k in indices]
         theirs = [part for part in parts if part in beside]
         if theirs:
             second = equal and any(energy.is_second(name, their) for their in theirs)
@@ -144,12 +144,12 @@ def _sums_elsewhere(at: MeterDays, own: Int64, excluded: Collection[str]) -> Ite
 def _in_any_order(at: MeterDays, own: Int64, others: Others) -> Iterator[Copy]:
     for item in shuffled(own, others.sums, others.pairs):
         days = Agreeing(item.days, item.known, 1 / item.ratio, ordered=False)
-        yield copy_of(at, others, item.one, item.other, days, equal=item.equal)
+        yield copy_of(at, others, item.first, item.other, days, equal=item.equal)
 
 
 def _under_noise(at: MeterDays, own: Int64, others: Others) -> Iterator[Copy]:
     """Yield meters with nearly equal days whose intervals differ by uniform noise."""
-    if np.count_nonzero(others.pairs) <= _PAIRS:  # few enough pairs: compare each
+    if np.count_nonzero(others.pairs) <= _PAIRS:  # few pairs: compare the intervals of each pair
         near = others.pairs
     else:
         near = near_days(own, others.sums, _DAY_TOLERANCE)
@@ -160,7 +160,7 @@ def _under_noise(at: MeterDays, own: Int64, others: Others) -> Iterator[Copy]:
         return
     span_us = _span(at, own)
     names = [at.names[i] for i in mine], [others.names[j] for j in theirs]
-    # each device is read once
+    # the series of each device is read once, for all its pairs
     every = {name: k for k, name in enumerate(sorted({*names[0], *names[1]}))}
     read = all_series(at.energy.conn, [*every], at.quantity, span_us)
     own_read, read = (read[[every[name] for name in some]] for some in names)
@@ -278,7 +278,7 @@ class RegistryFacts:
         """
         Return calibration intervals by device. [months]
 
-        The shorter one, where it was lengthened after the period began.
+        An interval that was lengthened after the period began is returned as it was before.
         """
         own = {d.id: calibration_every(d.attributes.get(CALIBRATION_EVERY)) for d in self.devices}
         before = {name: lengthened.before for name, lengthened in self.lengthened.items()}
@@ -298,7 +298,8 @@ def registry_facts(conn: Connection, project: Project, period_us: Span) -> Regis
     """
     registry, recorded = load_registry(conn), load_ratings(conn)
     mains = sorted({d.device for d in project.devices})
-    every = registry.devices  # a property that builds a new mapping at each access
+    # stored in a variable, as the property builds a new mapping at each access
+    every = registry.devices
     since = {name: rows[0][1] for name, rows in recorded.items() if rows}
     energy = Energy(conn, registry, project, period_us, since)
     same = same_elsewhere(energy)
@@ -387,14 +388,14 @@ def listed(
     texts: Iterable[Text],
     *,
     holds: bool = False,
-    most: int | None = MAX_LINES,
+    maximum: int | None = MAX_LINES,
     severity: Severity | None = None,
 ) -> Iterator[RuleReport]:
     """
     Yield one finding with the texts, with the rule's or another severity; none without texts.
 
-    `holds`: the condition is met.  `most`: maximum number of texts; the rest is counted.
+    `holds`: the condition is met.  `maximum`: maximum number of texts; the rest is counted.
     """
     result = tuple(texts)
     if result:
-        yield RuleReport(holds, result if most is None else lines(result, most), severity)
+        yield RuleReport(holds, result if maximum is None else lines(result, maximum), severity)

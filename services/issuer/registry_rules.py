@@ -299,7 +299,7 @@ def documented_values(facts: RegistryFacts) -> Iterator[Judged]:
     texts = [
         text("PAR-07.no_document", parameter=name)
         for name, spec in typed.items()
-        # `close` reports constants that must be dated, or are defaults
+        # `close` reports constants that need a dated document, and defaults
         if not (
             spec.option
             or spec.published
@@ -443,7 +443,7 @@ def boundary(facts: RegistryFacts) -> Iterator[Judged]:
     if not facts.unbound:
         reasons = sorted(boundary_reasons(facts.registry, facts.project.id).items())
         outside = (text("BND-01.outside", device=name, reason=why) for name, why in reasons)
-        yield from listed(outside, holds=True, most=None)
+        yield from listed(outside, holds=True, maximum=None)
 
 
 def _drawn(facts: RegistryFacts) -> Document | None:
@@ -469,7 +469,7 @@ def certified_energy(facts: RegistryFacts) -> Iterator[Judged]:
             for item in certified
         ),
         holds=True,
-        most=None,  # the database compares each of them
+        maximum=None,  # without a maximum, as the database compares every certificate
     )  # fmt: skip
 
 

@@ -26,7 +26,7 @@ from services.store.timeseries.measured_energy import day_sums
 
 # minimum share of a meter's days that must agree, and minimum number of days
 SHARE, LEAST = 0.7, 10
-# minimum share of days sorted by size that must agree, and maximum shift of places
+# minimum share of days sorted by size that must agree, and maximum shift of their positions
 _BY_SIZE, _PLACES = 0.55, 3
 # days compared first, and how many of them must agree for a full comparison
 _SAMPLE_DAYS, _LEAST_SAMPLE_DAYS = 16, 6
@@ -86,7 +86,7 @@ class MeterDays:
     def places(self, devices: Sequence[str]) -> NDArray[np.float64]:
         """Return latitude and longitude of devices. [devices x 2, degrees]"""
         registry = self.energy.registry
-        # properties that build new mappings at each access
+        # stored in variables, as the properties build new mappings at each access
         every, known = registry.devices, registry.sites
         sites = [known[every[name].site] for name in devices]
         return np.array([(s.latitude, s.longitude) for s in sites]).reshape(len(sites), 2)
@@ -175,12 +175,14 @@ def _of_others(at: MeterDays, own: Int64) -> Iterator[Copy]:
     """Yield copies of other meters' days, or of other projects' days a year earlier."""
     for others in groups(at, own):
         for repeat in _same_days(at, own, others):
-            yield copy_of(at, others, repeat.one, repeat.other, repeat.by_day, equal=repeat.equal)
+            yield copy_of(at, others, repeat.first, repeat.other, repeat.by_day, equal=repeat.equal)
         if not others.projects:
             continue
         earlier = at.sums(others.names, _OTHERS_BACK)
         for repeat in repeated_days(own, earlier, _EARLIER, done=at.done):
-            copy = copy_of(at, others, repeat.one, repeat.other, repeat.by_day, equal=repeat.equal)
+            copy = copy_of(
+                at, others, repeat.first, repeat.other, repeat.by_day, equal=repeat.equal
+            )
             yield copy._replace(days_before=_OTHERS_BACK[repeat.time])
 
 
@@ -201,7 +203,7 @@ class Repeated(NamedTuple):
     unit.
     """
 
-    one: int
+    first: int
     other: int
     time: int
     days: int
@@ -275,7 +277,7 @@ def near_in_any_order(own: Int64, others: Int64, nearly: float) -> NDArray[np.bo
     """
     Return a mask of meters whose days, sorted by size, have a constant ratio, as `near_days`.
 
-    Missing days of one meter shift the sorted days of the other by some places.
+    Missing days of one meter shift the sorted days of the other by some positions.
     """
     ordered, there = (-np.sort(-table, axis=1) for table in (own, others))
     moved = sliding_window_view(np.pad(there, ((0, 0), (_PLACES, _PLACES))), own.shape[1], axis=1)

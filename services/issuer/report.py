@@ -278,7 +278,7 @@ def facts_of_pack(pack: Pack, trusted: Trust | Iterable[EnrolledKey] | None = No
         plan=subject.plan,
         rows=rows_of(pack, subject.fleet),
         factors=_book(pack.files[FACTORS]),
-        # the pack does not show a later supersession
+        # the state is that of the pack, which cannot show a later supersession
         state="rejected" if opinion in REJECTING else subject.state,
         raised=tuple(event.credential_form() for event in events),
         log_index=index,

@@ -137,8 +137,8 @@ class _Task:
         return self.request.subject
 
     @cached_property
-    def said(self) -> dict[str, Any]:
-        return canonical.parse_object(self.request.said)
+    def arguments(self) -> dict[str, Any]:
+        return canonical.parse_object(self.request.content)
 
     def begun(self, names: Sequence[str]) -> Callable[[int, str], None]:
         """Return the function that reports the steps of a long request."""
@@ -153,13 +153,13 @@ class _Task:
 
 
 def _close(task: _Task) -> dict[str, Any]:
-    span = int(task.said["from_us"]), int(task.said["to_us"])
+    span = int(task.arguments["from_us"]), int(task.arguments["to_us"])
     actor, begun = task.request.actor, task.begun(close.STEPS)
     return _closed(close.close_period(task.conn, task.subject, *span, actor, begun=begun))
 
 
 def _supersede(task: _Task) -> dict[str, Any]:
-    reason, begun = str(task.said["reason"]), task.begun(close.STEPS)
+    reason, begun = str(task.arguments["reason"]), task.begun(close.STEPS)
     actor = task.request.actor
     return _closed(close.supersede(task.conn, task.subject, actor, reason, begun=begun))
 
@@ -177,7 +177,7 @@ def _closed(closed: Closed) -> dict[str, Any]:
 def _submit(task: _Task) -> dict[str, Any]:
     draft = canonical.parse_object(statements.find(task.conn, task.subject).body)
     unmet = accept.statement(
-        task.conn, task.subject, {**draft, **task.said},
+        task.conn, task.subject, {**draft, **task.arguments},
         strict=task.desk.strict, principal=task.request.principal,
     )  # fmt: skip
     return task.done("submitted", unmet=unmet)
@@ -185,13 +185,13 @@ def _submit(task: _Task) -> dict[str, Any]:
 
 def _sample(task: _Task) -> dict[str, Any]:
     begun, principal = task.begun(accept.SAMPLING), task.request.principal
-    drawn = accept.sampling(task.conn, task.subject, task.said, principal, begun=begun)
+    drawn = accept.sampling(task.conn, task.subject, task.arguments, principal, begun=begun)
     sizes = dict(zip(("random", "by_risk", "population"), drawn, strict=True))
     return task.done("under_verification", **sizes)
 
 
 def _finding(task: _Task) -> dict[str, Any]:
-    event = accept.finding(task.conn, task.subject, task.said, task.request.principal)
+    event = accept.finding(task.conn, task.subject, task.arguments, task.request.principal)
     records = steps.records(task.conn, steps.documents(task.conn, task.subject))
     now = next(record for record in records if record.name == event.finding)
     return task.done("under_verification", finding=now.to_json())
@@ -199,11 +199,11 @@ def _finding(task: _Task) -> dict[str, Any]:
 
 def _verify(task: _Task) -> dict[str, Any]:
     begun, principal = task.begun(accept.VERIFYING), task.request.principal
-    return task.done(accept.verification(task.conn, task.subject, task.said, principal, begun))
+    return task.done(accept.verification(task.conn, task.subject, task.arguments, principal, begun))
 
 
 def _approve(task: _Task) -> dict[str, Any]:
-    count = accept.approval(task.conn, task.subject, task.said, task.request.principal)
+    count = accept.approval(task.conn, task.subject, task.arguments, task.request.principal)
     return task.done("verified", approvals=count)
 
 
@@ -214,7 +214,9 @@ def _issue(task: _Task) -> dict[str, Any]:
     notes: list[str] = []
     policy = task.desk.stamps()
     if policy is not None:
-        try:  # the sealer requests the head's time stamp, as the log may still be locked here
+        # the sealer, not this process, requests the head's time stamp, as the log may still be
+        # locked here
+        try:
             notes = stamped(task.conn, task.subject, policy).sentences
         except ServerError as error:
             raise StatementStateError(str(error)) from error
@@ -223,16 +225,18 @@ def _issue(task: _Task) -> dict[str, Any]:
 
 
 def _revoke(task: _Task) -> dict[str, Any]:
-    reason, actor = str(task.said["reason"]), task.request.actor
+    reason, actor = str(task.arguments["reason"]), task.request.actor
     index = life.revoke(task.conn, task.subject, task.log_signer(), actor, reason)
     return task.done("revoked", log_index=index)
 
 
 def _registry(task: _Task) -> dict[str, Any]:
-    data, shown = b64decode(str(task.said["file"])), str(task.said["shown"])
+    data, confirmed = b64decode(str(task.arguments["file"])), str(task.arguments["shown"])
     try:
-        incoming = read_bytes(str(task.said["name"]), data)
-        planned = import_registry(task.conn, incoming, author=task.request.actor, shown=shown)
+        incoming = read_bytes(str(task.arguments["name"]), data)
+        planned = import_registry(
+            task.conn, incoming, author=task.request.actor, confirmed=confirmed
+        )
     except RegistryError as error:
         raise InputError(str(error)) from error
     if planned.refused:
@@ -244,8 +248,8 @@ def _registry(task: _Task) -> dict[str, Any]:
 
 
 def _status_list(task: _Task) -> dict[str, Any]:
-    accept.status_list(task.conn, task.subject, task.said, task.request.principal)
-    return {"project": task.subject, "valid_from": task.said["validFrom"]}
+    accept.status_list(task.conn, task.subject, task.arguments, task.request.principal)
+    return {"project": task.subject, "valid_from": task.arguments["validFrom"]}
 
 
 _EXECUTORS: dict[str, Callable[[_Task], dict[str, Any]]] = {
@@ -262,13 +266,14 @@ _EXECUTORS: dict[str, Callable[[_Task], dict[str, Any]]] = {
     "registry": _registry,
 }
 KINDS = tuple(_EXECUTORS)
-# requests that change something and create nothing
+# kinds of requests that change the state of a statement and create no new object
 CHANGING = ("issue", "revoke")
-# kinds that calculate from readings: seconds to minutes
+# kinds of requests that calculate from readings, which takes seconds to minutes
 LONG = ("close", "supersede", "sample", "verify")
-# closing a period again gives the same draft, so these kinds use transactions of their own
+# kinds of requests that may be repeated, as closing a period again gives the same draft; they use
+# transactions of their own
 REPEATABLE = ("close", "supersede")
-# these kinds read one snapshot of the database
+# kinds of requests that read one snapshot of the database
 SNAPSHOT = ("sample", "verify")
 
 _ERRORS: dict[str, type[Exception]] = {
@@ -326,7 +331,7 @@ _MAX_ATTEMPTS = 5
 _RETRIED_ERRORS = (
     ServerError,
     psycopg.OperationalError,
-    psycopg.errors.UniqueViolation,  # another process did a step in the meantime
+    psycopg.errors.UniqueViolation,  # another process took this step in the meantime
 )
 STEPS = "steps"
 LANES = {STEPS: tuple(kind for kind in KINDS if kind not in LONG), "accounts": LONG}
@@ -340,7 +345,8 @@ class Runner(Background):
     that does nothing else.
     """
 
-    patience_s = None  # no time limit: the current request is still answered
+    # no time limit, as an interrupted wait would leave the current request unanswered
+    patience_s = None
 
     def __init__(
         self,
@@ -384,12 +390,12 @@ class Runner(Background):
         """Store the progress of a request outside its transaction; failures are ignored."""
         try:
             with connect(self._url, role="tonne_mrv", name="tonne signer", autocommit=True) as conn:
-                queues.tell(conn, id_, Progress(number - 1, of, step))
+                queues.store_progress(conn, id_, Progress(number - 1, of, step))
         except (ServerError, psycopg.Error) as error:
             self._log.warning("progress not stored", error=" ".join(str(error).split())[:300])
 
     def _beat(self, name: str) -> None:
-        # only short requests show that the process works: a close may take minutes
+        # only the thread of short requests gives the health signal, as a close may take minutes
         if self._pulse is not None and name == STEPS:
             self._pulse.beat(name)
 

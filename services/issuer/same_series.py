@@ -32,7 +32,8 @@ from services.store.timeseries.measured_energy import all_series, peaks, values_
 # the ratios of the highest intervals of 10 days are compared, and 7 must be equal: this detects 999
 # of 1,000 copies with noise of 0.5 %, and selects 2 of 100 meters whose ratio varies by 1.4 %
 _DAYS, _AGREE = 10, 7
-# maximum difference of equal ratios: more than a register's step, or a little noise [1]
+# maximum difference of ratios that count as equal: more than a step of the register, or a little
+# noise [1]
 _RATIO = 8e-3
 # number of rounds for meters without data in the highest intervals of others
 _ROUNDS = 4
@@ -42,10 +43,10 @@ _DEVICES_PER_QUERY = 10_000
 _CACHED_SERIES = 4_096
 # units of quantities whose values do not repeat in normal operation
 UNREPEATED = (*MEASURED, "1", "K s")
-# the intervals this number before the highest ones are compared too
+# the intervals this many places before the highest ones are compared as well
 _INTERVALS_BEFORE = 10
-# below this share of the other series' intervals, the comparison may fail in the opposite direction
-# [1]
+# below this share of the other series' intervals, comparing the other meter with this one may not
+# detect the copy [1]
 _SHORT_SHARE = 0.9
 _MONTH_US = 31 * 86_400_000_000
 
@@ -182,7 +183,7 @@ class Energy:
         registered earlier.
         """
         other = pair[1]
-        if other not in self.claimed:  # a meter similar to many is queried once
+        if other not in self.claimed:  # queried once per meter, which may be similar to many
             self.claimed[other] = bool(
                 statements.claimed_of_devices(self.conn, self.project.id, [other], *self.period_us)
             )
@@ -192,7 +193,7 @@ class Energy:
 def same_elsewhere(energy: Energy) -> Same:
     """Return duplicates among a project's meters and those of all projects."""
     result, conn, span_us = Same([], set()), energy.conn, energy.span_us
-    # a meter similar to many is read once
+    # read once per meter, which may be similar to many
     kept = lru_cache(_CACHED_SERIES)(
         lambda name, quantity: all_series(conn, [name], quantity, span_us)[0]
     )
@@ -210,7 +211,7 @@ def same_elsewhere(energy: Energy) -> Same:
                 if same is not None:
                     result.pairs.add((name, other))
                     second = same.equal and energy.is_second(name, other)
-                    # the close of the other project may not find this pair
+                    # a close of the other project may not detect this pair
                     short = np.count_nonzero(own) < _SHORT_SHARE * np.count_nonzero(there)
                     if not same.equal or second or short:
                         result.copies.append(

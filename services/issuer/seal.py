@@ -263,9 +263,9 @@ def _changed(run: _Run, day: SealedDay) -> list[Prepared] | None:
     with snapshot(run.conn), run.conn.cursor() as cursor:
         fleet = run.of.of_snapshot()
         (now,) = compared(cursor, fleet, [day], accept_joined=accept is None)
-        if not now.found and not now.joined:
+        if not now.differences and not now.joined:
             return []
-        if accept is None and _refused(run, job, now.found):
+        if accept is None and _refused(run, job, now.differences):
             return None
         reason, sequence = accept or _reason(now), day.seal.sequence + 1
         return [_prepared(job, sequence, fleet.version, now.parts, cursor, reason, now.notes)]
@@ -281,7 +281,8 @@ def _refused(run: _Run, job: Job, changes: Changes) -> bool:
     with conn.cursor() as cursor:
         pending = sorted(to_make(cursor, sorted({d.device for d in changes.derived}), job.to_us))
     if wrong and pending and not changes.by_hand:
-        # rows that `tonne run` has not derived yet: after late readings or an import
+        # differences only because `tonne run` has not derived these rows yet, after late readings
+        # or an import
         rest = [difference for difference in changes.derived if difference.device not in pending]
         if not underived(conn, of, job, changes._replace(derived=rest)):
             report.waiting += [name for name in pending if name not in report.waiting]
@@ -297,7 +298,7 @@ def _reason(now: Compared) -> str:
     """Return why a day is sealed again."""
     if now.joined:
         return f"according to the registry, {', '.join(now.joined)} served on that day"
-    return "late readings" if now.found.late else "derived rows recalculated"
+    return "late readings" if now.differences.late else "derived rows recalculated"
 
 
 def _append(run: _Run, made: Sequence[Prepared]) -> None:
@@ -316,7 +317,7 @@ def _append(run: _Run, made: Sequence[Prepared]) -> None:
 
 
 EVERY_S = 3_600
-# delay after start, when the pipeline has more urgent work
+# delay of the first round, as the pipeline has more urgent work after its start [s]
 FIRST_S = 600
 PULSE = "sealing"
 

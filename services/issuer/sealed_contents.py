@@ -52,7 +52,7 @@ T = TypeVar("T")
 
 
 class Job(NamedTuple):
-    """Day to be sealed of a project ('' for none): its time zone, start, end and devices."""
+    """Local day to seal: project ('' for devices without one), time zone, start, end, devices."""
 
     project: str
     day: date

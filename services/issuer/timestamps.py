@@ -127,7 +127,7 @@ def _heads_over(index: int, heads: Mapping[int, list[Token]]) -> list[int]:
 def _head(conn: Connection, size: int, tokens: list[Token]) -> Head:
     note = log.signed(conn, size)
     if note is None:
-        raise LogError(f"the log has no head of {size} entries any more; restore log_checkpoint")
+        raise LogError(f"the head of {size} entries is missing; restore the table log_checkpoint")
     return Head(note, tuple(token.token for token in tokens))
 
 
@@ -390,7 +390,7 @@ def request_missing(conn: Connection, policy: Policy) -> Stamped:
         report.got += done.got
         report.owed += done.owed
         if done.owed and not done.got:
-            break  # the authority does not answer: the next request would time out, too
+            break  # the authority does not answer, and further requests would time out as well
     return report
 
 

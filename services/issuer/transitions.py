@@ -84,7 +84,7 @@ def submit(conn: Connection, statement: str, signer: Signer, *, strict: bool = F
     check_step(statement, stored.state, "submitted")
     now = may_sign(conn, signer.holder, "operator", statement)
     body = canonical.parse_object(stored.body)
-    # checked first, so that no signature on a rejected draft exists
+    # checked before signing, so that a rejected draft is never signed
     accept.check_body(statement, body, strict=strict)
     signed = sign_statement(body, *signer, now)
     return accept.statement(conn, statement, signed, strict=strict)
@@ -157,8 +157,8 @@ def issue(conn: Connection, statement: str, log_signer: Signer, by: EnrolledKey 
         except errors.CheckViolation as error:
             raise StatementStateError(str(error.diag.message_primary)) from error
         except (errors.DeadlockDetected, errors.SerializationFailure):
-            # two issues with overlapping periods may wait for each other; repeated, the second one
-            # finds the claim of the first
+            # two issues of overlapping periods may wait for each other; when the step is repeated,
+            # the second one finds the claim of the first
             time.sleep(_PAUSE_S * (attempt + 1))
     raise StatementStateError(
         f"statement {statement} could not be issued because other statements are being issued; "
@@ -211,7 +211,7 @@ def _check_methodology_valid(conn: Connection, have: Documents) -> None:
     """Refuse to issue under an expired methodology, unless the statement reports it."""
     claims = have.claims
     if any(condition.name == LIFE and not condition.holds for condition in claims.applicability):
-        return  # the verifier's opinion covers it
+        return  # the verified statement reports the expired methodology
     project = registry.load_project(conn, claims.project.id)
     to_us = instant_us(claims.monitoring_period.to, "UTC")
     for text in expired(lives_of(load_registry(conn), project), project, to_us):

@@ -61,7 +61,7 @@ _DAYS_SHARE = 20
 AUDIT_S = 21_600.0
 COMPRESS_S = 3_600.0
 EXPIRE_S = 21_600.0
-# devices per audit, compared over a week: all devices take some days
+# number of devices compared per audit, over one week; the whole fleet takes some days
 _COMPARED = 5
 _WEEK_US = 7 * 86_400_000_000
 # a query without an answer in this time counts as an unreachable database
@@ -384,8 +384,8 @@ class WatcherMetrics(Collector):
         if gauges.overdue is not None:
             self._values[_OVERDUE] = gauges.overdue
         self._values["tonne_remake_waiting_devices"] = gauges.waiting
-        self._values["tonne_signer_waiting_requests"] = gauges.asked.requests
-        self._values["tonne_signer_waiting_seconds"] = gauges.asked.oldest_s
+        self._values["tonne_signer_waiting_requests"] = gauges.signer_requests.requests
+        self._values["tonne_signer_waiting_seconds"] = gauges.signer_requests.oldest_s
         self._values["tonne_database_bytes"] = gauges.size_bytes
         self._values["tonne_database_failed_jobs"] = gauges.failed_jobs
         if gauges.free_bytes is not None:

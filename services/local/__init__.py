@@ -65,7 +65,7 @@ def own_folder(folder: Path, account: Account | None) -> None:
         folder.chmod(0o700)
         if account is not None:
             for path in (folder, *folder.rglob("*")):
-                # children of a killed server may still remove files
+                # processes that the killed server started may still remove files
                 with suppress(FileNotFoundError):
                     os.chown(path, account.uid, account.gid, follow_symlinks=False)
     except PermissionError as error:
@@ -184,9 +184,9 @@ PACKAGES = {
     "prometheus": PROMETHEUS,
     "prometheus-alertmanager": ALERTMANAGER,
 }
-# a broker for tests, not started by `tonne local up`; installed only on request
+# broker for tests, which `tonne local up` does not start; installed only on request
 RABBITMQ = {"rabbitmq-server": Path("/usr/lib/rabbitmq/bin/rabbitmq-server")}
-# Debian's file that prevents services from starting: packages would start a cluster and a broker of
+# file with which Debian prevents packages from starting services, here a cluster and a broker of
 # the system
 _POLICY = Path("/usr/sbin/policy-rc.d")
 LOOPBACK = "127.0.0.1"
@@ -250,7 +250,7 @@ def _apt(*arguments: str) -> None:
 def is_free(port: int) -> bool:
     """Return whether a server could listen on `port` of the loopback address now."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        # as servers do: a port whose last connections are closing counts as free
+        # as servers set it: a port whose last connections are still closing counts as free
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))

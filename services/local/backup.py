@@ -145,7 +145,7 @@ def _restore(
                 " it with the release that made it, then run `tonne migrate`"
             )
         _require_unused(conn)
-        # no trigger for events fires for restored rows
+        # without triggers, so that restored rows cause no events
         try:
             conn.execute("SET LOCAL session_replication_role = replica")
         except errors.InsufficientPrivilege as error:

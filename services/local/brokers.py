@@ -37,7 +37,7 @@ from services.settings import QUEUE_BYTES, QUEUE_MESSAGES
 HOME = "KAFKA_HOME"
 _START, _FORMAT = "bin/kafka-server-start.sh", "bin/kafka-storage.sh"
 _STARTED = "Kafka Server started"
-# a start within seconds matters more than speed at a high load
+# JVM options for a start within seconds, at the cost of speed under high load
 _HEAP, _QUICK = "-Xms64m -Xmx384m", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 _CLUSTER = uuid5(UUID(int=0), "tonne local")  # id of this cluster; no secret
 _NODE = 1

@@ -158,7 +158,7 @@ class Grafana(Server):
             "provisioning/alerting": ours / "alerting" / language,
         }
         for name, place in places.items():
-            # files that a later version no longer has must go
+            # removed first, so that files of an older version do not remain
             shutil.rmtree(self.folder / name, ignore_errors=True)
             shutil.copytree(place, self.folder / name)
         self._write("datasources", _sources(database_port, database, prometheus))

@@ -209,7 +209,7 @@ scrape_configs:
     relabel_configs:
       - {{source_labels: [process], regex: (.+), target_label: job, replacement: tonne-$1}}
 """
-# addresses for listening on all interfaces, which cannot be connected to
+# listening addresses for all interfaces, to which a client cannot connect
 _ALL = {"", "0.0.0.0", "::"}  # noqa: S104 - compared, not bound
 _KEPT = ["--storage.tsdb.retention.time=30d", "--storage.tsdb.retention.size=1GB"]
 

@@ -79,7 +79,7 @@ class Postgres(Server):
     name = "postgres"
     usual_port = 15_432
     user = "postgres"
-    # "fast" shutdown: roll back open transactions, write a checkpoint, end
+    # PostgreSQL's "fast" shutdown: roll back open transactions, write a checkpoint, end
     stop_signal = signal.SIGINT
     output = "start.log"
 
@@ -153,7 +153,7 @@ class Postgres(Server):
         return super().port_conflict(port) or "shared memory block" in self.last_lines()
 
     def _initdb(self, account: Account | None) -> None:
-        # in memory, readable by the account only, gone when closed
+        # a file in memory, which only the account can read and which disappears when it is closed
         secret = os.memfd_create("password")
         try:
             os.write(secret, f"{self._password()}\n".encode())
@@ -326,7 +326,7 @@ class LocalStack:
         path = self.home / LOCAL_STATE
         fresh = path.with_suffix(".new")
         fresh.unlink(missing_ok=True)
-        # the database URL contains the password
+        # readable by the owner only, as the database URL contains the password
         with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             json.dump(asdict(self.urls()), file, indent=2)
         fresh.replace(path)

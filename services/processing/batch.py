@@ -109,12 +109,12 @@ class Committed:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class DerivedSpan:
     """
-    Derived span of devices with requests.
+    Result of deriving a span of devices with requests.
 
-    `ended`: completed devices.  `dropped`: ids no longer in the registry.  `moved`: devices that
-    still wait.
+    `ended`: completed devices.  `dropped`: ids no longer in the registry.  `moved`: devices whose
+    request is shortened, but not finished.
     """
 
     ended: list[int] = field(default_factory=list)
@@ -196,7 +196,7 @@ def _apart(batch: Batch, error: psycopg.Error) -> list[Batch]:
     if half:
         return [batch.of(set(numbers[:half])), batch.of(set(numbers[half:]))]
     if any(refusal.reason == UNSTORABLE for refusal in batch.rejected):
-        raise error  # not even its dead letter can be stored
+        raise error  # the message fails alone, and even its dead letter cannot be stored
     message = f"the database rejected it: {words(error)}; nothing of the message was stored"
     return [batch.refused(UNSTORABLE, message)]
 
@@ -418,10 +418,10 @@ class Signatures:
             outcome = of_device(check_item(Item(text), self._keys), device)
             result[outcome.outcome] += 1
             if outcome.outcome == "refused":
-                self._tell(device, outcome.detail)
+                self._log_invalid(device, outcome.detail)
         return result
 
-    def _tell(self, device: str | None, why: str) -> None:
+    def _log_invalid(self, device: str | None, why: str) -> None:
         """Log an invalid signature, once per device."""
         name = device or "?"
         if name not in self._logged and len(self._logged) < _MAX_LOGGED:
@@ -435,15 +435,15 @@ class Signatures:
         behind: dict[str, dict[str, str]] = {}
         for device in self._fleet.devices:
             own = dict.fromkeys(filter(None, (device.id, serials.get(device.id))), device.id)
-            for speaker in {device.id, device.gateway or device.id}:
-                behind.setdefault(speaker, {}).update(own)
+            for signer in {device.id, device.gateway or device.id}:
+                behind.setdefault(signer, {}).update(own)
         result: dict[str, list[DatedKey]] = {}
         for holder, keys in every.items():
             for meter_key in keys:
                 try:
                     key = None if meter_key.key == _ENDED else parse_key(meter_key.key)
                 except SignedValueError:
-                    continue  # a kind of signature that this machine's library lacks
+                    continue  # this machine's library does not support that kind of signature
                 dated = DatedKey(key, meter_key.begins, holder, behind.get(holder, {}))
                 for name in dict.fromkeys(filter(None, (holder, serials.get(holder)))):
                     result.setdefault(name, []).append(dated)

@@ -32,10 +32,10 @@ from ingest.model import Fleet, Frame, Int32, Int64
 from ingest.pipeline.quality_state import NEVER
 from services.clock import now_us
 from services.processing.batch import (
-    Answered,
     Arrived,
     Batch,
     Committed,
+    DerivedSpan,
     Signatures,
     in_parts,
     store_readings,
@@ -54,8 +54,8 @@ from services.store.statements import late_readings
 from services.store.statements.sealed_days import YOUNG_US
 from services.store.timeseries import last_seen, remake_requests
 from services.store.timeseries import register_checkpoints as marks
-from services.store.timeseries.last_seen import Clocks, Seen, heard
-from services.store.timeseries.last_seen import Written as Heard
+from services.store.timeseries.last_seen import Clocks, Seen, newest_times
+from services.store.timeseries.last_seen import Written as Contacts
 from services.vault import DamagedError, VaultError
 
 
@@ -95,7 +95,7 @@ class Written:
 
     committed: Committed
     arrived: Arrived
-    heard: Heard
+    contacts: Contacts
     clocks: Sequence[tuple[int, int, int]]
     made: Made | None
     note: Note | None
@@ -225,7 +225,7 @@ class Store:
             raise
 
     def _publish(self, connection: Connection) -> None:
-        """Pass committed notes to the deriving thread; not yet inside another transaction."""
+        """Pass committed notes to the deriving thread; in an open transaction do nothing yet."""
         if connection.info.transaction_status is TransactionStatus.IDLE:
             self.deriver.notes.enter(self._committed)
             self._committed = []
@@ -256,21 +256,22 @@ class Store:
             out.add(made.committed)
         clocks = self._clocks.observe(cursor, frames, messages)
         last_seen.note(cursor, fleet, arrived.every, messages)
-        heard = self._seen.observe(cursor, frames, messages)
+        contacts = self._seen.observe(cursor, frames, messages)
         late_readings.note(cursor, fleet, arrived.stored, arrived.completed)
         kept = letters.record(cursor, fleet, out.rejected, messages, self._letter_bytes)
         out.rows["dead_letter"] += kept.kept
         out.left_out = kept.left_out
         out.rows["signed_value"] += signed.record(cursor, fleet, batch.rejected, messages)
         out.signed = self._signatures.judge(cursor, batch.rejected, messages)
-        return Written(out, arrived, heard, clocks, made, note)
+        return Written(out, arrived, contacts, clocks, made, note)
 
     def _follow(self, cursor: Cursor, arrived: Arrived) -> tuple[Made | None, Note | None]:
         """Return the derived rows of new readings, or a note of what to derive."""
         spans = arrived.spans() if self.behind_commits or self._homes is not None else {}
         if not self.behind_commits:
             if self._homes is not None and spans:
-                # makes the current work of the partitions' holders on these devices fail
+                # commits of the partitions' workers for these devices then fail, and they reload
+                # their state
                 remake_requests.fold(cursor, np.unique(self._homes[list(spans)]).tolist())
             return self.deriver.make(cursor, arrived), None
         if not spans:
@@ -295,7 +296,7 @@ class Store:
         for frame in written.arrived.every:
             np.maximum.at(self.newest_us, frame.device, frame.time_us)
         self._clocks.remember(written.clocks)
-        self._seen.remember(written.heard)
+        self._seen.remember(written.contacts)
         if written.made is not None:
             self.deriver.remember(written.made)
         if written.note is not None:
@@ -314,7 +315,8 @@ class Store:
         committed = self._committed
         self.forget()
         if connection.info.transaction_status is not TransactionStatus.IDLE:
-            self._committed = committed  # successful parts of a transaction that continues
+            # results of the parts already written in the transaction, which continues
+            self._committed = committed
         if isinstance(error, UniqueViolation) and batch.trust:
             return replace(batch, trust=False)
         if isinstance(error, DamagedError | VaultError):
@@ -354,15 +356,15 @@ class Store:
         self.look_for_requests(connection)
         count = 0
         while self.behind:
-            answered = self.catch_up(connection)
-            if not answered:
+            derived_span = self.catch_up(connection)
+            if not derived_span:
                 break
-            count += len(answered.ended)
+            count += len(derived_span.ended)
         return count
 
     def catch_up(
         self, connection: Connection, guard: Callable[[Cursor], object] = lambda _: None
-    ) -> Answered:
+    ) -> DerivedSpan:
         """
         Derive the next span of requested devices; return it once it is durable.
 
@@ -382,7 +384,7 @@ class Store:
         if missing:
             fleet = self.plan.fleet
             newest_readings = marks.newest_readings(
-                cursor, fleet, missing, heard(cursor, fleet, missing)
+                cursor, fleet, missing, newest_times(cursor, fleet, missing)
             )
             self.newest_us[missing] = [newest_readings[d] for d in missing]
             self.known[missing] = True

@@ -29,7 +29,7 @@ from ingest.pipeline import FROM_START, LOOK_BACK_US, POWER_GAP_US, SPREAD_US, M
 from ingest.pipeline.quality_state import NEAR_US
 from services.processing import flags_and_indicators as stations
 from services.processing import reprocess as late
-from services.processing.batch import Answered, Arrived
+from services.processing.batch import Arrived, DerivedSpan
 from services.processing.flags_and_indicators import Changed, Judging, Touched, reaches
 from services.processing.reprocess import Remade, Span, spans
 from services.settle import Plan
@@ -42,7 +42,7 @@ from services.store.timeseries import quality_flags as flags
 from services.store.timeseries import register_checkpoints as marks
 from services.store.timeseries import remake_requests as requests
 from services.store.timeseries.interval_rows import BindingWords
-from services.store.timeseries.last_seen import heard
+from services.store.timeseries.last_seen import newest_times
 from services.store.timeseries.readings import Ahead
 from services.store.timeseries.register_checkpoints import NONE, Bare, StoredRows
 from services.store.timeseries.remake_requests import Request
@@ -51,7 +51,7 @@ _WEEK_US = LOOK_BACK_US + INTERVAL_US
 
 
 class _Sought(NamedTuple):
-    """Requested device: the reading before the derived rows, and its metered end. [us UTC]"""
+    """Requested device: time of the reading before derived rows, end of metered rows. [us UTC]"""
 
     last_us: int
     until_us: int
@@ -107,7 +107,7 @@ def _of_device(
     rows = rows.take(rows.device == device)
     stored = _take(stored_rows, stored_rows.device == device)
     if (stored.metering != METERING).any():
-        return None  # rows of older rules differ from what would be derived now
+        return None  # rows derived by older rules always differ from those derived now
     quantities = {*rows.quantity.tolist(), *stored.quantity.tolist(), *later}
     ends = [
         _of_register(
@@ -128,7 +128,11 @@ def _of_device(
 def _of_register(
     rows: IntervalRows, stored: StoredRows, sought: _Sought, *, read_later: bool
 ) -> int | None:
-    """Return the end of the first interval after which a register's rows agree, or None."""
+    """
+    Return the end of the first interval after which a register's rows agree with the stored ones.
+
+    None if there is no such interval.
+    """
     read = rows.read_us != NULL
     marked = stored.read_us != NULL
     if not read.any() and not marked.any() and not read_later:
@@ -143,7 +147,7 @@ def _of_register(
         & (rows.other_read_us[mine] == NULL)
         & ~stored.other[theirs]
         & (stored.read_us[theirs] > sought.last_us)
-        # the following step ends before the last metered reading
+        # the next step of the register ends before the last metered reading
         & (stored.read_us[theirs] < rows.read_us.max(initial=NULL))
     )
     for k in theirs[same].tolist():
@@ -153,11 +157,11 @@ def _of_register(
 
 
 def _calm(stored: StoredRows, at: int, sought: _Sought) -> bool:
-    """Return whether no reading of the week after a mark can change rows before it."""
+    """Return whether no reading within a week after a checkpoint can change rows before it."""
     week = int(stored.read_us[at]) + LOOK_BACK_US
     end = int(np.searchsorted(stored.read_us, week, side="right"))
     if end == len(stored.read_us) and sought.newest_us > sought.until_us + LOOK_BACK_US:
-        return False  # a gap of readings: the reading that ends it is not included
+        return False  # a gap of readings: the reading after it is not part of these rows
     return not stored.other[at : end + 1].any()
 
 
@@ -246,7 +250,7 @@ class Rows:
         for device in out.ended:
             out.rest.pop(device, None)
         self._flag(cursor, requests, cut, until, touched, out)
-        touched.heard({d: span.newest_us for d, span in cut.items()})
+        touched.note_newest({d: span.newest_us for d, span in cut.items()})
         for device, begin, end in made.spans():
             if requests[device].whole or begin == FROM_START:
                 out.whole.add(device)
@@ -344,7 +348,7 @@ class Backlog:
         self._postponed: set[int] = set()
         self._silent: set[int] = set()  # devices without readings at the last look-up
         self._gone: list[str] = []  # ids that are no longer in the registry
-        self._alone = 0  # number of next spans with one device each
+        self._alone = 0  # number of coming spans that contain one device each
         self._ours: Callable[[Fleet, str], bool] = lambda _fleet, _id: True
 
     def __len__(self) -> int:
@@ -369,12 +373,12 @@ class Backlog:
         mine = [name for name in result if ours(fleet, name)]
         self._gone = [name for name in mine if name not in fleet.by_id]
         arguments = {fleet.by_id[name]: name for name in mine if name in fleet.by_id}
-        # devices that already wait keep their place
+        # devices that already wait keep their position in the queue
         self._queue = {d: name for d, name in self._queue.items() if d in arguments} | arguments
         self._silent = set(self._queue)
         if self._silent:
             with connection.cursor() as cursor:
-                self._silent -= heard(cursor, fleet, [*self._queue]).keys()
+                self._silent -= newest_times(cursor, fleet, [*self._queue]).keys()
         return len(mine)
 
     def load(self, cursor: Cursor, devices: Sequence[int]) -> None:
@@ -403,7 +407,7 @@ class Backlog:
 
     def span(
         self, connection: Connection, guard: Callable[[Cursor], object], last_us: Int64
-    ) -> Answered:
+    ) -> DerivedSpan:
         """Derive the next span of waiting devices and return it; see `Store.catch_up`."""
         subset = self._next()
         ids = [*self._gone, *(self._queue[d] for d in subset)]
@@ -411,7 +415,7 @@ class Backlog:
         try:
             with connection.transaction(), connection.cursor() as cursor:
                 guard(cursor)
-                answered = self._answer(cursor, ids, last_us)
+                derived_span = self._answer(cursor, ids, last_us)
         except BaseException as error:
             if not (isinstance(error, psycopg.Error) and verdict(error) is Verdict.AGAIN):
                 # an error of the server for one device must not delay the others
@@ -420,8 +424,8 @@ class Backlog:
                     self._queue[device] = self._queue.pop(device)
             raise
         self._alone = max(self._alone - 1, 0)
-        self._go_on(subset, answered)
-        return answered
+        self._go_on(subset, derived_span)
+        return derived_span
 
     def _next(self) -> list[int]:
         """
@@ -437,16 +441,17 @@ class Backlog:
         self._silent.difference_update(silent)
         return silent or mine[: requests.AT_ONCE]
 
-    def _go_on(self, subset: Sequence[int], answered: Answered) -> None:
-        self._gone = [name for name in self._gone if name not in answered.dropped]
-        for device in answered.ended:
+    def _go_on(self, subset: Sequence[int], derived_span: DerivedSpan) -> None:
+        self._gone = [name for name in self._gone if name not in derived_span.dropped]
+        for device in derived_span.ended:
             self._queue.pop(device, None)
             self._postponed.discard(device)
-        for device in set(subset) - set(answered.ended):
-            self._queue[device] = self._queue.pop(device)  # the other devices come next
+        for device in set(subset) - set(derived_span.ended):
+            # moved to the end of the queue, so that the other devices come first
+            self._queue[device] = self._queue.pop(device)
 
-    def _answer(self, cursor: Cursor, ids: Sequence[str], last_us: Int64) -> Answered:
-        fleet, out = self._rows.plan.fleet, Answered()
+    def _answer(self, cursor: Cursor, ids: Sequence[str], last_us: Int64) -> DerivedSpan:
+        fleet, out = self._rows.plan.fleet, DerivedSpan()
         archived.guard(cursor)
         taken = requests.take(cursor, ids, fleet.version)
         nothing = requests.without(cursor, ids)

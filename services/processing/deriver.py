@@ -25,7 +25,7 @@ from ingest.pipeline.quality_state import NEAR_US
 from ingest.pipeline.quality_tests import Judged
 from services.clock import now_us
 from services.processing import reprocess
-from services.processing.batch import Answered, Arrived, Committed, joined, tried, without
+from services.processing.batch import Arrived, Committed, DerivedSpan, joined, tried, without
 from services.processing.derive import Backlog, Derived, Rows
 from services.processing.flags_and_indicators import Changed, Quality, Touched, reaches
 from services.processing.reprocess import expected
@@ -40,7 +40,7 @@ from services.store.timeseries import interval_rows as derived
 from services.store.timeseries import quality_flags as flags
 from services.store.timeseries import register_checkpoints as marks
 from services.store.timeseries import remake_requests as requests
-from services.store.timeseries.last_seen import heard
+from services.store.timeseries.last_seen import newest_times
 from services.store.timeseries.readings import Ahead
 from services.store.timeseries.remake_requests import Request
 
@@ -162,7 +162,7 @@ class Step(NamedTuple):
 
     notes: int
     committed: Committed
-    answered: Answered
+    derived_span: DerivedSpan
     refused: psycopg.Error | None
 
 
@@ -184,7 +184,7 @@ class Deriver:
         """Copy devices' state at index `there` of an earlier registry version to index `here`."""
         self.state.take_over(before.state, here, there)
         self._quality.take_over(before._quality, here, there)
-        # what the earlier version has not derived is noted in the database
+        # the database has notes of all readings that the earlier version has not derived
         self.notes.lost = bool(before.notes)
 
     def forget(self, devices: Int32 | None = None) -> None:
@@ -257,7 +257,7 @@ class Deriver:
         except (_GoneError, UniqueViolation):
             self.state.forget()
             self.notes.lost = True
-            return Step(0, Committed(), Answered(), None)
+            return Step(0, Committed(), DerivedSpan(), None)
         except BaseException:
             self.state.forget()
             self.notes.lost = True
@@ -266,7 +266,7 @@ class Deriver:
     def _fold(self, connection: Connection) -> None:
         """Convert all notes into requests, as after a restart."""
         with self.notes.gate:
-            self.notes.clear()  # notes lost from here on are converted the next time
+            self.notes.clear()  # notes that are lost from here on are converted in the next call
             with connection.transaction(), connection.cursor() as cursor:
                 requests.fold(cursor, self.homes())
         self.state.forget()
@@ -275,13 +275,13 @@ class Deriver:
     def _step(self, connection: Connection, taken: list[Note], *, spans: bool) -> Step:
         old = spans and self.behind > 0
         while True:
-            # lock before the snapshot: a chunk dropped while waiting would be in neither place
+            # lock before the snapshot: a chunk dropped while waiting would be missing in both reads
             guard = archived.guarded(connection) if old else nullcontext()
             with guard, connection.transaction(), connection.cursor() as cursor:
                 with self.notes.gate:
                     cursor.execute("SELECT 1")  # the snapshot begins here
                     if self.notes.lost:
-                        raise _GoneError  # taken since they were read
+                        raise _GoneError  # another process has taken the notes since they were read
                     taken += self.notes.take()
                 stored = [note.arrived for note in taken]
                 arrived = Arrived.together(stored, self.plan.fleet, self.state.last_us)
@@ -289,11 +289,11 @@ class Deriver:
                     old = True
                     continue
                 made = self._noted(cursor, arrived, taken) if taken else None
-                answered, refused = self._more(connection) if spans else (Answered(), None)
-            committed = self.remember(made, answered.ended) if made else Committed()
-            self.state.forget(np.array(answered.ended, dtype=np.int32))
+                derived_span, refused = self._more(connection) if spans else (DerivedSpan(), None)
+            committed = self.remember(made, derived_span.ended) if made else Committed()
+            self.state.forget(np.array(derived_span.ended, dtype=np.int32))
             self.notes.derived()
-            return Step(len(taken), committed, answered, refused)
+            return Step(len(taken), committed, derived_span, refused)
 
     def _noted(self, cursor: Cursor, arrived: Arrived, taken: Sequence[Note]) -> Made:
         made = self.make(cursor, arrived)
@@ -303,26 +303,26 @@ class Deriver:
             raise _GoneError
         return made
 
-    def _more(self, connection: Connection) -> tuple[Answered, psycopg.Error | None]:
+    def _more(self, connection: Connection) -> tuple[DerivedSpan, psycopg.Error | None]:
         """Derive a span of requested devices; return it, and the server's error if any."""
         if not self.behind:
-            return Answered(), None
+            return DerivedSpan(), None
         try:
             return self._backlog.span(connection, lambda _: None, self.state.last_us), None
         except psycopg.Error as error:
             if verdict(error) is not Verdict.REFUSED:
                 raise
-            return Answered(), error
+            return DerivedSpan(), error
 
-    def catch_up(self, connection: Connection, guard: Callable[[Cursor], object]) -> Answered:
+    def catch_up(self, connection: Connection, guard: Callable[[Cursor], object]) -> DerivedSpan:
         """Derive the next span of some devices with requests; see `Store.catch_up`."""
         try:
-            answered = tried(lambda: self._backlog.span(connection, guard, self.state.last_us))
+            derived_span = tried(lambda: self._backlog.span(connection, guard, self.state.last_us))
         except BaseException:
             self.state.forget()
             raise
-        self.state.forget(np.array(answered.ended, dtype=np.int32))
-        return answered
+        self.state.forget(np.array(derived_span.ended, dtype=np.int32))
+        return derived_span
 
     def _load(self, cursor: Cursor, arrived: Arrived) -> None:
         """Load the state before new readings: stored rows and registers."""
@@ -330,15 +330,15 @@ class Deriver:
         devices = begins.keys() | arrived.changed.keys()
         missing = [d for d in devices if not self.state.loaded[d]]
         if missing:
-            heard_us = heard(cursor, self.plan.fleet, missing)
-            marks.load(cursor, self.plan.fleet, self.state, missing, heard_us, begins)
+            near_us = newest_times(cursor, self.plan.fleet, missing)
+            marks.load(cursor, self.plan.fleet, self.state, missing, near_us, begins)
             self._backlog.load(cursor, missing)
         unsure = [*missing, *self._quality.unsure(devices.difference(missing))]
         if unsure:
             self._quality.load(cursor, self.state, unsure)
 
     def _late(self, cursor: Cursor, arrived: Arrived, onward: Mapping[int, Changed]) -> _Requested:
-        """Return requests for late readings; each includes later ones near its last."""
+        """Return requests for late readings; a request includes later readings near its end."""
         again, near = {}, set()
         for device, end in reaches(cursor, self.plan, arrived.changed).items():
             changed = arrived.changed[device]
@@ -381,7 +381,8 @@ class Deriver:
         bare = marks.bare(fleet, state, [d for d in again if not self._backlog.waits(d)])
         for quantity, ends in settled.metered.ends:
             for device in bare.keys() & set(ends.device.tolist()):
-                bare[device].discard(quantity)  # the register has a reading now
+                # the register now has a reading, and so a checkpoint
+                bare[device].discard(quantity)
         for device, us in settled.metered.rewrites.items():
             again[device] = Request(us, FAR_US, whole=False).joined(again.get(device))
             known.pop(device, None)

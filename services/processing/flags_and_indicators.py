@@ -159,7 +159,7 @@ class Quality:
 
 
 def _go_on(cursor: Cursor, checks: Checks, state: Watched, before_us: Mapping[int, int]) -> None:
-    """Set devices' state to a time, as `quality_lookback.load` does."""
+    """Set devices' test states to those at a time, as `quality_flags.load` does."""
     for standstill in watched.load(cursor, checks, state, before_us):
         tests.settle(checks, state, standstill)
 
@@ -199,7 +199,7 @@ class Touched:
 
     def join(self, other: Touched) -> None:
         """Add the devices and times of another batch of the same fleet."""
-        self.heard(other._newest)
+        self.note_newest(other._newest)
         for device, hours in other._hours.items():
             self._hours.setdefault(device, set()).update(hours)
         for device, days in other._days.items():
@@ -210,10 +210,11 @@ class Touched:
         of = np.flatnonzero(rows.quantity == FLOW)
         for device, start in zip(rows.device[of].tolist(), rows.start_us[of].tolist(), strict=True):
             result = self._fleet.devices[device]
-            if result.class_id == PLANT:  # pumps and fuel meters also have a flow
+            # pumps and fuel meters have a flow, too, but no indicator of plants
+            if result.class_id == PLANT:
                 self._days.setdefault(device, set()).add(day_of(start, result.timezone))
 
-    def heard(self, newest_us: Mapping[int, int]) -> None:
+    def note_newest(self, newest_us: Mapping[int, int]) -> None:
         """Add the newest readings of devices received by other processes. [us UTC]"""
         for device, us in newest_us.items():
             self._newest[device] = max(us, self._newest.get(device, us))
@@ -259,7 +260,7 @@ class Touched:
 
 
 def _may_count(start_us: int, newest_us: int, covers: int) -> bool:
-    """Return whether readings can cover three quarters of an hour by now; else no value."""
+    """Return whether readings may cover three quarters of an hour by now; else it has no value."""
     return newest_us - start_us >= NEEDED_US - covers
 
 
@@ -352,9 +353,9 @@ def _settle(
     changed = _overlay(stored, hours)
     follow = _follow(fleet, stored, changed, days, _flows(cursor, fleet, days))
     values = Values.concat([hours, follow])
-    anew = [(fleet.devices[d].id, day.begin_us) for d, days in days.items() for day in days]
-    if len(values) or anew:
-        indicator_rows.write(cursor, ids, values, anew)
+    recalculated = [(fleet.devices[d].id, day.begin_us) for d, days in days.items() for day in days]
+    if len(values) or recalculated:
+        indicator_rows.write(cursor, ids, values, recalculated)
     return len(values)
 
 
@@ -381,7 +382,7 @@ def _inside(values: Values, spans: Sequence[Span]) -> Values:
 
 
 def _windows(spans: Sequence[Span], days: Mapping[int, set[Day]]) -> list[Span]:
-    """Return the spans of hourly values needed for these figures."""
+    """Return the spans of hourly values needed for indices of hours and figures of days."""
     reach, before = REACH_HOURS * HOUR_US, DAY_REACH_HOURS * HOUR_US
     wide = [Span(s.device, s.from_us - reach, s.to_us + reach) for s in spans]
     wide += [Span(d, day.begin_us - before, day.end_us) for d, of in days.items() for day in of]

@@ -38,7 +38,7 @@ from services.store.registry import load as registry
 from services.store.registry.load import load_book
 
 _BACK_D = 35
-# maximum per round: about ten seconds
+# maximum number of arrays and of inverters per round, which takes about ten seconds
 _SKIES, _TRENDS = 100, 100
 _MISSING = """
 SELECT w.site, w.tilt, w.azimuth, w.latitude, w.longitude, min(d.day), max(d.day)
@@ -82,7 +82,8 @@ WHERE d.class = 'pv_inverter' AND days.last - days.first >= %(least)s
 ORDER BY t.made NULLS FIRST, d.id LIMIT %(most)s
 """
 _RATIOS = (
-    # days without standstill or clipping, for the soiling trend; mostly standstill counts as none
+    # ratios of days without standstill or clipping, for the soiling trend; a day mainly at
+    # standstill has none
     "SELECT device_id, day, performance_ratio_25, CASE WHEN standing_kwh < 0.5 * expected_kwh"
     " THEN energy_kwh / (expected_kwh - standing_kwh) END, insolation_kwh_m2 FROM v_day_pv"
     " WHERE device_id = ANY (%s) AND performance_ratio_25 IS NOT NULL ORDER BY device_id, day"
@@ -267,7 +268,7 @@ _RATED = (
     "SELECT device_id, max(rated_power_w) FROM (SELECT DISTINCT ON (device_id, begins) device_id,"
     " rated_power_w FROM device_rating ORDER BY device_id, begins, recorded DESC) r GROUP BY 1"
 )
-# devices without a rated power of their own, each by its key
+# largest interval of each quantity in the last year, for devices without a rated power
 _LARGEST = (
     "SELECT m.device_id, q.quantity, q.value FROM project_device m"
     " CROSS JOIN LATERAL (SELECT quantity, max(value) AS value FROM interval_quantity i"
@@ -323,7 +324,7 @@ def _of_project(
 ) -> Iterator[SilenceRate]:
     year = datetime.now(UTC).astimezone(zone(project.timezone)).year
     try:
-        # one row for a device with several service times
+        # one row per device, also with several service times
         named = {
             silence_rate.device: silence_rate
             for silence_rate in silence_rates(project, fleet, seen, factors, year)

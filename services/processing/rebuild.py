@@ -41,7 +41,8 @@ from services.store.timeseries import register_checkpoints as marks
 from services.store.timeseries.interval_rows import BindingWords
 
 AT_ONCE = 20
-# number of looks at rows that a pipeline has not derived yet, and the pause between them
+# number of repeated comparisons while a pipeline has not derived rows yet, and the pause between
+# them
 _LOOKS, _PAUSE_S = 20, 0.3
 EMISSIONS = "interval_emission"
 Key = tuple[str, ...]
@@ -96,14 +97,15 @@ def _compared(
         lift_limit(conn)
     with conn.transaction(), conn.cursor() as cursor:
         if replace:
-            # a running pipeline writes before this comparison, or after its commit
+            # locked, so that a running pipeline writes either before this comparison or after its
+            # commit
             cursor.execute(
                 "LOCK TABLE interval_quantity, interval_emission, indicator_value, quality_flag"
                 " IN SHARE ROW EXCLUSIVE MODE"
             )
         elif fresh:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        archived.guard(cursor)  # no chunk is dropped meanwhile
+        archived.guard(cursor)  # while this lock is held, no chunk is dropped
         computed = _computed(cursor, plan, devices, from_us, to_us)
         ids = plan.fleet.ids(list(devices))
         older = derived.older_rows(cursor, ids, from_us, to_us) is not None
@@ -319,7 +321,7 @@ def _replace(
 
 
 class Stale(NamedTuple):
-    """A device's rows in [from, to) whose factor may have changed. [us UTC]"""
+    """Device and the span [from, to) of its rows whose factor may have changed. [us UTC]"""
 
     device: int
     from_us: int

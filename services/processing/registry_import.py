@@ -44,7 +44,7 @@ def import_registry(
     author: str,
     strict: bool = False,
     dry_run: bool = False,
-    shown: str | None = None,
+    confirmed: str | None = None,
 ) -> Plan:
     """
     Import files into the registry, all or nothing; return the plan.
@@ -54,7 +54,7 @@ def import_registry(
     `author`: person who imports; stored with the version and with meter replacements.
     `strict`: warnings block the import too.
     `dry_run`: write nothing.
-    `shown`: digest of the confirmed outcome; if the outcome is different now it is refused.
+    `confirmed`: digest of the confirmed outcome; if the outcome is different now it is refused.
     Raises RegistryError when the database refuses what the rules accepted.
     Raises StatementStateError when the outcome is no longer the confirmed one.
 
@@ -64,7 +64,7 @@ def import_registry(
         # one import at a time; readers are not blocked
         conn.execute("LOCK TABLE registry_version IN EXCLUSIVE MODE")
         stored, planned = _planned(conn, incoming, strict=strict)
-        if shown is not None and _outcome(planned, stored).digest != shown:
+        if confirmed is not None and _outcome(planned, stored).digest != confirmed:
             raise StatementStateError(
                 "the registry has changed since this file was checked; nothing was imported: "
                 "check the file again"
@@ -92,7 +92,7 @@ def try_out(conn: Connection, incoming: Incoming, *, strict: bool = False) -> Ou
 
 
 def _planned(conn: Connection, incoming: Incoming, *, strict: bool) -> tuple[Registry, Plan]:
-    """Return the stored registry, and the result of files for it."""
+    """Return the stored registry, and the result of importing files into it."""
     stored = load_registry(conn)
     return stored, plan(
         stored,
@@ -193,7 +193,7 @@ def deliver(conn: Connection, rows: Sequence[Row], author: str, *, write: bool =
 
 
 def _others(conn: Connection) -> dict[str, set[str]]:
-    """Return other meters that each project names."""
+    """Return, by project, meters outside its account: of its boundary and of common meters."""
     return {
         name: {
             *(outside.device for outside in project.boundary or ()),

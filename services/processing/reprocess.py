@@ -1,6 +1,6 @@
 """
-Metering of stored readings again from an earlier mark, writing only differences, in spans of
-limited rows.
+Metering of stored readings again from an earlier register checkpoint, writing only differences, in
+spans of limited rows.
 
 For cases beyond the live state: late readings, a register that returns from a glitch, a catch-up
 after a constant register, a changed registry.
@@ -43,7 +43,7 @@ from services.store.timeseries.interval_rows import BindingWords
 from services.store.timeseries.register_checkpoints import NONE, Bare, by_class
 from services.store.timeseries.remake_requests import Request
 
-# minimum number of rows for which it is worth finding those later than all stored ones
+# minimum number of rows from which rows later than all stored ones are written separately
 _MANY = 1_000
 
 
@@ -143,7 +143,8 @@ def remake(
     `scratch`: metering state of the fleet's size, without state of these devices. `from_us`: fleet
     index to the time from which readings changed; FROM_START for all. `until_us`: end of the
     readings used, on the grid; none for other devices. `whole`: devices whose rows are all
-    recalculated, span by span. `bare`: registers without stored marks, which are not looked up.
+    recalculated, span by span. `bare`: registers without stored checkpoints, which are not looked
+    up.
     """
     out = Remade()
     until = dict(until_us or {})
@@ -151,7 +152,8 @@ def remake(
     while todo:
         begins = _begin(cursor, plan, scratch, todo, whole, bare)
         metered = _meter(cursor, plan, scratch, begins, until)
-        # a catch-up over a standstill that began before the rows replaced here: start there
+        # the catch-up covers a standstill that began before the replaced rows: recalculate from its
+        # start
         again = {d: us + 1 for d, us in metered.spread.items() if us < begins[d].replaced_us}
         again |= metered.rewrites | _first_registers(plan, scratch, todo, metered)
         done = {d: b.replaced_us for d, b in begins.items() if d not in again}
@@ -167,7 +169,7 @@ def remake(
 def _first_registers(
     plan: Plan, scratch: MeterState, todo: dict[int, int], metered: Metered
 ) -> dict[int, int]:
-    """Return devices whose register has no earlier mark: their rows from power are replaced."""
+    """Return devices whose register has no earlier checkpoint; rows from power are replaced."""
     limited = np.array([d for d, us in todo.items() if us > FROM_START], dtype=np.int32)
     powered = {
         (class_id, column.quantity)
@@ -211,21 +213,21 @@ def _begin(
     bare: Bare,
 ) -> dict[int, _Begin]:
     """
-    Return the time from which rows change, and load the marks before it.
+    Return the time from which rows change, and load the register checkpoints before it.
 
-    Steps change from the last mark before the change; every row from that mark's time on is
-    replaced.  Marks of earlier intervals start the registers.
+    Steps change from the last checkpoint before the change; every row from that checkpoint's time
+    on is replaced.  Checkpoints of earlier intervals start the registers.
     """
     scratch.reset(np.array(list(from_us), dtype=np.intp))
     begins = {d: _Begin(FROM_START, FROM_START) for d, us in from_us.items() if us == FROM_START}
     limited = {d: us for d, us in from_us.items() if us > FROM_START}
     replaced = {d: floor(us - POWER_GAP_US) for d, us in limited.items()}
     for mark in marks.last(cursor, plan.fleet, read_before=limited, bare=bare):
-        # rows with a catch-up over the mark's standstill may lose it
+        # the register stood still at this checkpoint: rows of a catch-up over that time may change
         still = max(mark.changed_us, limited[mark.device] - SPREAD_US)
         replaced[mark.device] = min(replaced[mark.device], floor(min(mark.since_us, still)))
     for device, us in marks.departed(cursor, plan.fleet, limited, bare).items():
-        # a fall, return or settlement of the register after the change affects rows this far back
+        # rows up to this time before a fall, return or settlement of the register may change
         replaced[device] = min(replaced[device], floor(us - LOOK_BACK_US))
     after = {d: us - POWER_GAP_US - 1 for d, us in replaced.items()}
     for mark in marks.last(cursor, plan.fleet, start_before=replaced, bare=bare):
@@ -309,7 +311,7 @@ def write(
 
 # maximum derived rows per commit, about 60 MB of memory
 MAX_ROWS = 60_000
-# number of readings with which a span begins, of one device or several together
+# number of readings in the first part of a span, of one device or several together
 MAX_SPAN_READINGS = 60_000
 # time that a catch-up may reach back, plus the time to include the next readings
 AHEAD_US = SPREAD_US + 2 * HOUR_US
@@ -328,7 +330,7 @@ def rows_between(fleet: Fleet, device: int, from_us: int, to_us: int) -> int:
 
 
 class Expected(NamedTuple):
-    """Number of rows new readings will make, by device, and since when; n devices. [us UTC]"""
+    """Expected rows of n devices: their number, and the time from which they are new. [us UTC]"""
 
     device: Int32
     rows: Int64

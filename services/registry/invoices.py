@@ -262,7 +262,9 @@ def _check(
     for device in invoice.devices:
         bound_devices = [d for d in project.devices if d.device == device]
         if not bound_devices and used and device in others.get(project.id, ()):
-            continue  # an invoice of consumption may include meters of boundary or others
+            # an invoice of consumption may name meters outside the account: of the boundary, or
+            # common meters
+            continue
         if not bound_devices:
             result.append(
                 f"device {device} does not serve project {project.id}; on a bill of what the"

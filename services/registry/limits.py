@@ -203,7 +203,7 @@ def _problems(
     device_class: DeviceClass | None, channel: str, result: Mapping[str, Any], rated_w: int | None
 ) -> Iterator[tuple[str | None, str]]:
     if device_class is None or not channel:
-        return  # recorded as an error by another parser
+        return  # another parser records this error
     device_channel = device_class.channels.get(channel)
     if device_channel is None and channel != TIME:
         known = ", ".join((*device_class.channels, TIME))

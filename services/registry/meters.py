@@ -129,7 +129,7 @@ def alike_meters(registry: Registry) -> Iterator[tuple[Device, Device]]:
 def _pairs(
     registry: Registry, key: Callable[[Device], str], is_same: Callable[[Device, Device], bool]
 ) -> Iterator[tuple[Device, Device]]:
-    """Yield pairs of devices with equal keys, in order of ids; each is second at most once."""
+    """Yield pairs of devices with equal keys, in order of ids; each is second in one pair only."""
     by_key: defaultdict[str, list[Device]] = defaultdict(list)
     for device in sorted(registry.devices.values(), key=lambda d: d.id):
         if device.serial is not None:

@@ -55,7 +55,7 @@ _MAX_NAME, _MAX_LOADS = 200, 50
 _DAYS = [[begin, end] for begin in range(24) for end in range(begin + 1, 25)]
 MAX_CADENCE_S = 31 * 86_400
 _LONGEST_NAME = 200
-# certainty of a factor: read in the source, transcribed, secondary source, back-calculated,
+# certainty of a factor: read in the source, transcribed, of a secondary source, back-calculated,
 # unverified
 CERTAINTIES = ("R", "T", "r", "B", "M")
 

@@ -238,7 +238,8 @@ def plan(
         *(() if keys is None else _signatures(stored, incoming.registry, keys)),
     ):
         findings.add(key, f"{findings.place(key)}{text}", warning=False)
-    # rows that could not be parsed are missing, and would cause errors of others
+    # not with faulty rows: entries that could not be parsed are missing, and would cause errors of
+    # others
     if not incoming.problems:
         _whole(findings, stored, merged, credited)
     outcomes = {key: _outcome(stored, merged, key) for key in incoming.places}

@@ -154,7 +154,7 @@ def _whole(part: Action, programme: Programme) -> Action | None:
 
 
 def _swapped(site: Site) -> Iterator[Finding]:
-    """Yield a warning if latitude and longitude seem interchanged, by the time zone's place."""
+    """Yield a warning if latitude and longitude seem interchanged, by the time zone's location."""
     near = _zone_places().get(site.timezone.partition(",")[0])
     if near is None:
         return
@@ -238,7 +238,7 @@ def book_of(registry: Registry) -> tuple[FactorBook, list[Finding]]:
     findings: list[Finding] = []
     own = {factor.id: factor for factor in book}
     kinds = book.kinds()
-    # order: a factor before the one that supersedes it
+    # a factor comes before the one that supersedes it
     values = sorted(
         ((entry, _stated(factor_of(entry.record))) for entry in registry.factors.values()),
         key=lambda pair: (pair[1].valid_from or date.min, pair[1].supersedes is not None),

@@ -140,7 +140,7 @@ def _country(site: Site) -> Iterator[Finding]:
 def _daylight(site: Site) -> Iterator[Finding]:
     """Yield a warning if a site's solar time differs from its time zone, as in a copied row."""
     if site.timezone not in zones() or country_of(replace(site, country=None)) is None:
-        return  # another check reports it, or the zone is UTC
+        return  # another check reports an unknown zone; UTC has no solar time
     clock = max(offset for offset in _offsets(site.timezone) if offset is not None)
     apart = abs((site.longitude / 15 - clock.total_seconds() / 3600 + 12) % 24 - 12)
     if apart > _MAX_SOLAR_DIFFERENCE_H:
@@ -302,7 +302,7 @@ def _shared(registry: Registry) -> Iterator[Finding]:
             begin, end = during_us(project, bound, zone or "")
             meter = registry.entries.get(("device", bound.device))
             main = meter.check_of if isinstance(meter, Device) else None
-            # a check meter counts the same energy as its main meter
+            # under its main meter, as a check meter counts the same energy
             services[main or bound.device].append(_Assignment(begin, end, project, bound))
     for device, serving in services.items():
         for service, other in pairwise(sorted(serving, key=lambda s: (s.begin, s.end))):

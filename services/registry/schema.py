@@ -175,7 +175,8 @@ def _project() -> dict[str, Any]:
     device = properties["devices"]["items"]
     del device["properties"]["params"]
     device["required"].remove("params")
-    device["additionalProperties"] = True  # further keys that the device's role requires
+    # further keys are permitted, as the device's role may require them
+    device["additionalProperties"] = True
     return made
 
 

@@ -47,7 +47,7 @@ def read_workbook(data: bytes, name: str) -> Table:
     book = _opened(data, name)
     sheets = {s.title.strip(): s for s in book.worksheets if not s.title.startswith(_NOTE)}
     table = Table(1, {}, {})
-    # order: a section before its lists
+    # sections come before their lists
     for title in sorted(sheets, key=lambda t: t.count(".")):
         rows = list(_rows(sheets[title], f"{name}, sheet {title}"))
         section, _, inner = title.partition(".")
@@ -280,7 +280,7 @@ def _write_sheet(
     for cells in sheet.iter_rows(min_row=2):
         for cell in cells:
             if isinstance(cell.value, str):
-                # the type keeps text that begins with = from being a formula
+                # as text, so that a value that begins with = is not a formula
                 cell.data_type, cell.number_format = "s", "@"
     sheet.freeze_panes = "A2"
 

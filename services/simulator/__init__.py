@@ -198,7 +198,7 @@ def bump(hour: Floats, centre: float, width: float) -> Floats:
     return bell
 
 
-# thousandths x milliseconds x two (the trapezoid's mean is doubled), per base unit
+# number of doubled thousandths times milliseconds per base unit (the trapezoid's mean is doubled)
 _PER_BASE_UNIT = 2 * 1_000 * 3_600_000
 
 
@@ -364,10 +364,10 @@ class EdgeNode:
         several = decoded if isinstance(decoded, list) else [decoded]
         for reading in several:
             for name, value in reading.values.items():
-                self._say(payload, device, name, value, reading.ts, late=len(several) > 1)
+                self._add_metric(payload, device, name, value, reading.ts, late=len(several) > 1)
         return topic, payload.SerializeToString()
 
-    def _say(
+    def _add_metric(
         self, payload: Any, device: str, name: str, value: float, ts: int, *, late: bool
     ) -> None:
         metric = payload.metrics.add(timestamp=ts, double_value=value)

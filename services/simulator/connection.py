@@ -33,7 +33,7 @@ from ingest.errors import ServerError
 from services.identity.principals import PASSWORD
 from services.simulator import EdgeNode, Outgoing, SimulatorError
 
-MAX_CONNECTIONS = 500  # maximum connections: each principal needs its own
+MAX_CONNECTIONS = 500  # maximum number of connections, of which each principal needs one
 _READ_BYTES = 65_536
 
 
@@ -389,7 +389,7 @@ class Connection:
         while self._ready and self._queue and len(self._in_flight) < self._window:
             entry = self._queue.popleft()
             if entry.attempts and not entry.missing:
-                continue  # its receipt arrived while it waited to be sent again
+                continue  # the receipt arrived while the message waited to be sent again
             topic, payload = entry.message.topic, entry.message.payload
             if self._edge is not None:
                 topic, payload = self._edge.data(entry.message)
@@ -448,7 +448,7 @@ class Connection:
                 f"subscribing to {topic}: {refused[0]}; `tonne broker apply` gives a principal"
                 " its topics"
             )
-        self._ready = True  # only after the subscription to receipts
+        self._ready = True  # ready only after the subscription to receipts
 
     def _acknowledged(
         self, _client: Any, _data: Any, mid: int, reason: ReasonCode, _props: Any

@@ -65,7 +65,8 @@ DEFAULT_RATES = {
 }
 _RUN = 8  # number of readings in a late block or a drop-out
 _LATE_MS = (600_000, 10_800_000)
-_STAGGER_MS = 5_000  # devices with one clock do not all send at the same moment
+# delays the devices of one clock differently, so that they do not all send at the same moment [ms]
+_STAGGER_MS = 5_000
 _UNITS_FACTOR = 1_000
 _JITTER = 3  # base units by which a register steps back
 _SHARES = ("duplicates", "disorder", "late", "dropout", "glitch", "jitter", "units", "garbage")
@@ -273,11 +274,13 @@ def words(device_class: str, profile: str) -> dict[str, tuple[str, float]]:
     the model does not have are omitted.
     """
     canonical = classes.load()[device_class].channels
-    spoken = {s.channel: s for s in profiles.load()[device_class, profile].channels.values()}
+    model_channels = {
+        s.channel: s for s in profiles.load()[device_class, profile].channels.values()
+    }
     result = {}
     for path, source in profiles.load()[device_class, "generic"].channels.items():
-        if source.channel in spoken:
-            own, base = spoken[source.channel], canonical[source.channel].unit
+        if source.channel in model_channels:
+            own, base = model_channels[source.channel], canonical[source.channel].unit
             up, down, _ = factor(source.unit, base)
             own_up, own_down, _ = factor(own.unit, base)
             result[path] = (own.path, up * own_down / (down * own_up))
@@ -291,16 +294,18 @@ def encode_rows(block: Block, rows: Ints, device: Device) -> list[bytes]:
     A register in whole Wh divided by 1000 is the nearest double of the decimal fraction, and JSON
     has its shortest form, so no Wh is lost.
     """
-    spoken = words(device.device_class, device.profile)
+    model_channels = words(device.device_class, device.profile)
     columns = {
-        spoken[name][0]: (values[rows] / (base_per_unit(name) / spoken[name][1])).tolist()
+        model_channels[name][0]: (
+            values[rows] / (base_per_unit(name) / model_channels[name][1])
+        ).tolist()
         for name, values in block.registers.items()
-        if name in spoken
+        if name in model_channels
     }
     columns |= {
-        spoken[name][0]: (values[rows] * spoken[name][1]).tolist()
+        model_channels[name][0]: (values[rows] * model_channels[name][1]).tolist()
         for name, values in block.gauges.items()
-        if name in spoken
+        if name in model_channels
     }
     names = tuple(columns)
     return [
@@ -452,7 +457,7 @@ class DeviceTruth:
     registers: dict[str, RegisterTruth] = field(default_factory=dict)
 
     def add(self, block: Block, plan: Plan) -> None:
-        """Add the next block of the device."""
+        """Add the readings of the device's next block to its true values."""
         rows: Ints = np.flatnonzero(plan.good)
         if not len(rows):
             return

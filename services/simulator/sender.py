@@ -134,13 +134,13 @@ class Sender:
                 f" --connections is {connections}"
             )
         for k, name in enumerate(principals[:connections]):
-            heard = f"tonne/v1/{'+' if shared else name}/receipt"
+            receipts_topic = f"tonne/v1/{'+' if shared else name}/receipt"
             self._links.append(
                 Connection(
                     url,
                     f"simulate-{label}-{k}" if shared else name,
                     principal=None if shared or sparkplug is not None else name,
-                    receipt_topic=heard if receipts and not (shared and k) else None,
+                    receipt_topic=receipts_topic if receipts and not (shared and k) else None,
                     on_receipt=self._outbox.receipt,
                     on_published=self._outbox.published,
                     identity=Identity(trust or Tls())

@@ -306,7 +306,7 @@ def broken(
     result: list[Source] = []
     for source in sources:
         name, own = source.device.id, source
-        # the fault may have begun before the readings sent
+        # a fault may have begun before the first reading that is sent
         if name in stuck and isinstance(own, _Part):
             own.source = _Stuck(own.source, stuck[name] // 1_000)
         elif name in stuck:
@@ -339,8 +339,8 @@ def gauges_only(sources: Sequence[Source]) -> list[Source]:
 
 def _has_gauges(device: Device) -> bool:
     channels = classes.load()[device.device_class].channels
-    spoken = profiles.load()[device.device_class, device.profile].channels.values()
-    return any(channels[source.channel].kind == "gauge" for source in spoken)
+    model_channels = profiles.load()[device.device_class, device.profile].channels.values()
+    return any(channels[source.channel].kind == "gauge" for source in model_channels)
 
 
 class _GaugesOnly:

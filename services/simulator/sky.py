@@ -23,7 +23,7 @@ import numpy as np
 
 from services.simulator import Floats, stream, wander
 
-_DELTA_T_S = 67.0  # terrestrial time minus UT1 [s]
+_DELTA_T_S = 67.0  # difference between terrestrial time and UT1 [s]
 _PRESSURE_HPA = 1013.25
 _AIR_C = 12
 _REFRACTION_DEG = 0.5667  # refraction at sunrise and sunset [deg]
@@ -313,6 +313,6 @@ def _clearness(
     # 0.57 on average: about 1,450 of the cloudless 2,500 kWh/m2 a year in Hai Phong
     of_the_day = 0.15 + 0.85 * stream(seed, place, day, "clearness").beta(1.9, 1.9)
     clouds = wander(stream(seed, place, day, "clouds"), count, step_s, _CLOUD_MEMORY_S)
-    # a clear day is steady, a mixed one varies most
+    # irradiance is steady on a clear day, and varies most on a partly clouded day
     flicker = 0.9 * of_the_day * (1.0 - of_the_day)
     return np.clip(of_the_day + flicker * clouds, 0.05, 1.0)

@@ -98,7 +98,8 @@ def _sessions(chance: np.random.Generator, rated_power_w: int) -> list[Session]:
 def _session(chance: np.random.Generator, hour: float, rated_power_w: int) -> Session:
     battery_wh = float(chance.choice([42_000.0, 60_000.0, 82_000.0, 350_000.0]))
     soc_start, soc_end = float(chance.uniform(12, 60)), float(chance.uniform(82, 97))
-    power_w = min(float(rated_power_w), battery_wh)  # at most full within an hour
+    # the battery is full after an hour at the earliest
+    power_w = min(float(rated_power_w), battery_wh)
     into_battery = power_w * _CHARGER_EFFICIENCY
     taper_at = hour + (_TAPER_FROM - soc_start) / 100 * battery_wh / into_battery
     taper_h = (100 - _TAPER_FROM) / 100 * battery_wh / into_battery

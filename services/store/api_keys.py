@@ -148,7 +148,7 @@ def _key(row: TupleRow) -> ApiKey:
 
 
 LASTS_S = 12 * 3600
-_SESSION_RETENTION = "1 day"  # time after their end, for audits of sign-ins
+_SESSION_RETENTION = "1 day"  # time for which ended sessions are kept, for audits of sign-ins
 _IS_VALID = (
     "s.ended IS NULL AND s.until > now() AND k.revoked IS NULL"
     " AND (k.expires IS NULL OR k.expires > now())"

@@ -95,7 +95,7 @@ def _cut(read: vault_table.Stored, spans: Sequence[ReadingSpan]) -> Frame:
 
 
 def overlay(frames: Sequence[Frame]) -> Frame:
-    """Return one frame by device and time; of equal times, each channel has its first value."""
+    """Return one frame by device and time; of equal rows each channel keeps its first value."""
     device = np.concatenate([f.device for f in frames])
     time_us = np.concatenate([f.time_us for f in frames])
     order = np.lexsort((time_us, device))  # a stable sort: earlier frames come first
@@ -112,7 +112,7 @@ def overlay(frames: Sequence[Frame]) -> Frame:
 
 
 def _first(values: Column, again: NDArray[np.bool_], heads: NDArray[np.intp]) -> Column:
-    """Return the first known value of each run of rows with equal device and time."""
+    """Return, for each run of rows with equal device and time, the first known value."""
     out = values[heads]
     later = np.flatnonzero(again & ~_absent(values))
     run = np.searchsorted(heads, later, side="right") - 1
@@ -212,8 +212,10 @@ def with_two_readings(
     cursor: Cursor, class_id: str, spans: Sequence[ReadingSpan]
 ) -> list[ReadingSpan]:
     """
-    Return spans extended to contain two readings: to the second last stored one, else by two
-    archived days.  Spans after all archived readings of their device are omitted.
+    Return spans that begin earlier, so that each contains two readings.
+
+    A span is extended back to the second last stored reading, or if there is none by two archived
+    days.  Spans after all archived readings of their device are omitted.
     """
     reach = archived.reach(cursor, [wanted.id for wanted in spans])
     stored = [wanted for wanted in spans if wanted.id in reach]

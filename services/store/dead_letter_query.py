@@ -351,7 +351,7 @@ def claims(conn: Connection) -> list[Claim]:
             continue
         speaker = fleet.devices[fleet.by_id[device]].gateway or device
         if principal == speaker:
-            continue  # the registry was corrected since
+            continue  # the cause no longer exists, as the registry was corrected since
         claim = Claim(device, principal, speaker, count, first, last)
         newer = result.get((principal, device), replace(claim, messages=0))
         result[principal, device] = replace(

@@ -27,7 +27,7 @@ from services.store.postgres.pool import stamp
 if TYPE_CHECKING:
     from ingest.decode import Rejected
 
-# daily quota of a principal for messages and their descriptions [bytes]
+# daily quota of a principal for its stored messages and their descriptions [bytes]
 DAY_BYTES = 20_000_000
 # quota of all principals together, as a multiple of one
 PRINCIPALS = 100

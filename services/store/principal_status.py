@@ -109,9 +109,9 @@ def load(connection: Connection) -> dict[str, Node]:
         "SELECT node, device, born_ms, certain_ms, asked, tags::text FROM sparkplug_birth"
         " ORDER BY node, device, born_ms"
     )
-    for name, device, born_ms, certain_ms, answered, tags in births:
+    for name, device, born_ms, certain_ms, was_requested, tags in births:
         result = msgspec.json.decode(tags, type=list[tuple[str, int | None, int, str | None]])
-        birth = Birth(born_ms, tuple(Tag(*tag) for tag in result), answered, certain_ms)
+        birth = Birth(born_ms, tuple(Tag(*tag) for tag in result), was_requested, certain_ms)
         nodes[name].births.setdefault(device, []).append(birth)
         if certain_ms is None:
             nodes[name].live[device] = birth

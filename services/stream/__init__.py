@@ -205,7 +205,8 @@ def joined(
     return parcel, Letters(parcel.topics, parcel.payloads, parcel.content_types, again, received)
 
 
-MAX_BYTES = 2_000_000  # about 10,000 messages of 12 channels
+# maximum size of the records in a transaction: about 10,000 messages of 12 channels
+MAX_BYTES = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,7 +312,8 @@ class DeadTopic:
 def _outgoing(record: Spoiled) -> Outgoing:
     whole = len(record.value) <= MAX_RECORD
     return Outgoing(
-        record.value if whole else b"",  # the table has the whole record
+        # a record too large for the topic is stored in the table `dead_letter` only
+        record.value if whole else b"",
         key=f"{record.topic}:{record.partition}:{record.offset}".encode(),
         headers=(
             ("topic", record.topic.encode()),

@@ -129,7 +129,7 @@ async def gathered(stream: Any, maximum: int) -> AsyncIterator[list[Any]]:
                 events = list(stored)
                 stored.clear()
                 yield events
-                if stored:  # these events arrived while others were stored
+                if stored:  # further events arrived while these were stored
                     came.set()
         if stored:
             yield list(stored)
@@ -156,7 +156,7 @@ COMMIT_S = 5.0
 _AGAIN_S = 1.0
 
 
-class _SharedAnewError(Exception):
+class _ReassignedError(Exception):
     """The group reassigned its partitions meanwhile."""
 
 
@@ -172,7 +172,7 @@ class _Thread(driver.AIOKafkaConsumerThread):
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
-        # Faust sets a fixed number, and an assignor of its own
+        # set here, as Faust sets a fixed number and its own assignor
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001
         consumer._partition_assignment_strategy = [self.sharing]  # noqa: SLF001
         self.sharing.joined_by(self._join_again)
@@ -233,7 +233,7 @@ def transport(url: Any, app: Any, take_over: TakeOver, sharing: Sharing) -> Any:
                 assigned = {tp.partition: tp for tp in self.assignment()}
                 try:
                     return await self._taken(assigned)
-                except _SharedAnewError:
+                except _ReassignedError:
                     continue
                 except (AwayError, KafkaError) as error:
                     self.log.warning("Kafka is not reachable, next attempt later: %r", error)
@@ -241,13 +241,13 @@ def transport(url: Any, app: Any, take_over: TakeOver, sharing: Sharing) -> Any:
             return {}
 
         async def _taken(self, assigned: Mapping[int, Any]) -> Mapping[Any, int]:
-            if not assigned:  # other workers have the partitions now
+            if not assigned:  # the group has given the partitions to other workers
                 await take_over({}, 0)
                 return {}
             seen = max(self.topic_partitions(tp.topic) or 0 for tp in assigned.values())
             first = await self.earliest_offsets(*assigned.values())
             if self.assignment() != set(assigned.values()):
-                raise _SharedAnewError
+                raise _ReassignedError
             begins = {partition: first.get(assigned[partition]) or 0 for partition in assigned}
             offsets = await take_over(begins, max(seen, max(assigned) + 1))
             result = {assigned[partition]: offset for partition, offset in offsets.items()}
@@ -330,7 +330,8 @@ def _options(data: Path, session_s: float, instance: str | None) -> dict[str, An
         "topic_disable_leader": True,
         "table_standby_replicas": 0,  # without tables Kafka's own assignor is sufficient
         "consumer_auto_offset_reset": "earliest",
-        "consumer_metadata_max_age_ms": FRESH_MS,  # time until a leader sees new partitions
+        # time after which a leader sees new partitions of the topic
+        "consumer_metadata_max_age_ms": FRESH_MS,
         "consumer_group_instance_id": instance,  # an empty name would be one name for all workers
         "broker_session_timeout": session_s,
         # the group waits for a rejoin as long as for a heartbeat

@@ -44,7 +44,7 @@ class Progress:
     def __init__(self, view: TopicView, storing: Storing, pulse: Pulse) -> None:
         self._view, self._storing, self._pulse = view, storing, pulse
         self._last: Mapping[int, int] = {}
-        self._asked_s = 0.0
+        self._requested_s = 0.0
 
     async def look(self) -> None:
         """Give the health signal if the worker makes progress; ask Kafka at intervals."""
@@ -52,9 +52,9 @@ class Progress:
         now = asyncio.get_running_loop().time()
         moved, self._last = positions != self._last, positions
         if not moved:
-            if now - self._asked_s < ASK_S:
+            if now - self._requested_s < ASK_S:
                 return
-            self._asked_s = now
+            self._requested_s = now
             if await self._behind(positions):
                 return
         self._pulse.beat(PULSE)
@@ -179,8 +179,9 @@ class Continuity:
 EVERY_S = 5.0
 # a rebalance takes a few seconds, and a leader's view may be ten seconds old [s]
 ASK_AGAIN_S = 20.0
-OLDER_LEADS_S = 60.0  # the same under an older worker as leader, doubled each time [s]
-TELL_S = 30.0
+# the same time if an older worker is the leader, doubled after each request [s]
+OLDER_LEADS_S = 60.0
+LOG_EVERY_S = 30.0
 KAFKA = "kafka"
 
 
@@ -209,8 +210,8 @@ class Lag:
         self._continuity = continuity
         self._sharing, self._metrics, self._log = sharing, metrics, log
         self._reported: set[int] = set()
-        self._asked_s = asyncio.get_running_loop().time() - ASK_AGAIN_S
-        self._said_s = float("-inf")
+        self._requested_s = asyncio.get_running_loop().time() - ASK_AGAIN_S
+        self._logged_s = float("-inf")
         self._older_leads_s = OLDER_LEADS_S
 
     async def watch(self) -> None:
@@ -240,10 +241,10 @@ class Lag:
         self._continuity.check_ends(ours, ends)
         stored = {**await asyncio.to_thread(self._others.read), **ours}
         self._continuity.check_there(stored, partitions)
-        self._tell(stored, ends)
+        self._set_lag(stored, ends)
         self._cover(len(partitions))
 
-    def _tell(self, stored: Mapping[int, int], ends: Mapping[int, int]) -> None:
+    def _set_lag(self, stored: Mapping[int, int], ends: Mapping[int, int]) -> None:
         gauge = self._metrics.offset_lag
         for partition in self._reported - ends.keys():
             gauge.remove(str(partition))
@@ -257,31 +258,31 @@ class Lag:
         left_out = 0 if covered is None else max(0, count - covered)
         self._metrics.unassigned.set(left_out)
         now_s = asyncio.get_running_loop().time()
-        if self._sharing.by_older and now_s - self._asked_s >= self._older_leads_s:
+        if self._sharing.by_older and now_s - self._requested_s >= self._older_leads_s:
             # an assignment by a worker of an older release: a restart of named workers does not
             # change it
-            self._asked_s, self._older_leads_s = now_s, self._older_leads_s * 2
-            self._sharing.anew()
-        elif left_out and now_s - self._asked_s >= ASK_AGAIN_S:
-            self._asked_s = now_s
+            self._requested_s, self._older_leads_s = now_s, self._older_leads_s * 2
+            self._sharing.reassign()
+        elif left_out and now_s - self._requested_s >= ASK_AGAIN_S:
+            self._requested_s = now_s
             self._log.warning(
                 "partitions without a worker, redistributed", partitions=count, without=left_out
             )
-            self._sharing.anew()
+            self._sharing.reassign()
 
     def _lost(self, error: AwayError) -> None:
         pulse, now_s = self._metrics.pulse, asyncio.get_running_loop().time()
         pulse.lost(KAFKA)
-        pulse.beat(PULSE)  # waiting for a server is no standstill of this process
-        if now_s - self._said_s >= TELL_S:
-            self._said_s = now_s
+        pulse.beat(PULSE)  # while it waits for a server the process counts as working
+        if now_s - self._logged_s >= LOG_EVERY_S:
+            self._logged_s = now_s
             self._log.warning(
                 "kafka lost, holding", error=str(error), since_s=round(pulse.waiting_s(KAFKA))
             )
 
     def _back(self) -> None:
         away_s = self._metrics.pulse.back(KAFKA)
-        self._said_s = float("-inf")
+        self._logged_s = float("-inf")
         if away_s is not None:
             self._log.info("kafka back", after_s=round(away_s))
 

@@ -106,7 +106,7 @@ def write(
         return committed
 
     committed = in_parts(batch, commit, partial(store.around, connection))
-    for to, visits in moves:  # the batch is durable now
+    for to, visits in moves:  # only now is the batch durable
         own.moved(to, visits)
     turn.keep()
     return committed
@@ -194,7 +194,7 @@ class StreamChain:
         `seen`: current number of partitions in Kafka.
         """
         self._deriving.leave()
-        self._own.none()
+        self._own.release_all()
         while True:
             with self._database.attempt() as connection, suppress(VisitedError):
                 self._look_again(connection)
@@ -210,7 +210,8 @@ class StreamChain:
         self._current = None
         self._version(connection)
         self._deriving.start()
-        self._deriving.settle(_AT_ONCE_S)  # notes of the previous worker precede new readings
+        # rows noted by the previous worker are derived before new readings are stored
+        self._deriving.settle(_AT_ONCE_S)
         result = self.positions()
         self._log.info(
             "partitions", topic=self._own.topic, offsets={str(k): v for k, v in result.items()}
@@ -365,7 +366,7 @@ class StreamChain:
         if not self._unsure:
             return
         self._nodes.forget()
-        # afterwards only other processes' notes remain as requests
+        # afterwards the remaining notes are those of other processes
         self._deriving.settle(_AT_ONCE_S)
         self._agree(self._own.read_again(connection))
         if self._current is not None:

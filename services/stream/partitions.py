@@ -77,7 +77,7 @@ class Sharing(RoundRobinPartitionAssignor):  # type: ignore[misc]  # aiokafka ha
         """Set the function that rejoins the group."""
         self._join = join
 
-    def anew(self) -> None:
+    def reassign(self) -> None:
         """Make the group assign partitions again."""
         self._mark = token_bytes(_MARK)
         self._join()
@@ -132,7 +132,7 @@ class TopicView:
     def __init__(self, kafka: KafkaAccess, topic: str) -> None:
         self._kafka, self.topic = kafka, topic
         self._consumer: Any = None
-        self._lock = asyncio.Lock()  # one query at a time
+        self._lock = asyncio.Lock()  # locks, so that one query runs at a time
 
     async def partitions(self) -> list[int]:
         """Return the topic's partitions; empty if it does not exist."""
@@ -196,7 +196,8 @@ class TopicView:
 
     async def _partitions(self) -> list[int]:
         consumer = await self._connected()
-        with contextlib.suppress(KafkaError):  # a partition is polled from its first query on
+        # the consumer gets the partitions of a topic only after its first query on it
+        with contextlib.suppress(KafkaError):
             await consumer.end_offsets([TopicPartition(self.topic, 0)])
         return sorted(consumer.partitions_for_topic(self.topic) or ())
 
@@ -379,7 +380,7 @@ class OwnPartitions:
         """Return the topic, and its known number of partitions."""
         return Source(self.topic, self.count)
 
-    def none(self) -> None:
+    def release_all(self) -> None:
         """Release all partitions, which may now belong to another worker."""
         self.positions = {}
         self.following.forget()
@@ -470,10 +471,10 @@ def answer_requests(
     """
     until_s, out = time.monotonic() + maximum_s, Committed()
     while store.behind and time.monotonic() < until_s:
-        answered = store.catch_up(
+        derived_span = store.catch_up(
             connection, lambda cursor: offsets.confirm(cursor, list(own.positions.values()))
         )
-        if not answered:
+        if not derived_span:
             break
-        out.add(answered.committed)
+        out.add(derived_span.committed)
     return out

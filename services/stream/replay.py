@@ -213,7 +213,7 @@ class Replayer:
         """Store records of a partition, waiting for the database if necessary."""
         for portion in portions(records):
             while not self._tried(partition, portion):
-                pass  # the database was lost, and is reachable again
+                pass  # the attempt ended because the database was lost, and it is reachable again
             self.done.records += len(portion)
 
     def _tried(self, partition: int, records: Sequence[Record]) -> bool:
@@ -244,14 +244,14 @@ class Replayer:
             if any(rows for table, rows in done.rows.items() if table != "dead_letter"):
                 offsets.visit(cursor, self._topic, homes)
         turn.keep()
-        self._tell(done)
+        self._log_rejected(done)
         self.done.messages += len(parcel)
         for table, rows in done.rows.items():
             if rows:
                 self.done.changed[table] = self.done.changed.get(table, 0) + rows
         return True
 
-    def _tell(self, done: Committed) -> None:
+    def _log_rejected(self, done: Committed) -> None:
         """Log messages that the server refused; they are dead letters."""
         for refusal in done.rejected:
             if refusal.reason == UNSTORABLE:

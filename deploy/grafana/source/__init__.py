@@ -34,7 +34,7 @@ GREEN, YELLOW, ORANGE, RED, BLUE, PURPLE = (
 )
 # Grafana's text colour of the theme
 GREY = "text"
-# actions of the programme, as the console's --a1 to --a6
+# colours of actions, as --a1 to --a6 of the console
 ACTIONS = (BLUE, YELLOW, PURPLE, "#0b9656", "#d43f95", "#7f8894")
 
 
@@ -106,8 +106,8 @@ HEADINGS = {
     "clipped_share": "clipped",
     "clock_drift_s_per_day": "drift per day",
     "clock_offset_s": "clock offset",
-    "cost_t": "cost",
-    "cost_t_per_day": "cost per day",
+    "cost_t": "loss",
+    "cost_t_per_day": "loss per day",
     "credit_t": "credit",
     "days_ago": "days since",
     "device_id": "device",
@@ -142,7 +142,7 @@ HEADINGS = {
     "mean_kw": "mean",
     "missed_t": "missed",
     "monitored_t": "monitored",
-    "no_ratio": "reason without ratio",
+    "no_ratio": "why no ratio",
     "peak_kw": "peak",
     "percent_per_year": "change per year",
     "performance_ratio": "performance ratio",
@@ -169,8 +169,8 @@ HEADINGS = {
     "volume_m3": "volume",
     "volume_nm3": "volume",
     "wind_speed": "wind speed",
-    "why_no_soiling": "reason without soiling",
-    "why_none": "reason without change",
+    "why_no_soiling": "why no soiling",
+    "why_none": "why no change",
     "yield_h": "yield",
 }
 

@@ -54,8 +54,8 @@ SELECT sum({_FLAGS}) AS flags FROM v_device_health WHERE {_HERE}
 SELECT id, kind, subject, severity, state, part, cost_t_per_day, since, devices, cause, acknowledged_by FROM v_alarm
 WHERE cleared IS NULL AND (site IS NULL OR site = ANY(ARRAY[${site:sqlstring}]::text[]))
 ORDER BY array_position(ARRAY['critical', 'major', 'minor'], severity), cost_t_per_day DESC NULLS LAST, id LIMIT 200
-""", "Open alarms, one row per cause, most severe and highest cost first. Acknowledge with `tonne alarms acknowledge`."
-                      " Cost: reduction not credited because of missing data.",
+""", "Open alarms, one row per cause, most severe and highest loss first. Acknowledge with `tonne alarms acknowledge`."
+                      " Loss: reduction not credited because of missing data.",
                       units={"cost_t_per_day": "suffix: t/d"}, decimals={"cost_t_per_day": 3},
                       links={"id": console("alarms/${__value.raw}")}, span=24),
             ]),
@@ -71,11 +71,11 @@ WHERE h.state = 'not commissioned' AND h.{_HERE} ORDER BY d.commissioned NULLS L
 SELECT gateway, state, silent_s, devices, site, last_heard FROM v_gateway_health WHERE {_HERE}
 ORDER BY (state = 'dark') DESC, last_heard NULLS FIRST LIMIT 100
 """, "Check these first: an offline gateway is the cause for all its devices.", units={"silent_s": "s"}, span=10),
-                table("Devices without data and their cost", f"""
+                table("Devices without data and lost reduction", f"""
 SELECT device_id, cost_t, silent_s, gateway_state, site, class, side, gateway, last_reading, cost_t_per_day
 FROM v_silence_cost WHERE {_HERE} AND device_id NOT IN (SELECT gateway FROM v_gateway_health)
 ORDER BY (gateway_state IS NOT DISTINCT FROM 'dark'), cost_t DESC NULLS LAST, last_reading NULLS LAST LIMIT 200
-""", "Devices without data, highest cost first; devices of an offline gateway last. Cost so far: calculated from"
+""", "Devices without data, highest loss first; devices of an offline gateway last. Loss so far: calculated from"
                       " a baseline meter's average of four weeks or a project meter's highest plausible value, at most the"
                       " project's expected reduction.",
                       units={"silent_s": "s", "cost_t_per_day": "suffix: t/d", "cost_t": "suffix: t"},

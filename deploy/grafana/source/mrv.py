@@ -1,5 +1,5 @@
 """
-Dashboard of MRV: data coverage, gaps with their cost, statements by state, due calibrations,
+Dashboard of MRV: data coverage, gaps with their deductions, statements by state, due calibrations,
 the log.
 """
 
@@ -32,7 +32,7 @@ WHERE state IN ('draft', 'submitted', 'under_verification', 'verified') AND {_MI
 SELECT min(coverage) AS coverage FROM (SELECT DISTINCT ON (project_id) project_id, coverage FROM monitoring_period
     WHERE {_MINE} ORDER BY project_id, local_to DESC, id DESC) last
 """, "percentunit", "Coverage of the last closed period, of the project with the lowest value.", steps=_COVERED, decimals=1),
-                stat("Cost of gaps", f"""
+                stat("Deductions for gaps", f"""
 SELECT sum(g.cost_t) AS cost_t FROM v_statement_gap g WHERE g.{_MINE}
 """, "suffix: t", "Deductions for gaps and delayed calibrations in valid statements."),
                 stat("Calibrations due", f"""
@@ -81,7 +81,7 @@ WHERE {_MINE} ORDER BY cost_t DESC NULLS LAST, from_time LIMIT 200
                 table("Devices without data", f"""
 SELECT device_id, cost_t, silent_s, project_id, role, side, gateway_state, last_reading, cost_t_per_day FROM v_silence_cost
 WHERE {_MINE} ORDER BY cost_t DESC NULLS LAST, device_id LIMIT 100
-""", "Devices without data, highest cost first. Cost so far: reduction not credited because of missing data, at most the"
+""", "Devices without data, highest loss first. Loss so far: reduction not credited because of missing data, at most the"
                       " expected reduction.",
                       units={"silent_s": "s", "cost_t_per_day": "suffix: t/d", "cost_t": "suffix: t"},
                       decimals={"cost_t_per_day": 3, "cost_t": 3}, links={"device_id": console("devices/${__value.raw}")}),

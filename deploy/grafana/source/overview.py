@@ -1,4 +1,4 @@
-"""Dashboard of the whole city: current generation, avoided emissions, faults with their cost."""
+"""Dashboard of the whole city: current generation, avoided emissions, faults with the reduction lost."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ SELECT sum(expected_this_year_t) AS expected_t FROM v_project_state WHERE counte
 """, "suffix: t", "Expected reduction of the programme's projects from 1 January until now, including projects that do not report.",
                      decimals=1, span=8),
             ]),
-            ("Faults and their cost", [
+            ("Faults and lost reduction", [
                 table("Current faults", f"""
 WITH silent AS MATERIALIZED (
     SELECT device_id, gateway, gateway_state, class, site, last_reading, cost_t FROM v_silence_cost
@@ -99,7 +99,7 @@ SELECT what, cost_t, place, since, things FROM (
     WHERE grade = 'exceeded' AND time > now() - INTERVAL '2 days' AND site = ANY(ARRAY[${{site:sqlstring}}]::text[])
 ) wrong ORDER BY cost_t DESC NULLS LAST, rank, place
 """, "Offline gateways (one row each), devices that do not report, expired calibrations and limits exceeded on the last"
-                      " two days. Cost: reduction not credited so far because of missing data, at most the expected reduction.",
+                      " two days. Loss: reduction not credited so far because of missing data, at most the expected reduction.",
                       units={"cost_t": "suffix: t"}, decimals={"cost_t": 2},
                       links={"what": "/d/tonne-fleet/fleet-health?${__url_time_range}"}, span=16, height=10),
                 site_map("Sites", """

@@ -40,7 +40,8 @@ PAGES = {
     "project_id": "${console}/projects/${__value.raw}",
 }
 _HOUR_MS = 3_600_000
-_FIGURE_PX = 80  # Grafana's own minimum, 150, is too wide for figures on a phone
+# minimum width of a figure [px]: Grafana's own minimum, 150, is too wide for a phone
+_FIGURE_PX = 80
 # minimum width of columns with a word or a count [px]
 _SHORT = {
     "id": 54, "state": 80, "severity": 80, "clock": 80, "grade": 80, "gateway_state": 80, "day": 90,

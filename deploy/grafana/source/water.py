@@ -10,7 +10,7 @@ from deploy.grafana.source.panels import Steps, bars, series, site_map, stat, ta
 
 _MINE = "device_id = ANY(ARRAY[${device:sqlstring}]::text[])"
 _CANAL = "device_id IN (SELECT id FROM device WHERE class = 'water_station' AND site = ANY(ARRAY[${site:sqlstring}]::text[]))"
-# grades of VN_WQI, Decision 1460/QD-TCMT
+# classes of the water quality index VN_WQI, Decision 1460/QD-TCMT
 _WQI: Steps = ((None, RED), (26, ORANGE), (51, YELLOW), (76, GREEN), (91, BLUE))
 
 
@@ -101,7 +101,7 @@ WHERE h.class = 'water_station' AND h.site = ANY(ARRAY[${site:sqlstring}]::text[
 
 
 _HERE = "site = ANY(ARRAY[${site:sqlstring}]::text[])"
-# grades of VN_AQI, Decision 1459/QD-TCMT
+# classes of the air quality index VN_AQI, Decision 1459/QD-TCMT
 AQI: Steps = (
     (None, GREEN),
     (51, YELLOW),

@@ -120,7 +120,7 @@ ORDER BY (h.state = 'online'), h.last_reading NULLS FIRST, h.device_id LIMIT 100
 
 _MINE = "device_id = ANY(ARRAY[${device:sqlstring}]::text[])"
 _CHOSEN = "SELECT unnest(ARRAY[${device:sqlstring}]::text[])"
-# energy over rated power and measured time
+# capacity factor: energy divided by rated power and measured time
 _FACTOR = """
     sum(v.value) / nullif(sum(d.rated_power_w * (v.measured_us / 3600e6)) FILTER (WHERE v.value IS NOT NULL), 0)"""
 _DAYS = f"""

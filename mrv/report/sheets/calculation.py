@@ -79,10 +79,13 @@ class Reckoning:
         return read(needs.params, bound.params, f"device {parameter.device}")
 
     def _counted(self, parameter: MonitoredParameter) -> Mapping[str, Any]:
-        """Return these parameters as counted: limited by a rule, or measured by the device."""
+        """
+        Return the parameters of a device in its role as counted: limited by a rule, or
+        measured.
+        """
         result = dict(self._params(parameter))
         specs = self.facts.methodology.roles[parameter.role].params
-        # what a meter showed of a parameter stands behind what was typed of it
+        # a parameter's measured value is listed after its entered value
         for key in [k for n in result for k in (n, f"{MEASURED}{n}")]:
             if listed := self._listed.get((parameter.device, key)):
                 name, value = key.removeprefix(MEASURED), self._of(parameter, listed)
@@ -125,7 +128,7 @@ class Reckoning:
         project = self.facts.plan.project
         specs = self.facts.methodology.parameters
         parameters = parameters_of(self.facts.methodology, project.parameters, project.id)
-        # what a meter showed of a parameter stands behind what was typed of it
+        # a parameter's measured value is listed after its entered value
         counted = {
             name: Fraction(fixed_parameter.value)
             for fixed_parameter in self.facts.subject.fixed_parameters or ()

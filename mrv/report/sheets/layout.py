@@ -68,7 +68,7 @@ _STYLES: dict[str, dict[str, Any]] = {
     "whole": {"num_format": "#,##0", **_EDGE},
     "three": {"num_format": "#,##0.000", **_EDGE},
     "six": {"num_format": "#,##0.000000", **_EDGE},
-    # not 0.######, which writes a point after a whole number
+    # the general format, as 0.###### writes a point after a whole number
     "plain": {"num_format": "General", **_EDGE},
     "share": {"num_format": "0.00%", **_EDGE},
     "hours": {"num_format": "0.00", **_EDGE},

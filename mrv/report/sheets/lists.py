@@ -110,7 +110,10 @@ def _unit(channel: str) -> str:
 
 
 def _mean(sheet: Grid, item: FixedParameter, at: int, spec: ParameterSpec) -> str:
-    """Return a formula of the mean of measured days, from row `at` on; empty if not its value."""
+    """
+    Return a formula of the mean of measured days, from row `at` on; empty if it is not the
+    parameter's value.
+    """
     stated, up = Fraction(item.value), spec.side == "project" and not spec.lower_of
     for sign in (0, -1, 1):
         sums, texts, first = list[Fraction](), list[str](), at
@@ -118,14 +121,18 @@ def _mean(sheet: Grid, item: FixedParameter, at: int, spec: ParameterSpec) -> st
             days_ = list(group)
             mean, flow, error = (sheet.span(first, first + len(days_), VALUE + n) for n in range(3))
             first += len(days_)
-            way = -sign if k else sign
+            direction = -sign if k else sign
             loads = (
                 Fraction(day.mean) * int(day.flow)
-                * (1 + way * Fraction(day.max_error_percent or 0) / 100)
+                * (1 + direction * Fraction(day.max_error_percent or 0) / 100)
                 for day in days_
             )  # fmt: skip
             sums.append(sum(loads, start=Fraction(0)))
-            shift = f"{'+' if way > 0 else '-'}SUMPRODUCT({mean},{flow},{error})/100" if way else ""
+            shift = (
+                f"{'+' if direction > 0 else '-'}SUMPRODUCT({mean},{flow},{error})/100"
+                if direction
+                else ""
+            )
             texts.append(f"(SUMPRODUCT({mean},{flow}){shift})")
         if not sums[0]:
             continue
@@ -133,11 +140,11 @@ def _mean(sheet: Grid, item: FixedParameter, at: int, spec: ParameterSpec) -> st
         if len(sums) > 1:
             value = max(Fraction(0), 1 - sums[1] / sums[0])
             formula = f"MAX(0,1-{texts[1]}/{texts[0]})"
-        found = rounded(Fraction(round(value * 10**11), 10**11), spec)
+        rounded_value = rounded(Fraction(round(value * 10**11), 10**11), spec)
         formula = f"ROUND{'UP' if up else 'DOWN'}(ROUND({formula},11),9)"
-        if found == stated:
+        if rounded_value == stated:
             return formula
-        if spec.lower_of and stated < found and sign < 0:
+        if spec.lower_of and stated < rounded_value and sign < 0:
             return f"MIN({number(stated)},{formula})"
     return ""
 
@@ -327,13 +334,13 @@ def _precisions(sheet: Grid, facts: Facts, words: Words, named: Sequence[tuple[s
             continue
         name = words.filled("dated.survey", survey.parameter, survey.n, survey.population)
         row, first = FIRST + named.index((name, survey.taken.isoformat())), len(HEADS)
-        found = of_survey(survey, least_of(facts.subject))
+        result = of_survey(survey, least_of(facts.subject))
         parts: tuple[Survey | Stratum, ...] = survey.strata or (survey,)
         size = survey.n if survey.clusters is None else min(survey.n, survey.clusters)
         own = [] if survey.clusters is None else [(survey.clusters, "whole")]
         sheet.row(row, [
             (survey.n, "whole"), (survey.population, "whole"), _deviation(survey),
-            (student(found.confidence, max(1, size - len(parts))), "plain"),
+            (student(result.confidence, max(1, size - len(parts))), "plain"),
         ], first)  # fmt: skip
         sheet.row(row, own, first + 5)
         n, population, deviation, t, _, clusters = (
@@ -357,7 +364,7 @@ def _precisions(sheet: Grid, facts: Facts, words: Words, named: Sequence[tuple[s
         sheet.row(FIRST - 1, [(words[title], "head") for title in titles], first)
         alike = "" if survey.clusters is None else f"*{n}/MIN({n},{clusters})"
         root = f"SQRT(({'+'.join(terms)}){alike})/{population}"
-        percent = found.percent or Fraction(0)
+        percent = result.percent or Fraction(0)
         sheet.formula(row, first + 4, f"=100*{t}*{root}/ABS({mean})", percent, "six")
 
 

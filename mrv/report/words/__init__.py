@@ -41,9 +41,10 @@ LANGUAGES = languages()
 
 # full-width characters, next to which separators between texts are full-width as well
 _WIDE = "\u3001-\u30ff\u4e00-\u9fff\uff01-\uff60"
+_TAGS = "(?:<[^<>]*>)*"
 _BETWEEN = re.compile(
-    rf"(?<=[{_WIDE}])([:;,.]) |(?<=[{_WIDE}])([.])(?=\s*(?:<|$))"
-    rf"|([:;,]|(?<!\d)[.]) (?=[{_WIDE}])"
+    rf"([{_WIDE}]{_TAGS})(?:([:;,.]) |([.])(?=\s*(?:<|$)))"
+    rf"|([:;,]|(?<!\d)[.]) (?={_TAGS}[{_WIDE}])"
 )
 _BRACKETED = re.compile(rf" \(([{_WIDE}](?:[^()<>]*[{_WIDE}])?)\)")
 _IN_FULL_WIDTH = "\N{FULLWIDTH LEFT PARENTHESIS}\\1\N{FULLWIDTH RIGHT PARENTHESIS}"
@@ -106,7 +107,7 @@ class Numbers:
         return f"{self.number(_down(result / factor, digits))}\N{NO-BREAK SPACE}{name}"
 
     def tonnes(self, value: object) -> str:
-        """Return tonnes for a sentence: whole, below ten with two decimals; rounded down."""
+        """Return tonnes for a sentence, rounded down: whole, but below ten with two decimals."""
         result = Decimal(str(value))
         if 0 < abs(result) < _WHOLE_FROM:
             return self.amount(result, digits=2)
@@ -206,13 +207,13 @@ def punctuated(text: str, language: str) -> str:
     if language != "ja":
         return text
     return "".join(
-        part if at % 2 else _BRACKETED.sub(_IN_FULL_WIDTH, _BETWEEN.sub(_full_width, part))
+        part if at % 2 else _BETWEEN.sub(_full_width, _BRACKETED.sub(_IN_FULL_WIDTH, part))
         for at, part in enumerate(_CODE.split(text))
     )
 
 
 def _full_width(match: re.Match[str]) -> str:
-    return _FULL_WIDTH[match[match.lastindex or 0]]
+    return (match[1] or "") + _FULL_WIDTH[match[match.lastindex or 0]]
 
 
 def names(language: str) -> Mapping[str, str]:
@@ -258,7 +259,10 @@ def methodology(subject: Claims, words: Words) -> str:
 
 
 def meaning(fixed: FixedParameter, subject: Claims, words: Words) -> str:
-    """Return the meaning of a fixed parameter; in English, and without translation, as signed."""
+    """
+    Return the meaning of a fixed parameter; the signed English text where it is not
+    translated.
+    """
     if words.language == ENGLISH:
         return fixed.meaning
     name = fixed.parameter.removeprefix(MEASURED)
@@ -357,7 +361,7 @@ def compared_quantity(comparison: Comparison, words: Words) -> str:
 
 
 def witness(check: CrossCheck, words: Words) -> str:
-    """Return the kind of a comparison source."""
+    """Return the kind of source with which a cross-check compares: check meter or invoice."""
     message = check.kind
     return words.get(f"witness.{message.replace(' ', '_')}", message)
 

@@ -162,7 +162,11 @@ def day_chart(
 def days_chart(
     amounts: Mapping[date, Amount], today: date, base: str, name: str, t: Words
 ) -> Markup:
-    """Return the chart of all days from the first stored one until today; absent ones: no data."""
+    """
+    Return the chart of all days from the first stored one until today.
+
+    `amounts`: amounts by day; a day that is absent has no data.
+    """
     unit, size = _unit(amounts.values(), base, t)
     first = min(amounts)
     days = [first + timedelta(days=k) for k in range((max(*amounts, today) - first).days + 1)]
@@ -243,9 +247,10 @@ def cumulative_chart(
     rows: Sequence[tuple[str, str, Level, Level]], unit: str, measured: str, t: Words, of: str
 ) -> Markup | None:
     """
-    Return the chart of measured and expected running sums; None without expected values.
+    Return the chart of measured and expected cumulative sums; None without expected values.
 
-    `rows`: short and long name of a span, and its two values, in `unit`; None is unknown.
+    `rows`: short and long name of a time span, its measured and its expected value, in `unit`; None
+    if unknown.
     `measured`: name of the measured values.
     `of`: name of the files that a reader downloads.
     """
@@ -269,7 +274,7 @@ def cumulative_chart(
 
 
 def amount_text(value: Fraction | int, unit: str, t: Words) -> str:
-    """Return an amount with at most three places, in the reader's language."""
+    """Return an amount with at most three decimals, in the reader's language."""
     text = f"{float(value):.{_PLACES}f}".rstrip("0").rstrip(".")
     return f"{t.number(text)} {unit}"
 
@@ -382,13 +387,13 @@ class Step(NamedTuple):
     """
     Step of a waterfall chart.
 
-    `value` is a total, or the change from the previous step.  `shown` is its text in the reader's
-    language.
+    `value` is a total, or the change from the previous step.  `value_text` is its text in the
+    reader's language.
     """
 
     label: str
     value: Fraction
-    shown: str
+    value_text: str
     total: bool
 
 

@@ -49,7 +49,7 @@ def within(west: float, south: float, east: float, north: float) -> list[Points]
     for ring, box in zip(*coastline(), strict=True):
         if box[0] <= east and box[2] >= west and box[1] <= north and box[3] >= south:
             part = cut(ring, (west, south, east, north))
-            # land all around a frame leaves an empty ring along its edge
+            # where land surrounds the frame, clipping leaves a ring without area along its edge
             if _area(part) > _LEAST:
                 result.append(part)
     return result
@@ -88,7 +88,7 @@ def _cut_at(ring: Points, axis: int, edge: float, sign: int) -> Points:
     following = np.roll(ring, -1, axis=0)
     inside = (ring[:, axis] - edge) * sign >= 0
     crosses = inside != np.roll(inside, -1)
-    # the corner if it is inside, then the crossing of the line that follows
+    # a corner inside the frame, then the intersection of the following side with the frame's edge
     rise = following[:, axis] - ring[:, axis]
     share = np.divide(edge - ring[:, axis], rise, out=np.zeros(len(ring)), where=crosses)
     met = ring + (following - ring) * share[:, np.newaxis]
@@ -166,7 +166,7 @@ def load(path: Path | None) -> Base:
         try:
             kind, parts = _parts(feature["geometry"])
             properties = feature.get("properties") or {}
-            # key of the label in geoBoundaries
+            # `shapeName` is the key of geoBoundaries
             label = properties.get("name", properties.get("shapeName"))
             if label is not None and (kind == "Point" or kind in _AREAS):
                 at = np.concatenate(parts).mean(axis=0).tolist()
@@ -197,9 +197,11 @@ def _parts(geometry: dict[str, Any]) -> tuple[str, list[Points]]:
 
 
 _FAR, _NEAR = 3.0, 0.5
-_LEAST_DEGREES, _PLACES = 0.02, 3  # a hundred metres, the accuracy of the coastline
+# minimum size of the map [degrees]; decimals of coordinates, about a hundred metres, the accuracy
+# of the coastline
+_LEAST_DEGREES, _PLACES = 0.02, 3
 _KM_A_DEGREE = 111.195
-# lower bounds of the classes of a day's coverage [1]; the last one is a whole day
+# lower bounds of the classes of a day's coverage [1]; the last class is complete data
 SHARES = (0.5, 0.8, 0.95, 0.999)
 _WEEK = 7
 

@@ -1,4 +1,4 @@
-"""Charts of a project page: tonnes by month, day and hour, and their running sums."""
+"""Charts of a project page: tonnes by month, day and hour, and cumulative tonnes."""
 
 from __future__ import annotations
 
@@ -53,21 +53,22 @@ def avoided_chart(project_row: ProjectRow, t: Words) -> Markup | None:
     if not any(row.avoided is not None for row in project_row.rows):
         return None
     drawn: dict[str, Bar] = {}
-    if project_row.kind == "month":  # also days before the first and after the last with data
+    # including days of the month before the first and after the last one with data
+    if project_row.kind == "month":
         days = (project_row.end - project_row.first).days
         for day in (project_row.first + timedelta(days=i) for i in range(days)):
             drawn[day.isoformat()] = Bar(str(day.day), t.day(day), "", ())
     for row in project_row.rows:
-        shown = t("missing") if row.avoided is None else f"{t.brief(row.avoided)} t"
+        value_text = t("missing") if row.avoided is None else f"{t.brief(row.avoided)} t"
         if row.expected is not None and project_row.kind != "day":
-            shown += f"; {t('expected')} {t.brief(row.expected)} t"
-        # the expected amount of a day has no course over the day
+            value_text += f"; {t('expected')} {t.brief(row.expected)} t"
+        # an expected value exists for the whole day only, not for its intervals
         wanted = (
             None if row.expected is None or project_row.kind == "day" else Fraction(row.expected)
         )
         label = _label(project_row.kind, row, t)
         href = row.leads and f"?{row.leads}"
-        bar = Bar(label, t.span(row.name), shown, parts_of_bar(project_row, row), wanted, href)
+        bar = Bar(label, t.span(row.name), value_text, parts_of_bar(project_row, row), wanted, href)
         drawn[row.name] = so_far(bar, t) if unfinished(project_row, row) else bar
     known = [Fraction(row.avoided) for row in project_row.rows if row.avoided is not None]
     total = t.number(decimal_text(sum(known, Fraction(0)), 3, "down"))
@@ -112,13 +113,13 @@ def _label(kind: str, row: Row, t: Words) -> str:
 
 
 def summed(project_row: ProjectRow) -> list[Row]:
-    """Return the rows of running sums: all months, and the days before today."""
+    """Return the rows of cumulative sums: all months, and the days before today."""
     whole = project_row.kind != "month"
     return [row for row in project_row.rows if whole or not unfinished(project_row, row)]
 
 
 def running_sums(project_row: ProjectRow, t: Words) -> Markup | None:
-    """Return the chart of avoided and expected running sums over the span."""
+    """Return the chart of cumulative avoided and expected tonnes over the span."""
     if project_row.kind == "day":
         return None
     rows = [

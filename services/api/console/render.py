@@ -50,7 +50,7 @@ from services.store.registry.entries_from_rows import names as registered_names
 
 COOKIE = "tonne_session"
 _LONGEST = 200
-# values by which a browser marks another site (Fetch Metadata)
+# values of the header `Sec-Fetch-Site` for a request from another site (Fetch Metadata)
 _OTHER_SITES = ("cross-site", "same-site")
 
 
@@ -268,7 +268,7 @@ POLICY = (
 )
 _HEADERS = {
     "Content-Security-Policy": POLICY,
-    # required for a browser to send the origin of a form
+    # with this value a browser sends the origin of a form
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-cache",
@@ -336,7 +336,7 @@ def kilo(text: str) -> str:
 
 
 def percent(share: str) -> str:
-    """Return a share as a percentage with two places, rounded down, as in reports."""
+    """Return a share as a percentage with two decimals, rounded down, as in reports."""
     return decimal_text(Fraction(share) * 100, 2, "down")
 
 

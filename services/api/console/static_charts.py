@@ -1,7 +1,8 @@
 """
 Charts as SVG for readers without JavaScript, from the same figures that the script draws.
 
-Marks stretch with the page; texts keep their size.  A map or flow chart is shown as its table.
+Bars and lines are scaled to the width of the page; texts keep their size.  A map or flow chart is
+replaced by its table.
 """
 
 from __future__ import annotations

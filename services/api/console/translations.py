@@ -13,7 +13,7 @@ from mrv.report.words import LANGUAGES, Numbers, names, percent_sign
 from mrv.texts import dates, filled, form
 from services.api.answers import ProblemError, language
 
-# units as people write them
+# units as they are written in the trade
 _UNITS = (
     ("Cel", "\N{DEGREE SIGN}C"),
     ("m2", "m\N{SUPERSCRIPT TWO}"),

@@ -51,7 +51,9 @@ def keys(ask: Admin) -> Response:
 def create_key(ask: Admin, body: shapes.NewKey) -> Response:
     """Create an API key; its token is shown only once, so the request has no idempotency key."""
     if ask.request.headers.get("idempotency-key") is not None:
-        raise ProblemError(400, "a token is shown only once: omit Idempotency-Key")
+        raise ProblemError(
+            400, "the token is returned only once, not on a repetition: omit Idempotency-Key"
+        )
 
     def work(conn: Connection) -> tuple[int, Any]:
         key, token = api_keys.create(
@@ -106,7 +108,7 @@ health_router = APIRouter(include_in_schema=False)
 
 @health_router.get("/healthz")
 async def healthz() -> Response:
-    """Answer that the process runs; no server is asked."""
+    """Answer that the process runs, without a request to another server."""
     return Response("ok\n", media_type="text/plain")
 
 
@@ -344,7 +346,9 @@ def letters(
     """
     with ask.reading() as conn:
         of: tuple[object, ...] = ("letters", ask.who.id, reason)
-        if device is not None:  # cursors made before this filter existed remain valid
+        # without a device filter the key is unchanged, so that cursors of earlier versions remain
+        # valid
+        if device is not None:
             of = (*of, device)
         after = ask.api.cursors.read(of, cursor)
         before = None if after is None else int(after[0])

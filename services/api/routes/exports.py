@@ -18,7 +18,7 @@ from mrv.report.words import Words
 from services.api import schemas as shapes
 from services.api.answers import ACCEPTED_FILE, DONE, Preferred, ProblemError, file_job_of, job_of
 from services.api.file_cache import current
-from services.api.reports import Lang, later, may_wait, send_pack, send_report, spoken_language
+from services.api.reports import Lang, chosen_language, later, may_wait, send_pack, send_report
 from services.api.request_context import Ask, Reader, RequestContext, WholeReader
 from services.api.routes.registry import unknown
 from services.api.routes.statements import StatementId, conditional, visible
@@ -77,10 +77,10 @@ def checks(ask: Reader, statement: StatementId, lang: Lang = None) -> Response:
         stored = visible(conn, ask.who, statement)
     if not ask.who.sees(stored.project):
         raise unknown("statement", statement)
-    spoken = spoken_language(ask, lang)
-    words = Words(spoken)
+    report_language = chosen_language(ask, lang)
+    words = Words(report_language)
     with ask.api.files.connection() as conn:
-        _, lines = submission_of(conn, statement, spoken)
+        _, lines = submission_of(conn, statement, report_language)
     result = [line_json(line, words) for line in lines]
     complete = all(line.holds for line in lines)
     return JSONResponse(
@@ -193,7 +193,7 @@ packs_router = APIRouter(tags=["statements"])
 )
 def evidence(ask: Reader, statement: StatementId, prefer: Preferred = None) -> Response:
     """Return the evidence pack as a zip; unpack it and run `tonne verify` on the folder."""
-    del prefer  # read by `may_wait`; declared for OpenAPI
+    del prefer  # read by `may_wait`; declared here for OpenAPI only
     with ask.reading() as conn:
         stored = visible(conn, ask.who, statement)
         if not ask.who.sees(stored.project):

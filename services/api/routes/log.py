@@ -239,7 +239,7 @@ def document_schema(
     ],
 ) -> Response:
     """Return the JSON Schema (2020-12) of a document, such as `statement` or `verification`."""
-    del ask  # an invalid token is refused, as everywhere
+    del ask  # nothing else is used; the parameter makes the route refuse an invalid token
     if name not in DOCUMENTS:
         raise ProblemError(404, f"there is no schema {name!r}; there are {', '.join(DOCUMENTS)}")
     result: dict[str, Any] = schema(name)

@@ -24,7 +24,7 @@ from mrv.report import MEDIA_TYPES, Format, make_programme
 from services.api import schemas as shapes
 from services.api.answers import ProblemError
 from services.api.file_cache import Cursor, From, Limit, To, current, page, span_us
-from services.api.reports import Lang, spoken_language
+from services.api.reports import Lang, chosen_language
 from services.api.request_context import Reader, RequestContext, WholeReader
 from services.issuer.planning import Due, due, programme_report, rows_json
 from services.registry.files import document
@@ -158,7 +158,7 @@ class GeoJson(JSONResponse):
     media_type = "application/geo+json"
 
     def render(self, content: bytes) -> bytes:
-        """Return bytes that are already encoded."""
+        """Return the content unchanged, as it is encoded already."""
         return content
 
 
@@ -294,15 +294,15 @@ def report(ask: WholeReader, year: Year = None) -> Response:
 @programme_router.get("/programme/report.xlsx", response_class=Workbook)
 def report_workbook(ask: WholeReader, year: Year = None, lang: Lang = None) -> Response:
     """Return the programme's report as a workbook, in the reader's language."""
-    spoken = spoken_language(ask, lang)
-    return report_file(_report(ask, year, spoken), "xlsx", spoken)
+    report_language = chosen_language(ask, lang)
+    return report_file(_report(ask, year, report_language), "xlsx", report_language)
 
 
 @programme_router.get("/programme/report.pdf", response_class=Pages)
 def report_pages(ask: WholeReader, year: Year = None, lang: Lang = None) -> Response:
     """Return the programme's report as PDF: findings, progress, actions, projects, evidence."""
-    spoken = spoken_language(ask, lang)
-    return report_file(_report(ask, year, spoken), "pdf", spoken)
+    report_language = chosen_language(ask, lang)
+    return report_file(_report(ask, year, report_language), "pdf", report_language)
 
 
 def report_file(document: Mapping[str, Any], wanted: Format, language: str) -> Response:

@@ -91,7 +91,7 @@ def document(ask: Ask, statement: StatementId) -> Response:
 )
 def pdf(ask: Ask, statement: StatementId, lang: Lang = None, prefer: Preferred = None) -> Response:
     """Return statement and verification report as PDF/A, the signed documents attached."""
-    del prefer  # read by `report`; declared for OpenAPI
+    del prefer  # read by `report`; declared here for OpenAPI only
     with ask.reading() as conn:
         stored = visible(conn, ask.who, statement)
     return report(ask, stored, "pdf", lang)

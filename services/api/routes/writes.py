@@ -65,7 +65,7 @@ WRITE, STEP = [Depends(_write)], [Depends(_step)]
 
 
 async def _bytes(request: Request) -> bytes:
-    """Return the body's bytes as received, as these were signed."""
+    """Return the body's bytes as received; the signature covers exactly these."""
     return await request.body()
 
 
@@ -159,7 +159,7 @@ def supersede(ask: Operator, statement: StatementId, body: shapes.Reason) -> Res
 invoices_router = APIRouter(tags=["invoices"])
 _REFUSED = 422
 _BODY = "body"
-_SHOWN = 10
+_MAX_LISTED = 10
 
 
 @invoices_router.get("/invoices", response_model=shapes.pages(shapes.Invoice))
@@ -229,8 +229,8 @@ def _refusal(imported: Import) -> str:
         for result in imported.results
         for message in (result.messages if result.result == "error" else ())
     ]
-    more = f"; and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
-    return f"no invoice was stored: {'; '.join(lines[:_SHOWN])}{more}"
+    more = f"; and {len(lines) - _MAX_LISTED} more" if len(lines) > _MAX_LISTED else ""
+    return f"no invoice was stored: {'; '.join(lines[:_MAX_LISTED])}{more}"
 
 
 def _invoice_values(row: dict[str, Any]) -> dict[str, Any]:

@@ -31,7 +31,7 @@ class Project(Shape):
 
 
 class Service(Shape):
-    """A device's role in a project; half-open in time."""
+    """A device's role in a project; `to` is excluded."""
 
     device: str
     role: str = Field(examples=["generation"])
@@ -95,7 +95,7 @@ class Calibration(Shape):
 
 
 class Served(Shape):
-    """A project that a device serves or served; half-open in time."""
+    """A project to which a device is or was assigned; `to` is excluded."""
 
     project: str
     role: str = Field(examples=["generation"])

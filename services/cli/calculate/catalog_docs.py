@@ -69,7 +69,7 @@ def resolved(text: str, tests: Path) -> list[dict[str, Any]]:
     taken = {(_key(row["address"]), test) for row in rows for test in row["tests"]}
     for row in rows:
         key = _key(row["address"])
-        # a test of this fault precedes one of the mechanism behind it
+        # a test of the fault itself is listed in place of a test of the mechanism
         row["tests"] = tried.get((key, row["issue"])) or row["tests"]
         if not row["tests"]:
             names = dict.fromkeys(named.get(key, ()))
@@ -193,8 +193,8 @@ _BEGIN, _END = "<!-- projects: begin, `make pages` -->", "<!-- projects: end -->
 _COSTS = (
     "No project is credited for time without readings, for register steps of unknown size, or for "
     "energy above the rated power. The same applies to a meter with the certificate of another "
-    "meter, and to energy that another project claims. Consumption in it is added at its upper "
-    "bound."
+    "meter, and to energy that another project claims. On the project side, the upper bound of "
+    "such a quantity is applied."
 )
 TABLE, CONFORMITY = Path("docs/conformity.toml"), Path("docs/conformity.md")
 _MAP_HEAD = """\
@@ -424,8 +424,8 @@ def _maxima(methodology: Methodology) -> Iterator[str]:
                 ],
             )  # fmt: skip
             yield ""
-        elif needs.class_limit is not None and (most := needs.class_limit(_LIQUID)) is not None:
-            hour, day = (amount_text(n, needs.unit) for n in (most.per_hour, most.per_day))
+        elif needs.class_limit is not None and (maximum := needs.class_limit(_LIQUID)) is not None:
+            hour, day = (amount_text(n, needs.unit) for n in (maximum.per_hour, maximum.per_day))
             of = " of a liquid" if "density_kg_per_m3" in needs.params else ""
             yield (
                 f"For a device of role `{role}`, at most {hour}{of} per hour and {day} per day are"

@@ -112,7 +112,7 @@ def _number_text(value: Fraction) -> str:
     return "0.0" if text == "-0.0" else text
 
 
-# key of an input within the kind of a factor
+# placeholder for an input's value in the kind of a factor
 _NAMED = re.compile(r"\{\w+\}")
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -255,7 +255,7 @@ def _number(spec: ParameterSpec) -> dict[str, Any]:
         factor = factors.load().select(*spec.factor)
         schema |= {"default": _plain(factor.text), "default_factor": _factor(factor)}
     if spec.published == factors.GRID:
-        schema["of_country"] = True  # the grid factor of the project's country
+        schema["of_country"] = True  # the input is the grid factor of the project's country
     elif spec.published:
         schema["published"] = [*map(_factor, _begin_with(spec.published))]
     return schema
@@ -280,7 +280,7 @@ def _is_used(
 
 
 def _begin_with(*kinds: str) -> list[Factor]:
-    book = factors.load().within(None)  # factors of single countries are not listed
+    book = factors.load().within(None)  # factors of single countries are not part of the schema
     return [factor for factor in book if factor.kind.startswith(kinds)]
 
 

@@ -35,7 +35,7 @@ _COUNTRY = (
     " --kind grid.de` shows those of Germany. [another-city.md](../another-city.md) explains how to"
     " add the factors of another country."
 )
-# a factor's `direction` -> words on the page
+# a factor's `direction` -> the emissions to which it applies
 _APPLIED_TO = {"avoided": "baseline emissions", "consumed": "project emissions", "either": "both"}
 _FOR = (
     "Applied to: the emissions for which the value is conservative. In a project's file and a"

@@ -140,7 +140,7 @@ _KINDS = {
     "string": "text", "integer": "whole number", "number": "number", "boolean": "yes or no",
     "object": "keys and values", "array": "list", "null": "null",
 }  # fmt: skip
-_SHOWN = 6
+_MAX_LISTED = 6
 
 
 class Row(NamedTuple):
@@ -185,7 +185,7 @@ def metrics_rows() -> dict[str, list[Row]]:
 
 
 def _metric_rows(registry: CollectorRegistry) -> list[Row]:
-    # the collector has labels only before the first value
+    # a collector states its labels only while it has no values
     labels: dict[str, tuple[str, ...]] = {}
     for collector in registry._collector_to_names:  # noqa: SLF001
         for family in collector.collect():
@@ -257,8 +257,8 @@ def _subschema(made: dict[str, Any], where: str) -> dict[str, Any]:
 
 def _kind(field: dict[str, Any]) -> str:
     if "enum" in field:
-        known = [f"`{word}`" for word in field["enum"][:_SHOWN]]
-        return ", ".join(known) + (", .." if len(field["enum"]) > _SHOWN else "")
+        known = [f"`{word}`" for word in field["enum"][:_MAX_LISTED]]
+        return ", ".join(known) + (", .." if len(field["enum"]) > _MAX_LISTED else "")
     if field.get("format") == "date":
         return "day"
     if field.get("format") == "date-time":

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from shutil import which
 from typing import Any
@@ -30,10 +31,10 @@ from services.settings import Settings
 # project, first local day, day after the last one
 REAL = ("nrel-pv", "2022-01-02", "2022-01-07")
 SIMULATED = ("nck-pv", "cat-ba-ebus")  # statements of the month that ends the day before yesterday
-_REFUSAL = 3  # number of printed lines of a refusal
+_REFUSAL = 3  # number of lines printed of an error
 DUTY = timedelta(weeks=52)
 KEYS = {"operator": "demo-operator", "verifier": "demo-verifier"}
-# holders of the keys, and their permissions
+# holders of the demo's keys, and the limits of each key
 BOUNDS = {
     "operator": (
         *("--organisation", "Demo Energy JSC"),
@@ -63,7 +64,8 @@ def account(stage: Stage, project: str, first: str, end: str) -> dict[str, Any]:
     A statement issued by an earlier run is kept and verified again.
     """
     ensure_keys(stage)
-    stage.quiet = project != REAL[0]  # all other projects take the same steps
+    # the steps are printed for the first project only, as they are the same for all
+    stage.quiet = project != REAL[0]
     click.secho(f"{project}, {first} to {end}", fg="green")
     listed = stage.json("statement", "list", visible=False)
     issued = [s["statement"] for s in listed if (s["project"], s["state"]) == (project, "issued")]
@@ -86,7 +88,8 @@ def checked(stage: Stage, project: str, pack: Path, *, earlier: bool) -> None:
     stage.tonne(
         "statement", "status-list", project, "--key", KEYS["operator"], "--out", str(status)
     )
-    # the ring keeps the status lists of all earlier projects, so that it alone is sufficient
+    # the file of keys also contains the status lists of all earlier projects, so that it alone is
+    # sufficient
     lists = [
         word
         for path in sorted(stage.packs.glob("status-*.json"))
@@ -111,7 +114,7 @@ def checked(stage: Stage, project: str, pack: Path, *, earlier: bool) -> None:
 
 def close_and_issue(stage: Stage, project: str, first: str, end: str) -> str:
     """Return the id of a period's statement after it was signed, verified and issued."""
-    # `tonne run` would seal within the hour
+    # sealed now, as `tonne run` seals only once an hour
     brief(stage.tonne("log", "seal", "--project", project, "--to", end))
     closed = stage.json("period", "close", project, "--from", first, "--to", end)
     name: str = closed["statement"]
@@ -158,7 +161,7 @@ def summary(figures: list[dict[str, Any]]) -> None:
         click.echo(
             f"    baseline {tonnes.baseline.t} t - project {tonnes.project.t} t"
             f" - leakage {tonnes.leakage.t} t = {tonnes.reduction.t} tCO2e,"
-            f" coverage {claims.coverage}"
+            f" coverage {Decimal(claims.coverage):.2%}"
         )
 
 

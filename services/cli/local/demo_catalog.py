@@ -71,7 +71,8 @@ class Supply(NamedTuple):
     digits: int
 
 
-# by role; for other roles no rule requires an invoice beside a calibrated meter
+# supplier by role of the meters; for other roles no rule requires an invoice besides a calibrated
+# meter
 SUPPLIES = {
     "fuel": Supply("Example Fuel Trading", "diesel delivered, by the level of the tank at both"
                    " ends of the month", "fuel_total_l", "flow", "L", 2),
@@ -93,7 +94,7 @@ SUPPLIES = {
 # roles with invoices under these methodologies only
 _METHODS = {
     "equipment": ("ams-ii-c",),
-    # whose project emissions exceed the reduction
+    # methodologies whose project emissions exceed the reduction
     "power": ("am0020", "ams-ii-d", "ams-ii-e", "ams-iii-u"),
 }
 
@@ -225,7 +226,7 @@ def _invoiced(
     names = {device for _, device, _ in wanted}
     fleet = [device for device in read_fleet(city, CADENCE_S) if device.id in names]
     begin_us, end_us = period_us(month.first, month.end, ZONE)
-    # including the reading that ends the month
+    # up to and including the reading at the end of the month
     true = truth(fleet, begin_us, end_us - begin_us + CADENCE_S * _US_PER_S, SEED)
     for project, device, supply in wanted:
         rise = Decimal(true[device].registers[supply.register].rise)

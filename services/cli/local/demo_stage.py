@@ -121,7 +121,8 @@ def _as_tonne(words: Sequence[str], environment: Mapping[str, str]) -> NoReturn:
     except SystemExit as ended:
         code = ended.code or 0
     finally:
-        if sys.exc_info()[0] is not None:  # `os._exit` below would hide the error
+        # an error is raised here, as `os._exit` below would hide it
+        if sys.exc_info()[0] is not None:
             traceback.print_exc()
         sys.stdout.flush()
         sys.stderr.flush()
@@ -141,7 +142,7 @@ def _is_up(process: subprocess.Popen[bytes], at: Listens, log: Path) -> bool:
             if _has_logged(log, at.event):
                 return True
             time.sleep(0.1)
-    except BaseException:  # Ctrl-C: no other code knows of the process yet
+    except BaseException:  # also for Ctrl-C: no other code can end this process yet
         process.terminate()
         process.wait()
         raise
@@ -154,7 +155,7 @@ def _has_logged(log: Path, event: str) -> bool:
             if json.loads(line)["event"] == event:
                 return True
         except (ValueError, KeyError, TypeError):
-            continue  # an unfinished line, or none of the log's form
+            continue  # an incomplete line, or a line of another form
     return False
 
 
@@ -170,7 +171,7 @@ class Stage:
     def __init__(self, home: Path) -> None:
         self.home = home
         self.packs = home / "demo"
-        self.quiet = False  # commands run without being printed
+        self.quiet = False  # whether commands run without being printed
         self.listening: dict[str, str] = {}
         self._environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith("TONNE_")},
@@ -238,17 +239,15 @@ class Stage:
             yield process
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait()  # it stores what it has begun, however slow the machine
+            process.wait()  # the process stores what it has received; a slow machine needs longer
 
 
 def brief(text: str, lines: int = 1) -> None:
     """Print the last lines of a command's output."""
     for line in [text_line for text_line in text.splitlines() if text_line.strip()][-lines:]:
-        click.echo(f"  {line.strip()}")
+        click.echo(f"  {line.rstrip()}")
 
 
-# energy only: a sum over all accounts takes as long as the messages of some days
-_SUM = "SELECT coalesce(sum(value), 0) FROM interval_quantity WHERE quantity = 'energy_export'"
 _LAST = "SELECT max(start) FROM interval_quantity WHERE start >= %s AND start < %s"
 _DAY_S = 86_400
 CATALOG = shipped("catalog/haiphong")
@@ -257,8 +256,8 @@ REPLAYED = "nrel-rsf2-inv2"
 FAULTS = "duplicates=0.01,disorder=0.02,late=0.01,dropout=0.002,garbage=0.001"
 # start and end of the recording, with its noon shifted to that of Hai Phong
 REPLAY_SPAN = ("2022-01-01T22:00:00+07:00", "2022-01-06T22:00:00+07:00")
-# the simulated days end yesterday; a day is sealed 24 hours after its end, so the last one is not
-# in the statements yet
+# number of simulated days, which end yesterday; a day is sealed 24 hours after its end, so the last
+# one is not in the statements yet
 DAYS = 31
 # faulty devices, and how many days ago the fault began: a charger whose buses charge elsewhere, and
 # a chiller that stops sending
@@ -266,7 +265,8 @@ STUCK, SILENT = ("hp-charger-3", 9), ("hp-chiller-2", 2)
 # after a longer pause, the live registers would add millions of interval rows
 _LONGEST_STEP = timedelta(days=7)
 _LOOK_S = 5.0
-# time for a slow machine: a batch of ten thousand messages is one commit, followed by receipts
+# minutes without progress before an error: on a slow machine one commit of ten thousand messages
+# takes long
 _SILENT_MIN = 15
 
 
@@ -348,16 +348,14 @@ class Progress:
         with bar("days", (last - first).total_seconds() / _DAY_S) as progress:
 
             def show() -> None:
-                progress.say(f"{self.line()}; days")
+                progress.set_step(f"{self.line()}; days")
                 progress.at(self._days(first, last))
 
             yield show
 
     def line(self) -> str:
-        """Return a line with the number of stored readings."""
-        row = self._connection.execute(_SUM).fetchone()
-        kwh = float(row[0]) / 1000 if row is not None else 0.0
-        return f"{self._messages():,.0f} messages stored: {kwh:,.3f} kWh generated"
+        """Return a line with the number of messages stored so far."""
+        return f"{self._messages():,.0f} messages stored in all"
 
     def _days(self, first: datetime, last: datetime) -> float:
         """Return the days from `first` to the last stored interval."""

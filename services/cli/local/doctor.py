@@ -55,7 +55,8 @@ _PYTHON = (3, 11)
 _TIMESCALEDB = (2, 15)
 _DISK_FREE_BYTES = 2 << 30
 _RELEASED_US = 1_767_225_600_000_000  # 2026-01-01: a correct clock shows no earlier time
-_CLOCKS_APART_US = 5_000_000  # maximum difference of the database's clock
+# maximum difference between this machine's clock and the database's [us]
+_CLOCKS_APART_US = 5_000_000
 
 
 @click.command()
@@ -274,11 +275,12 @@ def _kafka(settings: Settings) -> Finding:
     return Finding("Kafka", "wrong", trouble, fix.replace("set", "check"))
 
 
-_SHOWN = 3
+_MAX_LISTED = 3
 _STAMP_S = 6 * 3600
 _MONTH_US = 31 * 86_400_000_000
 SIGNER_PATIENCE_S = 60.0
-# the web service's login in deploy/ has the role tonne_api only
+# a login that has both roles; as set up in deploy/ the login of the web service has the role
+# tonne_api only
 _BOTH = (
     "SELECT rolname FROM pg_roles WHERE rolname = 'tonne_service' AND NOT rolsuper"
     " AND pg_has_role(oid, 'tonne_mrv', 'MEMBER')"
@@ -308,11 +310,12 @@ def seals(conn: Connection) -> Finding:
             "36 hours after their end, for example after an import of old readings "
             "or while no process sealed",
         )
-    more = f" and {len(late) - _SHOWN} more" if len(late) > _SHOWN else ""
+    listed = "; ".join(map(str, islice(late, _MAX_LISTED)))
+    more = f" and {len(late) - _MAX_LISTED} more" if len(late) > _MAX_LISTED else ""
     return Finding(
         "seals",
         "wrong",
-        f"not sealed 36 hours after their end: {'; '.join(map(str, islice(late, _SHOWN)))}{more}",
+        f"not sealed 36 hours after their end: {listed}{more}",
         "run `tonne log seal` now, and `tonne run` or `tonne watch --seal` from now on",
     )
 
@@ -324,7 +327,7 @@ def _late_readings(conn: Connection, before_us: int) -> str:
     ]
     if not waiting:
         return ""
-    devices = ", ".join(islice(dict.fromkeys(note.device for note in waiting), _SHOWN))
+    devices = ", ".join(islice(dict.fromkeys(note.device for note in waiting), _MAX_LISTED))
     since = min(note.noted for note in waiting)
     return f"late readings of {devices} have waited for their seal since {since:%Y-%m-%d}"
 
@@ -375,7 +378,7 @@ def signer(conn: Connection) -> Finding:
             "the login tonne_service, of `tonne api`, may calculate statements and enrol keys",
             "run deploy/timescaledb/logins.sql again (compose: the service `logins`)",
         )
-    last = queue.answered_last(conn)
+    last = queue.last_answer(conn)
     if last is None:
         return Finding("signer", "ok", "no request: processes sign with their own key")
     return Finding(

@@ -110,7 +110,7 @@ def _columnstore(conn: Connection) -> Finding:
 
 _ARCHIVE_FIX = "see the output of `tonne archive run`, and check that it runs once a day"
 _DAY_US = 86_400_000_000
-# tolerance: one run a day, and one that fails
+# days without an archive run before a warning: one run is made a day, and one may fail
 _ARCHIVE_DAYS = 3
 
 
@@ -283,17 +283,17 @@ def greet_broker(url: str, tls: Tls) -> str | None:
             if parts.scheme == "mqtts":
                 with tls.context().wrap_socket(plain, server_hostname=parts.hostname) as secure:
                     try:
-                        answered = greets(secure)
-                    except OSError:  # by TLS 1.3 a client gets a refusal only now
+                        is_broker = greets(secure)
+                    except OSError:  # with TLS 1.3 a client learns of a refusal only now
                         return (
                             f"{_place(url)}: it closes the connection after the client certificate "
                             "is presented"
                         )
             else:
-                answered = greets(plain)
+                is_broker = greets(plain)
     except OSError as error:
         return f"{_place(url)}: {error}"
-    return None if answered else f"{_place(url)}: the server there is not an MQTT broker"
+    return None if is_broker else f"{_place(url)}: the server there is not an MQTT broker"
 
 
 def greet_kafka(kafka: KafkaAccess) -> str | None:
@@ -374,12 +374,12 @@ def pipeline(bind: str) -> Iterator[Finding]:
     host, port = split_bind(bind)
     host = LOOPBACK if host in _ANYWHERE else host
     place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    # without a proxy, which could not reach it; a process that stands still answers 503 with text
+    # without a proxy, which could not reach the address; a stalled process answers 503 with a text
     connection = HTTPConnection(host, port, timeout=_PATIENCE_S)
     try:
         connection.request("GET", "/healthz")
         answer = connection.getresponse().read(10_000).decode("utf-8", "replace").strip()
-    # no process, or one that stands still: another check reports that
+    # no process runs, or it is stalled: another check reports that
     except (OSError, HTTPException):
         return
     finally:

@@ -32,7 +32,8 @@ from services.simulator.simulated import broken, gauges_only, todays_sources
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _DAY_MS = 86_400_000
 NOT_SAFE = "messages have no receipt: not stored yet"
-_QUIET_S = 10.0  # time without any receipt: the pipeline may not be running
+# time without any receipt after which a warning states that the pipeline may not be running [s]
+_QUIET_S = 10.0
 
 
 class Start(click.ParamType):

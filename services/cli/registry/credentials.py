@@ -19,7 +19,7 @@ from ingest.errors import TonneError
 from services import enrolment
 from services import est as self_enrolment
 from services.cli import json_option
-from services.cli.broker import carry_to_broker, ours, tell_broker
+from services.cli.broker import carry_to_broker, ours, update_broker
 from services.cli.output import bar, print_json, print_result, print_secret, table, time_text
 from services.cli.server_options import database_url, identity_folder
 from services.enrolment import Result
@@ -102,14 +102,15 @@ def est(bind: str, hosts: tuple[str, ...], days: int) -> None:
     settings, log, url = Settings(), get_logger("est"), database_url()
     folder = identity_folder(settings)
     with connect(url, role="tonne_enrol", name="tonne est"):
-        pass  # an unreachable database, or one without schema, is reported at once
-    telling = threading.Lock()
+        # only the connection is tested, so that a missing database or schema is reported at once
+        pass
+    lock = threading.Lock()
 
-    def tell() -> None:
-        with telling:
-            _tell(settings, log)
+    def update() -> None:
+        with lock:
+            _update_or_log(settings, log)
 
-    desk = Desk(url, folder, days, log, lambda: threading.Thread(target=tell).start())
+    desk = Desk(url, folder, days, log, lambda: threading.Thread(target=update).start())
     host, port = split_bind(bind)
     with Server((host, port), folder.ensure_server(list(hosts), "est"), desk) as server:
         for name in (signal.SIGTERM, signal.SIGINT):
@@ -121,7 +122,7 @@ def est(bind: str, hosts: tuple[str, ...], days: int) -> None:
     log.info("stopped")
 
 
-def _tell(settings: Settings, log: FilteringBoundLogger) -> None:
+def _update_or_log(settings: Settings, log: FilteringBoundLogger) -> None:
     """
     Update the broker's permitted clients; if it is unreachable the next device's update
     includes the change.
@@ -205,8 +206,8 @@ def issue_credentials(
                 conn, folder, names, wish, author or getpass.getuser(), progress.advance
             )
     _show(done, as_json=as_json)
-    if apply:  # even without new credentials: a broker secured since then lacks them
-        tell_broker(settings, changed=any(result.result != "unchanged" for result in done))
+    if apply:  # also without new credentials, as a broker that was secured later lacks all of them
+        update_broker(settings, changed=any(result.result != "unchanged" for result in done))
 
 
 @click.command("issue-service")
@@ -229,7 +230,7 @@ def issue_service(name: str, *, apply: bool, as_json: bool) -> None:
     where = folder.service(name)
     print_result({"service": name, "folder": where}, f"{name}: {where}", as_json=as_json)
     if apply:
-        tell_broker(settings)
+        update_broker(settings)
 
 
 @click.command("revoke-credentials")
@@ -269,7 +270,7 @@ def revoke_credentials(
         )
     _show(done, as_json=as_json)
     if apply:
-        tell_broker(settings)
+        update_broker(settings)
 
 
 @click.command("credentials")

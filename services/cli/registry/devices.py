@@ -232,10 +232,10 @@ def accept(
       tonne deadletter replay --reason unknown_device
     """
     with connect(database_url(), name=_NAME) as conn:
-        spoken = _unknown_device(conn, device)
+        unregistered = _unknown_device(conn, device)
         since = utc_text(instant_us(installed, site_timezone(conn, site)))
         conn.rollback()
-        gateway = spoken.principal if spoken.principal not in ("", device) else None
+        gateway = unregistered.principal if unregistered.principal not in ("", device) else None
         given = {
             "id": device, "site": site, "class": class_id, "profile": profile, "gateway": gateway,
             "installed": since, "rated_power_w": rated_power_w, "serial": serial,
@@ -246,7 +246,7 @@ def accept(
     show_plan(planned.results, as_json=as_json)
     if planned.refused:
         click.get_current_context().exit(Exit.INPUT)
-    waiting = counted(spoken.messages, "message")
+    waiting = counted(unregistered.messages, "message")
     if not as_json:
         click.echo(f"{waiting} to send again: tonne deadletter replay --reason unknown_device")
 
@@ -261,7 +261,7 @@ def _incoming(device: str, given: dict[str, str | None]) -> Incoming:
     return Incoming(Registry.of([entry]), {key: "accept:1"})
 
 
-# the command's name in 0.1.0
+# name of this command in 0.1.0
 _former = copy(unknown)
 _former.hidden = True
 devices.add_command(_former, "knocks")
@@ -284,8 +284,8 @@ def refuse_(device: str, *, reason: str, author: str | None, as_json: bool) -> N
       tonne devices refuse test-7 --reason "bench unit of the installer"
     """
     with connect(database_url(), name=_NAME) as conn:
-        spoken = _unknown_device(conn, device)
-        refuse(conn, spoken.principal, device, author or getpass.getuser(), reason)
+        unregistered = _unknown_device(conn, device)
+        refuse(conn, unregistered.principal, device, author or getpass.getuser(), reason)
     print_result({"refused": device, "reason": reason}, f"refused {device}", as_json=as_json)
 
 

@@ -95,8 +95,8 @@ class _ReadingPrinter:
             return
         gateway = f" behind {device.gateway}" if device.gateway else ""
         last = time_text(before[-1].time, self._zone) if before else None
-        heard = f"last reading {last}" if last else "never heard"
-        click.echo(f"{device.id}: {device.class_id}, profile {device.profile}{gateway}; {heard}")
+        contact = f"last reading {last}" if last else "never heard"
+        click.echo(f"{device.id}: {device.class_id}, profile {device.profile}{gateway}; {contact}")
 
     def readings(self, arrivals: list[Arrival]) -> None:
         """Print new readings."""

@@ -14,7 +14,7 @@ from ingest.errors import InputError
 from mrv.calendar import local_date, utc_text
 from mrv.documents import write
 from mrv.registry.monitoring_plan import PROCEDURES, called, differences, replaced
-from mrv.statement.plan_writer import invoice_out, version_shown
+from mrv.statement.plan_writer import invoice_out, version_document
 from services.cli import Group, json_option
 from services.cli.output import Exit, amount_text, print_json, print_result, table
 from services.cli.server_options import METAVAR, database_url
@@ -56,7 +56,7 @@ def show(project: str, *, as_json: bool) -> None:
         load_project(conn, project)
         versions = load_versions(conn).get(project, ())
     if as_json:
-        documents = [write(version_shown(version)) for version in versions]
+        documents = [write(version_document(version)) for version in versions]
         click.echo(json.dumps(documents, indent=2, ensure_ascii=False))
         return
     for version in versions:

@@ -22,7 +22,7 @@ from services.registry.sewers import check as check_network
 from services.store.postgres.pool import connect
 from services.store.registry import sewers as stored
 
-_SHOWN = 200
+_MAX_LISTED = 200
 _IMPORT = "import it with `tonne sewer import`"
 
 
@@ -70,7 +70,7 @@ def import_(files: tuple[Path, ...], *, dry_run: bool, author: str | None, as_js
         if not (refused or dry_run):
             assets = network.assets.values()
             written = stored.write(conn, assets, network.events, author or getpass.getuser())
-    _tell(
+    _print_problems(
         problems,
         {"assets": len(network.assets), "changed": written[0], "events": written[1]},
         as_json=as_json,
@@ -98,7 +98,7 @@ def check(files: tuple[Path, ...], *, as_json: bool) -> None:
         with connect(database_url(), role="tonne_api", name="tonne sewer", autocommit=True) as conn:
             network = Network({a.id: a for a in stored.every(conn)})
     problems = [*network.problems, *check_network(network.assets, network.places)]
-    _tell(problems, {"assets": len(network.assets)}, as_json=as_json)
+    _print_problems(problems, {"assets": len(network.assets)}, as_json=as_json)
     if problems:
         click.get_current_context().exit(Exit.FALSE)
 
@@ -183,21 +183,21 @@ def import_folder(conn: Connection, folder: Path, author: str) -> str | None:
 
 
 def _whole(conn: Connection, network: Network) -> list[Problem]:
-    """Return the problems that the network would have after the import, from these files only."""
+    """Return the faults of the merged network that concern assets of the imported files."""
     assets = {a.id: a for a in stored.every(conn)} | network.assets
     return [p for p in check_network(assets, network.places) if p.asset in network.assets]
 
 
-def _tell(problems: Iterable[Problem], done: dict[str, int], *, as_json: bool) -> None:
+def _print_problems(problems: Iterable[Problem], done: dict[str, int], *, as_json: bool) -> None:
     listed = list(problems)
     if as_json:
         click.echo(json.dumps({**done, "problems": [p._asdict() for p in listed]}, indent=2))
     else:
-        for change in listed[:_SHOWN]:
+        for change in listed[:_MAX_LISTED]:
             kind = "" if change.stops else "warning: "
             click.echo(f"{kind}{change.place}: {change.asset}: {change.text}")
-        if len(listed) > _SHOWN:
-            click.echo(f"... and {len(listed) - _SHOWN} more; --json lists all")
+        if len(listed) > _MAX_LISTED:
+            click.echo(f"... and {len(listed) - _MAX_LISTED} more; --json lists all")
         click.echo(", ".join(_SUMMARIES[key](value) for key, value in done.items()))
     if any(p.stops for p in listed):
         click.get_current_context().exit(Exit.INPUT)

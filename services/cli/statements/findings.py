@@ -230,7 +230,7 @@ def add(
     """
     about = About(devices=devices, from_=begin or UNSET, to=end or UNSET)
     named = about if devices or begin or end else UNSET
-    _say(target, key_name, ("raised", kind, text, effect), out, named, as_json=as_json)
+    _sign_event(target, key_name, ("raised", kind, text, effect), out, named, as_json=as_json)
 
 
 @finding.command()
@@ -250,7 +250,7 @@ def answer(
     Example:
       tonne statement finding answer TN-.. CL-1 --key plant --text "the one with serial A1"
     """
-    _say(target, key_name, ("answered", name, text, None), out, as_json=as_json)
+    _sign_event(target, key_name, ("answered", name, text, None), out, as_json=as_json)
 
 
 @finding.command()
@@ -283,7 +283,7 @@ def close(
       tonne statement finding close TN-.. CL-1 --key auditor --effect 0 \\
         --text "the photograph shows serial A1"
     """
-    _say(target, key_name, ("closed", name, text, effect), out, as_json=as_json)
+    _sign_event(target, key_name, ("closed", name, text, effect), out, as_json=as_json)
 
 
 @finding.command()
@@ -340,7 +340,7 @@ def _lines(record: Record, zone: str) -> list[str]:
     ]
 
 
-def _say(
+def _sign_event(
     target: str,
     key_name: str,
     parts: tuple[What, str, str, str | None],

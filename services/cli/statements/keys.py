@@ -195,7 +195,7 @@ def _try_enroll(home: Path, made: EnrolledKey) -> str:
             "its operator"
         )
     except EnrolmentError:
-        # a key that cannot be enrolled is deleted
+        # a key that could not be enrolled is deleted again
         (home / "keys" / f"{made.name}.json").unlink()
         raise
     return "enrolled"
@@ -260,7 +260,7 @@ def revoke(name: str, since: str | None, *, as_json: bool) -> None:
     rows = [(key.role, key.name, key.multikey, time_text(at)) for key in ended]
     listing = table(("role", "name", "key", "until"), rows, empty="no key ended")
     print_result([{**key.to_json(), "validUntil": at} for key in ended], listing, as_json=as_json)
-    _tell_of_lists(ended)
+    _warn_of_lists(ended)
 
 
 @keys.command()
@@ -298,7 +298,7 @@ def rotate(name: str, *, as_json: bool) -> None:
                 f"key is stored: `tonne keys revoke {name}`, then `tonne keys create` "
                 "with another --name"
             )
-        # first, so that the old key is unchanged if the token refuses
+        # the new key is created first, so that a refusal of the token leaves the old key unchanged
         following = None if token is None else key_files.next_in_token(token)
         ended = enrolled.revoke(conn, name, at)
         aside = key_files.retire(home, name, at.strftime("%Y-%m-%dT%H:%M:%SZ"))
@@ -310,7 +310,7 @@ def rotate(name: str, *, as_json: bool) -> None:
     done = {**made.to_json(), "ended": at, "kept_in": aside}
     print_result(done, made.multikey, as_json=as_json)
     click.echo(f"the old key ended at {time_text(at)} and is stored in {aside}", err=True)
-    _tell_of_lists(ended)
+    _warn_of_lists(ended)
 
 
 def _second_after(begun: Iterable[datetime]) -> datetime:
@@ -328,7 +328,7 @@ def _second_after(begun: Iterable[datetime]) -> datetime:
         time.sleep(0.05)
 
 
-def _tell_of_lists(ended: Iterable[EnrolledKey]) -> None:
+def _warn_of_lists(ended: Iterable[EnrolledKey]) -> None:
     if any(key.role == "operator" for key in ended):
         click.echo(
             "status lists signed by it are no longer sufficient: sign those of "

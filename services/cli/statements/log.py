@@ -42,7 +42,7 @@ _log_key = click.option(
     metavar="N",
     help="Name of the key that signs the log's heads; created at first use.",
 )
-_SHOWN = 5
+_MAX_LISTED = 5
 _DAY_US = 86_400_000_000
 _MONTH_DAYS = 31
 
@@ -165,8 +165,8 @@ def _show_sealed(report: Report, *, as_json: bool) -> None:
         click.echo(json.dumps(vars(report), indent=2))
         return
     click.echo(
-        f"sealed {counted(report.days, 'day')}, {report.again} again; entered"
-        f" {', '.join(report.entries) or 'nothing else'}"
+        f"sealed {counted(report.days, 'day')} for the first time, {report.again} again; other new "
+        f"entries of the log: {', '.join(report.entries) or 'none'}"
     )
     for what in report.corrections:
         click.echo(what)
@@ -213,10 +213,10 @@ def _show_audit(report: audits.AuditReport) -> None:
         outcome = "BROKEN" if step.breaks else "ok"
         click.echo(f"{step.number:>2}  {outcome:<7} {step.name}: {step.detail}")
         lines = (*step.breaks, *(f"(note) {note}" for note in step.notes))
-        for what in lines[:_SHOWN]:
+        for what in lines[:_MAX_LISTED]:
             click.echo(f"            {what}")
-        if len(lines) > _SHOWN:
-            click.echo(f"            and {len(lines) - _SHOWN} more; --json lists all")
+        if len(lines) > _MAX_LISTED:
+            click.echo(f"            and {len(lines) - _MAX_LISTED} more; --json lists all")
     if report.first_break is None:
         click.echo(f"log {report.origin} holds, {counted(report.size, 'entry')}")
     else:

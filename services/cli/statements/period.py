@@ -96,7 +96,7 @@ def check(statement: str, language: str, *, as_json: bool) -> None:
         click.get_current_context().exit(Exit.NOT_ENOUGH)
 
 
-_SHOWN = 5
+_MAX_LISTED = 5
 _YEAR_DAYS = 366
 
 
@@ -246,10 +246,10 @@ def _lines(closed: Closed) -> list[str]:
         f"  gap         {g.device} {g.from_} to {g.to}, {g.kind}: {g.cost_t} t"
         + (f", forgone at most {g.forgone_at_most_t} t" if g.forgone_at_most_t else "")
         + (f"; {why}" if (why := g.why()) else "")
-        for g in gaps[:_SHOWN]
+        for g in gaps[:_MAX_LISTED]
     ]
-    if len(gaps) > _SHOWN:
-        lines.append(f"              and {len(gaps) - _SHOWN} more; --json lists all")
+    if len(gaps) > _MAX_LISTED:
+        lines.append(f"              and {len(gaps) - _MAX_LISTED} more; --json lists all")
     if claims.evidence is not UNSET:
         shares = (f"{grade} {_percent(share)} %" for grade, share in claims.evidence.shares.items())
         lines.append(f"  evidence    {', '.join(shares)} of the reduction by grade")
@@ -260,7 +260,7 @@ def _lines(closed: Closed) -> list[str]:
 
 # time in which a gateway sends, and the pipeline commits, several times [s]
 _LOOK_S = 3.0
-_DEVICES_SHOWN = 3
+_MAX_DEVICES = 3
 
 
 def warn_of_arriving(conn: Connection, ids: Sequence[str], from_us: int, to_us: int) -> None:
@@ -279,8 +279,8 @@ def warn_of_arriving(conn: Connection, ids: Sequence[str], from_us: int, to_us: 
     growing = sorted(device for device, count in after.items() if count > before.get(device, 0))
     if not growing:
         return
-    names = ", ".join(growing[:_DEVICES_SHOWN]) + (
-        f" and {len(growing) - _DEVICES_SHOWN} more" if growing[_DEVICES_SHOWN:] else ""
+    names = ", ".join(growing[:_MAX_DEVICES]) + (
+        f" and {len(growing) - _MAX_DEVICES} more" if growing[_MAX_DEVICES:] else ""
     )
     click.echo(
         f"tonne: readings of this time still arrive, of {names}. What arrives later is missing"

@@ -171,7 +171,7 @@ def _stored(device: str | None, begin: str | None, end: str | None) -> list[tupl
         zone_of = device if device in names(conn, "device") else None
         rows = store.find(conn, device, *maybe_span(conn, begin, end, zone_of), None)
         registry = load_registry(conn)
-    # in order of arrival, so that the later of two equal numbers or pages is refused
+    # in order of arrival: of two values with equal number or page the later one is refused
     rows.sort(key=lambda row: row.id)
     items = [Item(plain(row.data), received=row.received) for row in rows]
     checked = check_items(items, by_name(registry))
@@ -262,7 +262,7 @@ def _json(name: str, value: Checked) -> dict[str, Any]:
     }
 
 
-_SHOWN = 60
+_MAX_CHARACTERS = 60
 
 
 @click.group(cls=Group)
@@ -353,7 +353,7 @@ def list_(
         return
     rows = [
         (row.id, time_text(row.time, zones[row.device]), row.device, row.channel, row.context,
-         row.encoding, row.data[:_SHOWN])
+         row.encoding, row.data[:_MAX_CHARACTERS])
         for row in values
     ]  # fmt: skip
     head = ("number", "time", "device", "channel", "context", "encoding", "data")

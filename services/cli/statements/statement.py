@@ -10,6 +10,7 @@ import getpass
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -335,7 +336,7 @@ def show(id_: str, *, as_json: bool) -> None:
     click.echo(f"{have.stored.id}  {have.stored.state}")
     click.echo(f"  period     {period.local_from} to {period.local_to}")
     click.echo(f"  reduction  {claims.emissions.reduction.t} t")
-    click.echo(f"  credited   {claims.credited.t} t, coverage {claims.coverage}")
+    click.echo(f"  credited   {claims.credited.t} t, coverage {Decimal(claims.coverage):.2%}")
     if claims.signed_energy:
         shares = (f"{s.share_percent} % {s.kind}" for s in claims.signed_energy.shares)
         click.echo(f"  signed     {', '.join(shares)} of the energy")

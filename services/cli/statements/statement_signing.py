@@ -404,7 +404,7 @@ def verify(
         print_result(done, f"{out}: {text} {by}, to be submitted", as_json=as_json)
         return
     signer = signer_of(key_name)
-    with database() as conn, failing(), bar(f"computing {target} again"):
+    with database() as conn, failing(), bar(f"recalculating {target}"):
         state = life.verify(conn, target, signer, conclusion)
     by = signer.holder.name
     done = {"statement": target, "state": state, "opinion": opinion, "signed_by": by}
@@ -487,4 +487,6 @@ def approve(target: str, key_name: str, out: Path | None, *, as_json: bool) -> N
         approval = life.approve(conn, target, signer)
     by = signer.holder.name
     done = {"statement": target, "approved_by": by, "approvals": approval}
-    print_result(done, f"{target} is approved by {by}; {approval} in all", as_json=as_json)
+    print_result(
+        done, f"{target} is approved by {by}; approvals so far: {approval}", as_json=as_json
+    )

@@ -147,15 +147,15 @@ def create(  # noqa: PLR0917 - options of one command
     since = issue_since or "1970-01-01T00:00:00Z"
     rule = None if issue_signatures is None else IssueRule(issue_signatures, since)
     stamps = None if stampers is None else read_authorities(stampers.read_bytes())
-    said_policy = None if policy is None else policy.read_text("utf-8")
-    if said_policy is not None:
-        read_policy(said_policy.encode())
+    policy_text = None if policy is None else policy.read_text("utf-8")
+    if policy_text is not None:
+        read_policy(policy_text.encode())
     try:
         required = required_of(RequiredGrades(quantities, parameters, above).to_json())
     except ValueError as error:
         raise InputError(f"--above {above}: {error}") from error
     made = TrustRoot(
-        programme, version, expires, multikeys, threshold, keys, rule, stamps, said_policy,
+        programme, version, expires, multikeys, threshold, keys, rule, stamps, policy_text,
         None if required == USUAL else required,
     )  # fmt: skip
     out.write_bytes(write_root(made))

@@ -75,8 +75,8 @@ def words(error: psycopg.Error) -> str:
     return " ".join(message.split())[:500] + code
 
 
-# age at which chunks are compressed: gateways send late data within days; the archive takes
-# chunks after months
+# age at which chunks are compressed [days]: gateways send late data within days, and the archive
+# takes chunks only after months
 AFTER_DAYS = 30
 # age at which a chunk that is not compressed yet is a fault [days]
 OVERDUE_DAYS = AFTER_DAYS + 3

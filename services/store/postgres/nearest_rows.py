@@ -135,8 +135,8 @@ def _rows(
     return cursor.execute(statement, (list(numbers), *values), prepare=False).fetchall()
 
 
-# length of a run, which the server collects before sending it: eight days with a reading per second
-# are 100 MB
+# length of a part, which the server collects before sending it: eight days with a reading per
+# second are 100 MB
 _RUN_US = 8 * 86_400_000_000
 _LONGEST_US = 20 * 366 * 86_400_000_000
 # columns as in `Weeks.arguments`
@@ -145,7 +145,7 @@ NAMED = "(number, id, since, until)"
 
 
 class Weeks(NamedTuple):
-    """Runs of spans: the device of each, by device and time, and the arguments of `SELECTED`."""
+    """Parts of spans, by device and time: the device of each, and the arguments of `SELECTED`."""
 
     device: Int32
     arguments: tuple[list[int], list[str], list[str], list[str]]
@@ -153,8 +153,8 @@ class Weeks(NamedTuple):
 
 def cut(fleet: Fleet, spans: Mapping[int, tuple[int, int]]) -> Weeks:
     """
-    Return the spans of devices, by fleet index, divided into runs; an open span is one run. [us
-    UTC]
+    Return the spans of devices, by fleet index, divided into parts of eight days; an open span is
+    one part. [us UTC]
     """
     runs = [
         (device, begin, end)
@@ -168,7 +168,7 @@ def cut(fleet: Fleet, spans: Mapping[int, tuple[int, int]]) -> Weeks:
 
 
 def weeks(since: int, until: int) -> Iterator[tuple[int, int]]:
-    """Yield the runs of a span; an open span is one run. [us UTC]"""
+    """Yield the parts (eight days) in which a span is read; an open span is one part. [us UTC]"""
     step = _RUN_US if until - since <= _LONGEST_US else until - since
     for begin in range(since, until, step):
         yield begin, min(begin + step, until)

@@ -75,7 +75,7 @@ def without_login(url: str) -> str:
     return f"{','.join(parts.hosts) or 'local socket'}{path}"
 
 
-# later than all times; its negative is earlier than all
+# a time later than all others; its negative is earlier than all others
 FAR_US = 2**62
 _BEYOND = 2**61
 

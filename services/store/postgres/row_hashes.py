@@ -100,9 +100,9 @@ WRITTEN = {
     "energy_certified": "recorded",
 }
 PATIENCE = "10 minutes"
-# append-only by its grants instead of a trigger
+# tables whose rows can only be added by their grants, without a trigger
 GROWING = ("registry_version",)
-# changed by imports only; each import is a new registry version
+# tables that only imports change; each import is a new registry version
 IMPORTED = ("registry", "calibration", "plan")
 
 

@@ -15,7 +15,7 @@ from psycopg import Connection
 from ingest.errors import RegistryError, did_you_mean
 from mrv.countries import country_at
 
-# ids of the sites within about 100 m of the devices' sites
+# ids of the sites within about 100 m of the given devices' sites
 AT_PLACE: LiteralString = """
 SELECT n.id FROM device o JOIN site s ON s.id = o.site JOIN site n
     ON abs(n.latitude - s.latitude) < 0.001

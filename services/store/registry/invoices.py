@@ -105,7 +105,7 @@ def _invoice_values(row: TupleRow) -> dict[str, Any]:
     }  # fmt: skip
 
 
-MOST_BYTES = 8 << 20
+MAX_BYTES = 8 << 20
 
 
 class Kept(NamedTuple):

@@ -58,7 +58,8 @@ def _lives(enrolment: Enrolment) -> bool:
 
 
 def _bounds(key: EnrolledKey) -> Jsonb | None:
-    content = replace(key.bounds, ends_at=None).to_json()  # the end is read from the log
+    # the time of the end is read from the log
+    content = replace(key.bounds, ends_at=None).to_json()
     return Jsonb(content) if content else None
 
 

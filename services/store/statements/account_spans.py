@@ -200,7 +200,7 @@ class _Claim(NamedTuple):
     own: bool
     taken_ug: str
     left_ug: str
-    said: str
+    taken_from: str
     devices: list[str]
 
     @property
@@ -209,7 +209,7 @@ class _Claim(NamedTuple):
 
     @property
     def names(self) -> list[str]:
-        return self.said.split(_SEPARATOR) if self.said else []
+        return self.taken_from.split(_SEPARATOR) if self.taken_from else []
 
 
 def owed(conn: Connection, project: str, devices: Iterable[str], from_us: int, to_us: int) -> Owed:

@@ -121,7 +121,7 @@ def note_made(cursor: Cursor, fleet: Fleet, rows: Sequence[tuple[Int32, Int64]])
 def _by_day(
     rows: Sequence[tuple[Int32, Int64]], until_us: int
 ) -> dict[tuple[int, int], Sequence[int]]:
-    """Return the times before a time, by device and UTC day. [us UTC]"""
+    """Return the times of rows before `until_us`, by device and UTC day. [us UTC]"""
     late = [(device, us, us < until_us) for device, us in rows]
     late = [batch for batch in late if batch[2].any()]
     if not late:

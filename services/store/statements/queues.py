@@ -177,7 +177,7 @@ def forget_old(conn: Connection) -> int:
     return done.rowcount
 
 
-def tell(conn: Connection, job: UUID, progress: Progress) -> None:
+def store_progress(conn: Connection, job: UUID, progress: Progress) -> None:
     """Store the progress of a file's job or of a signer's request."""
     conn.execute(
         "INSERT INTO job_progress AS p (job, done, total, step) VALUES (%s, %s, %s, %s)"
@@ -209,7 +209,7 @@ class Request:
 
     `kind`: one of the kinds permitted by the table.
     `subject`: the statement, or the project.
-    `said`: canonical JSON of the submitted document, or of the arguments.
+    `content`: canonical JSON of the submitted document, or of the arguments.
     `actor`: person who requests, for the record.
     `principal`: caller of the API.
     """
@@ -217,7 +217,7 @@ class Request:
     id: UUID
     kind: str
     subject: str
-    said: bytes
+    content: bytes
     actor: str
     principal: str | None
     asked: datetime
@@ -270,7 +270,14 @@ def add_request(conn: Connection, request: Request) -> None:
     conn.execute(
         "INSERT INTO signer_request (id, kind, subject, said, actor, principal)"
         " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (id) DO NOTHING",
-        (request.id, request.kind, request.subject, request.said, request.actor, request.principal),
+        (
+            request.id,
+            request.kind,
+            request.subject,
+            request.content,
+            request.actor,
+            request.principal,
+        ),
     )
 
 
@@ -366,7 +373,7 @@ def waiting(conn: Connection) -> Waiting:
     return Waiting(0, 0.0) if row is None else Waiting(*row)
 
 
-def answered_last(conn: Connection) -> datetime | None:
+def last_answer(conn: Connection) -> datetime | None:
     """Return the time of the signer's last answer; None if it never answered."""
     row = conn.execute("SELECT max(at) FROM signer_answer").fetchone()
     return None if row is None else row[0]

@@ -16,7 +16,7 @@ from ingest.model import Fleet, Int64
 from services.store import archive_catalog as archived
 from services.store.postgres.pool import stamp
 
-# days younger than this are neither sealed nor archived
+# minimum age of days that are sealed and archived [us]
 YOUNG_US = 86_400_000_000
 _LAST = (
     "SELECT DISTINCT ON (project_id, day) project_id, day, sequence, index, from_time, to_time"
@@ -38,13 +38,13 @@ class Seal(NamedTuple):
 
 
 def latest(conn: Connection) -> dict[tuple[str, date], Seal]:
-    """Return the last seal of every sealed day, by project ('' for none) and day."""
+    """Return the last seal of every sealed day, by project ('' for devices without one) and day."""
     rows = conn.execute(f"{_LAST} ORDER BY {_OF_A_DAY}")
     return {(row[0], row[1]): Seal(*row) for row in rows}
 
 
 def last_of(conn: Connection, project: str, days: Sequence[date]) -> dict[date, Seal]:
-    """Return the last seals of days of a project ('' for none)."""
+    """Return the last seal of each of some days of a project, or with '' of devices without one."""
     rows = conn.execute(
         f"{_LAST} WHERE project_id = %s AND day = ANY(%s) ORDER BY {_OF_A_DAY}",
         (project, list(days)),
@@ -62,7 +62,7 @@ def over(conn: Connection, from_us: int, to_us: int) -> list[Seal]:
 
 
 def first_sealed(conn: Connection) -> dict[tuple[str, date], datetime]:
-    """Return when each sealed day was first sealed, by project ('' for none) and day."""
+    """Return when each day was first sealed, by project ('' for devices without one) and day."""
     rows = conn.execute(
         "SELECT s.project_id, s.day, e.appended FROM data_seal s JOIN log_entry e USING (index)"
         " WHERE s.sequence = 1"

@@ -220,8 +220,10 @@ def beside(
     conn: Connection, devices: Sequence[str], from_us: int, to_us: int
 ) -> list[tuple[str, str]]:
     """
-    Return (certificate, meter) of energy in [from, to), of other meters at the same location that
-    are in no project.
+    Return the certificates that cover energy in [from, to) of other meters at the same location:
+    (certificate, meter).
+
+    These meters are in no project.
     """
     rows = conn.execute(
         "SELECT DISTINCT c.certificate_id, c.device_id FROM energy_certified c"

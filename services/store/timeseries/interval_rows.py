@@ -159,7 +159,7 @@ def _incoming(cursor: Cursor, table: Table, data: bytes) -> None:
 def _upsert(cursor: Cursor, table: Table) -> None:
     """Store the rows of the temporary table, and empty it."""
     sets = ", ".join(f"{c} = excluded.{c}" for c in table.columns[KEY:])
-    # prepared, as planning would take as long as execution
+    # as a prepared statement, since planning would take as long as execution
     cursor.execute(
         f"WITH rows AS (DELETE FROM {table.incoming} RETURNING {table.names})"
         f" INSERT INTO {table.name} ({table.names}) SELECT {table.names} FROM rows"

@@ -74,7 +74,7 @@ class Seen:
         for name in ("_last", "_stored", "_received"):
             getattr(self, name)[here] = getattr(before, name)[there]
         self._days.turn(now_us)
-        # only if the day and the time zone are the same
+        # only devices whose day and time zone are the same
         same = self._days.midnight_us[here] == before._days.midnight_us[there]
         self._quarters[here[same]] = before._quarters[there[same]]
         self._written_s = before._written_s
@@ -182,11 +182,11 @@ def _received(frame: Frame, messages: Letters) -> Int64:
     return np.asarray(when, dtype=np.int64)[frame.message]
 
 
-def heard(cursor: Cursor, fleet: Fleet, devices: Sequence[int]) -> dict[int, int]:
+def newest_times(cursor: Cursor, fleet: Fleet, devices: Sequence[int]) -> dict[int, int]:
     """
     Return the approximate time of devices' newest reading, by fleet index. [us UTC]
-    Devices without readings are omitted.  The stored time can differ slightly from the newest
-    reading's.
+    Devices without readings are omitted.  The stored time is slightly older than the newest
+    reading, as it is written every `EVERY_S`.
     """
     cursor.execute(
         "SELECT device_id, (extract(epoch FROM last_reading) * 1000000)::bigint FROM device_seen"
@@ -230,7 +230,11 @@ class Clocks:
     def observe(
         self, cursor: Cursor, frames: Sequence[Frame], messages: Letters
     ) -> list[tuple[int, int, int]]:
-        """Store lower minimum delays; return them for `remember` after the commit."""
+        """
+        Store minimum delays that are lower than the stored ones.
+
+        Returns them for `remember` after the commit.
+        """
         result: dict[tuple[int, int], int] = {}
         for frame in frames:
             device, day, least = _least(frame, messages)
@@ -424,7 +428,7 @@ def arriving(conn: Connection, ids: Sequence[str], from_us: int, to_us: int) -> 
 
 
 def pack(conn: Connection, before: date) -> None:
-    """Combine arrivals before a UTC day into a row per device and day, in several transactions."""
+    """Combine arrivals before a UTC day into one row per device and day, in several commits."""
     beyond: str | None = ""
     while beyond is not None:
         row = conn.execute(

@@ -19,7 +19,7 @@ from services.store.postgres.pool import stamp
 
 # maximum difference between the start of a local day and that of the UTC day
 _EDGE = timedelta(days=1)
-# a row with NULL if the sums do not reach the end of the days
+# returns a row with NULL if the daily sums do not reach the end of the days
 _WAITING = """
 SELECT DISTINCT device_id FROM v_day_mark
 WHERE begins < %s::date AND ends > %s::date AND device_id = ANY(%s)
@@ -128,8 +128,8 @@ SELECT d.number, r.* FROM unnest(%s::int4[], %s::text[]) AS d (number, id)
 CROSS JOIN LATERAL (SELECT array_agg(at), array_agg(value) FROM ({}) i) r (at, value)
 WHERE r.at IS NOT NULL
 """
-# one look-up and one array per device, and no exact decimals of extract(), as each of these would
-# take most of the time of a close
+# one look-up and one array per device, as more of them, or exact decimals of extract(), would take
+# most of the time of a close
 _AT = _OF.format("""
 SELECT (a.number - 1)::int4 AS at, i.value FROM interval_quantity i
 JOIN unnest(%s::timestamptz[]) WITH ORDINALITY a (start, number) ON a.start = i.start

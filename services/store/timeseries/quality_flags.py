@@ -120,20 +120,25 @@ def load(
     `before_us`: this time, by fleet index; FROM_START for a device without readings.
     """
     watched.reset(np.array(list(before_us), dtype=np.int32))
-    heard = {d: us for d, us in before_us.items() if us > FROM_START}
-    if heard:
+    with_readings = {d: us for d, us in before_us.items() if us > FROM_START}
+    if with_readings:
         cursor.execute(_READ_BACKWARDS)
     standstills: list[Standstill] = []
     for class_id, members in marks.by_class(checks.fleet, list(before_us)).items():
-        known = [d for d in members if d in heard]
-        source = _source(cursor, checks, class_id, {d: heard[d] for d in known})
+        known = [d for d in members if d in with_readings]
+        source = _source(cursor, checks, class_id, {d: with_readings[d] for d in known})
         # groups of similar times: one device with old readings must not extend the span of all
         # queries
         queries = [
             _TestState(
-                cursor, checks, watched, (class_id, source), [known[k] for k in group], heard
+                cursor,
+                checks,
+                watched,
+                (class_id, source),
+                [known[k] for k in group],
+                with_readings,
             )
-            for group in near.together_in_time([heard[d] for d in known])
+            for group in near.together_in_time([with_readings[d] for d in known])
         ]
         for name in pairs_of(checks, class_id):
             watched.pair(class_id, name)
@@ -146,7 +151,7 @@ def load(
                     query.run(channel, watch)
                     if watch.registers:
                         standstills.append(query.standstill(channel, watch))
-    if heard:
+    if with_readings:
         cursor.execute(_RESET)
     return standstills
 
@@ -226,7 +231,7 @@ class _TestState:
         return self._cursor.fetchall()
 
     def run(self, channel: Channel, watch: Watch) -> None:
-        """Load the run of constant values before the time, up to the length that is flagged."""
+        """Load the run of constant values before the time, up to the length to be flagged."""
         if not len(self._members):
             return
         least, key, condition = self._terms(channel, watch)
@@ -307,7 +312,7 @@ class _TestState:
             thresholds = self._checks.of(self._class, channel.name)
             version = self._checks.version(self._members, self._before - 1)
             peak = np.nan if thresholds is None else thresholds.peak[version]
-            # NaN is above all numbers in SQL; in numpy no value reaches it
+            # in SQL, NaN is greater than all numbers; in numpy a comparison with it is false
             key = f"CASE WHEN {name} >= d.least THEN 0.0 ELSE 1.0 END"
             return level.share * np.asarray(peak), key, f"{name} IS NOT NULL"
         least: Float64 = self._checks.at_work[self._members]
@@ -322,6 +327,6 @@ class _TestState:
         return self._checks.fleet.ids(members), members, before
 
     def _since(self) -> list[str]:
-        """Return when the limits in force before the time began; changed limits start a new run."""
+        """Return when the limits in force at the time became valid; new limits start a new run."""
         version = self._checks.version(self._members, self._before - 1)
         return [stamp(us) for us in self._checks.begin_us[version].tolist()]

@@ -205,7 +205,7 @@ def clock_of(conn: Connection, device: str) -> str | None:
     clock, offset_s, drift, day = row
     if (
         offset_s is None
-    ):  # no offset: late readings, for instance from a file, are no evidence about the clock
+    ):  # without offset: late readings, for instance from a file, are no evidence about the clock
         return str(clock)
     off = f"{offset_s:+.1f} s" if abs(offset_s) < _HOUR_S else f"{offset_s / _HOUR_S:+,.0f} h"
     moves = f", {drift:+.1f} s a day" if clock == "drifting" else ""

@@ -53,8 +53,8 @@ class Checkpoint(NamedTuple):
     @property
     def since_us(self) -> int:
         """
-        Return the time from which later readings can change rows: that of the older register
-        sequence.
+        Return the time from which later readings can change rows: that of the checkpoint, or of an
+        older register sequence.
         """
         return self.read_us if self.other is None else min(self.read_us, self.other[1])
 
@@ -75,24 +75,24 @@ def load(
     fleet: Fleet,
     state: MeterState,
     devices: Sequence[int],
-    heard_us: Mapping[int, int] | None = None,
+    near_us: Mapping[int, int] | None = None,
     before_us: Mapping[int, int] | None = None,
 ) -> None:
     """
     Load the metering state of devices that the process has not loaded yet.
-    `heard_us`: approximate time of devices' last data, near which their newest rows are searched
+    `near_us`: approximate time of devices' last data, near which their newest rows are searched
     first.
     `before_us`: time from which readings of a device have no rows yet. [us UTC]
     """
     state.reset(np.array(devices, dtype=np.intp))
-    result = newest_readings(cursor, fleet, devices, heard_us or {}, before_us or {})
+    result = newest_readings(cursor, fleet, devices, near_us or {}, before_us or {})
     state.last_us[list(devices)] = [result[d] for d in devices]
     newest = {d: near.newest(int(state.last_us[d])) for d in devices}
     _load_open(cursor, fleet, state, newest)
     for mark in _marks(cursor, fleet, dict.fromkeys(devices, FAR_US), "start", newest):
         register = state.registers[mark.quantity]
         mark.set(register)
-        # the newest reading lacks the register
+        # the newest reading of the device has no value of this register
         register.away[mark.device] = state.last_us[mark.device] > mark.seen_us
     _load_power(cursor, fleet, state, devices)
     state.loaded[list(devices)] = True
@@ -122,9 +122,9 @@ def last(
 ) -> list[Checkpoint]:
     """
     Return each register's last checkpoint before a time.
-    `read_before`, `start_before`: time of the reading, or of the start of the interval, by fleet
-    index; one of both. [us UTC]
-    `bare`: registers without checkpoints, which are not searched.
+    Give either `read_before` (time of the reading) or `start_before` (start of the interval), by
+    fleet index. [us UTC]
+    `bare`: registers known to have no checkpoints; they are not searched.
     """
     column = "start" if read_before is None else "register_read"
     before_us = (start_before if read_before is None else read_before) or {}
@@ -236,22 +236,22 @@ def between(cursor: Cursor, fleet: Fleet, spans: Mapping[int, tuple[int, int]]) 
 
 
 def newest(
-    cursor: Cursor, fleet: Fleet, heard_us: Mapping[int, int], bare: Bare = NONE
+    cursor: Cursor, fleet: Fleet, near_us: Mapping[int, int], bare: Bare = NONE
 ) -> dict[int, dict[int, int]]:
     """
     Return the times of registers' last readings, by fleet index and quantity. [us UTC]
     The newest row of a register has a checkpoint, unless it was calculated from power.
-    `heard_us`: time of the newest reading by fleet index, near which rows are searched. [us UTC]
+    `near_us`: time of the newest reading by fleet index, near which rows are searched. [us UTC]
     `bare`: as for `last`.
     """
-    pairs = _Pairs.of(fleet, list(heard_us), bare)
+    pairs = _Pairs.of(fleet, list(near_us), bare)
     rows = near.nearest(
         cursor,
         f"SELECT d.number, d.index, d.quantity, {_US.format('i.register_read')}"
         " FROM {sought} CROSS JOIN LATERAL (SELECT register_read FROM interval_quantity"
         " WHERE device_id = d.id AND quantity = d.quantity{near} ORDER BY start DESC LIMIT 1) i",
         pairs.columns,
-        [near.newest(heard_us[d]) for d in pairs.device],
+        [near.newest(near_us[d]) for d in pairs.device],
         "start",
     )
     result: dict[int, dict[int, int]] = {}
@@ -280,7 +280,7 @@ def newest_readings(
     cursor: Cursor,
     fleet: Fleet,
     devices: Sequence[int],
-    heard_us: Mapping[int, int],
+    near_us: Mapping[int, int],
     before_us: Mapping[int, int] | None = None,
 ) -> dict[int, int]:
     """Return the time of each device's newest reading before a time; NEVER if none. [us UTC]"""
@@ -296,7 +296,7 @@ def newest_readings(
                 "index int": members,
                 "before timestamptz": [stamp(before.get(d, FAR_US)) for d in members],
             },
-            [near.newest(min(heard_us.get(d, NEVER), before.get(d, FAR_US))) for d in members],
+            [near.newest(min(near_us.get(d, NEVER), before.get(d, FAR_US))) for d in members],
             "time",
         )
         result |= {index: time_us for _, index, time_us in rows}

@@ -29,11 +29,11 @@ from ingest.model import Fleet, Frame, Int32, Int64
 from services.clock import now_us
 from services.store.postgres.pool import FAR_US, of_ids, of_numbers, stamp
 
-# devices whose next spans are determined together
+# number of devices whose next spans are determined in one query
 AT_ONCE = 20
-# the same for devices without known readings, each of which is searched in its whole history
+# the same number for devices without known readings, as each is searched in its whole history
 UNREAD_AT_ONCE = 2_000
-# SQL of each time in microseconds; infinity becomes the farthest time
+# SQL of each time in microseconds; `infinity` becomes `FAR_US`
 _TIMES = ", ".join(
     f"CASE WHEN isfinite({name}) THEN (extract(epoch FROM {name}) * 1000000)::bigint END"
     for name in ("from_time", "last_time")
@@ -173,7 +173,8 @@ def end(cursor: Cursor, ids: Iterable[str]) -> None:
 _CLASS = "pv_inverter"
 _DAY_US = 86_400_000_000
 _HOUR_US = 3_600_000_000
-# rows younger than an hour need no mark; half an hour is the allowance for clock differences
+# rows of the last hour need no mark, as views add that hour; half of it allows for clock
+# differences [us]
 _YOUNG_US = 1_800_000_000
 # from this number of devices of a site on a day, the site is marked instead
 _MANY = 8

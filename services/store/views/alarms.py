@@ -120,7 +120,7 @@ _LIST = (
     " AND (%(before)s::bigint IS NULL OR id < %(before)s)"
     " ORDER BY id DESC LIMIT %(limit)s"
 )
-# by severity, then by cost; a cost that the caller must not see has no effect on the order
+# ordered by severity, then by cost; a cost that the caller must not see does not affect the order
 _OPEN = (
     f"FROM v_alarm WHERE {_IN_SCOPE} AND cleared IS NULL"
     " AND (%(kind)s::text IS NULL OR kind = %(kind)s)"
@@ -330,7 +330,7 @@ def _alarm_values(conn: Connection, rows: Sequence[TupleRow]) -> list[dict[str, 
         if item["id"] in over:
             # replaces the stored detail, which only states that a limit was exceeded
             item["detail"] = {**over[item["id"]], "period": item["detail"].get("period")}
-        kind = kinds().get(item["kind"])  # None for a kind that this version lacks
+        kind = kinds().get(item["kind"])  # the kind is None if this version does not have it
         standing = item["kind"] in _MISSING_DATA and item["cleared"] is None
         item["cause_now"] = now.get(item["subject"]) if standing else None
         if item["cause_now"] is not None:

@@ -23,19 +23,19 @@ class Site:
     longitude: float
     devices: int
     expected: int
-    heard: int
+    sending: int
 
     @property
     def state(self) -> str:
         """Return `all`, `some` or `none` of its devices sending data, or `new`."""
-        return _heard(self.expected, self.heard)
+        return _reporting_state(self.expected, self.sending)
 
 
-def _heard(expected: int, heard: int) -> str:
+def _reporting_state(expected: int, sending: int) -> str:
     """Return how many expected devices send data: all, some, none; new if none is expected."""
     if not expected:
         return "new"
-    return "none" if not heard else "all" if heard >= expected else "some"
+    return "none" if not sending else "all" if sending >= expected else "some"
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,13 +332,13 @@ def newest(
     values: dict[str, float] = {}
     for class_id, devices in classes.items():
         channel = channels[class_id]
-        found = conn.execute(
+        newest_values = conn.execute(
             f"SELECT d.id, r.{channel} FROM unnest(%s::text[]) d (id)"
             f" CROSS JOIN LATERAL (SELECT {channel} FROM reading_{class_id}"
             f" WHERE device_id = d.id ORDER BY time DESC LIMIT 1) r WHERE r.{channel} IS NOT NULL",
             [devices],
         )
-        values.update((device, float(value)) for device, value in found)
+        values.update((device, float(value)) for device, value in newest_values)
     return [
         Newest(device, site, class_id, state, at, zone, values.get(device), tuple(projects))
         for device, site, class_id, state, at, zone, projects, _ in rows
@@ -351,7 +351,7 @@ class SystemSums:
 
     devices: int
     expected: int
-    heard: int
+    sending: int
     last: datetime | None
     timezone: str
     projects: tuple[tuple[str, str], ...]
@@ -359,7 +359,7 @@ class SystemSums:
     @property
     def state(self) -> str:
         """Return `all`, `some` or `none` of its devices sending data, or `new`."""
-        return _heard(self.expected, self.heard)
+        return _reporting_state(self.expected, self.sending)
 
 
 def system_sums(conn: Connection, projects: Sequence[ProjectSums]) -> dict[str, SystemSums]:
@@ -387,11 +387,11 @@ def system_sums(conn: Connection, projects: Sequence[ProjectSums]) -> dict[str, 
         "     ORDER BY m.device_id, upper(m.during) DESC) of ON of.device_id = d.id) found"
         " WHERE system IS NOT NULL GROUP BY system"
     )
-    heard = {system: row for system, *row in rows}
+    sending = {system: row for system, *row in rows}
     system_sumses: dict[str, SystemSums] = {}
-    for system in heard.keys() | members.keys():
+    for system in sending.keys() | members.keys():
         own = members.get(system, [])
-        count, expected, lately, last, timezone = heard.get(system, (0, 0, 0, None, "UTC"))
+        count, expected, lately, last, timezone = sending.get(system, (0, 0, 0, None, "UTC"))
         system_sumses[system] = SystemSums(
             count, expected, lately, last, timezone, tuple((sums.id, sums.name) for sums in own)
         )

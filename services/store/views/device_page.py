@@ -88,7 +88,7 @@ def not_commissioned(conn: Connection, scope: Sequence[str] | None) -> list[NotC
 
 _UNITS = {q.name: q.unit for q in QUANTITIES}
 _DAYS, _LETTERS, _FLAG_DAYS, _ALARMS = 28, 20, 7, 20
-# one query of the whole fleet, since a gateway's state depends on the devices that name it
+# one query for the whole fleet, since the state of a gateway depends on its devices
 _HEALTH = (
     "WITH fleet AS MATERIALIZED (SELECT device_id, gateway, state, gateway_dark, last_reading,"
     "   received, expected_s, said, said_at, firmware, completeness_today, spoke, expected_since"
@@ -108,7 +108,7 @@ _HEALTH_NAMES = (
     "firmware", "completeness_today", "clock", "clock_offset_s", "clock_drift_s_per_day",
     "reported", "expected_since", "gateway_heard", "devices", "online", "spoke",
 )  # fmt: skip
-# only for devices without data, as the costs of the whole project are calculated
+# queried only for devices without data, as it calculates the costs of the whole project
 _COST = (
     "SELECT cost_t, cost_t_per_day, side FROM v_silence_cost"
     " WHERE device_id = %s AND project_id = %s"
@@ -174,7 +174,7 @@ _SOILING = (
     " FROM pv_trend WHERE device_id = %s"
 )
 _SOILING_NAMES = ("percent", "low", "high", "intervals", "missing")
-# for an inverter with less than a year of data
+# soiling of an inverter with less than a year of data
 _NO_SOILING = dict.fromkeys(_SOILING_NAMES) | {"missing": "short"}
 _AGAINST = (
     "SELECT mine.h / nullif(typical.h, 0) - 1 FROM ("
@@ -301,24 +301,24 @@ def _cause(
     credentials: list[dict[str, Any]],
 ) -> tuple[str, Any]:
     """Return the cause of missing data, and its start; the most general cause precedes others."""
-    heard = health["last_reading"]
+    last_reading = health["last_reading"]
     if health["state"] is None:
         return "removed", known["removed"]
     if health["state"] == "online":
         return "", None
     if health["gateway_dark"]:
-        return "gateway", health["gateway_heard"] or heard
+        return "gateway", health["gateway_heard"] or last_reading
     own = _own_cause(health, refused, credentials)
     new = health["state"] == "not commissioned"
     # earlier readings came from another sender, whose disconnection is not the device's
-    if own is not None and not (new and heard is not None and own[0] == "will"):
+    if own is not None and not (new and last_reading is not None and own[0] == "will"):
         return own
     if new:
         return "not commissioned", None
-    # late readings are data, too
+    # late readings count as data
     begins = health["expected_since"]
-    late = heard is not None and begins is not None and heard >= begins
-    return ("silence", heard) if health["reported"] or late else ("never heard", begins)
+    late = last_reading is not None and begins is not None and last_reading >= begins
+    return ("silence", last_reading) if health["reported"] or late else ("never heard", begins)
 
 
 def _own_cause(
@@ -328,14 +328,16 @@ def _own_cause(
     Return the device's own cause since its last data, and the start of the cause: rejection,
     revoked credential, reported offline; None if none.
     """
-    heard, received = health["last_reading"], health["received"]
+    last_reading, received = health["last_reading"], health["received"]
     since = [r["received"] for r in refused if received is None or r["received"] > received]
     if since:
         return "refused", since[-1]
     revoked = [c["revoked"] for c in credentials if c["revoked"] is not None]
     if credentials and len(revoked) == len(credentials):
         return "credential", max(revoked)
-    if health["said_at"] is not None and (heard is None or health["said_at"] >= heard):
+    if health["said_at"] is not None and (
+        last_reading is None or health["said_at"] >= last_reading
+    ):
         return "will", health["said_at"]
     return None
 
@@ -349,7 +351,7 @@ def _pv(conn: Connection, id_: str) -> dict[str, Any]:
     return {
         "array": _row(conn, _ARRAY, [id_], _ARRAY_NAMES),
         "days": _rows(conn, _PV_DAYS, [id_], _PV_NAMES),
-        # compared with the median inverter of the same plant, by yield of the last week
+        # yield of the last week relative to the median inverter of the same plant
         "against_site": None if against is None else against[0],
         "trend": _row(conn, _TREND, [id_], _TREND_NAMES),
         "soiling": _row(conn, _SOILING, [id_], _SOILING_NAMES) or _NO_SOILING,

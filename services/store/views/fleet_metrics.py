@@ -72,7 +72,7 @@ class Gauges:
     `waiting`: number of devices whose intervals are not calculated yet.
     `size_bytes`: size of the database on disk.
     `free_bytes`: free space of that disk; None if unknown.
-    `asked`: unanswered requests to the signer.
+    `signer_requests`: unanswered requests to the signer.
     `failed_jobs`: number of failing jobs of TimescaleDB, as in `columnstore.failed_jobs`.
     """
 
@@ -87,7 +87,7 @@ class Gauges:
     waiting: int
     size_bytes: int
     free_bytes: int | None
-    asked: Waiting
+    signer_requests: Waiting
     failed_jobs: int
 
 

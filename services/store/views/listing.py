@@ -384,7 +384,7 @@ class Reader:
         entity = SETS[of]
         where, more = self._where(entity, keys, condition)
         sorted_ = ", ".join((*order, *entity.order))
-        # the order of a single series is that of its index
+        # within a single series, rows are in the order of the index
         result = self._rows(
             f"WITH {_KNOWN} SELECT {entity.columns} FROM {entity.tables} WHERE {where}"
             f" ORDER BY {sorted_} OFFSET %(skip)s LIMIT %(limit)s",

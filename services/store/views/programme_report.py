@@ -224,14 +224,14 @@ def report_document(conn: Connection, year: int | None, language: str = "en") ->
     called = registered_names(conn)
     indicators = _indicators(conn, year)
     fields = _fields(conn, year)
-    # the same numbers of devices as on the console's first page
-    devices = {of: (s.devices, s.heard) for of, s in console.system_sums(conn, []).items()}
+    # the same numbers of devices as on the front page of the console
+    devices = {of: (s.devices, s.sending) for of, s in console.system_sums(conn, []).items()}
     begin, end = datetime(year, 1, 1, tzinfo=UTC), datetime(year + 1, 1, 1, tzinfo=UTC)
     result = [_system(conn, s, projects, indicators, devices) for s in systems.load().values()]
     return {
         **progress,
         "year": year,
-        # only systems with devices, projects or assets
+        # only systems that have devices, projects or assets
         "systems": [
             {**item, "fields": [f for f in fields if f["system"] == item["system"]]}
             for item in result
@@ -322,7 +322,7 @@ def _system(
     devices: dict[str, tuple[int, int]],
 ) -> dict[str, Any]:
     own = [p for p in projects if p["system"] == system.id]
-    count, heard = devices.get(system.id, (0, 0))
+    count, sending = devices.get(system.id, (0, 0))
     monitored = [Decimal(p["monitored_t"]) for p in own if p["monitored_t"] is not None]
     return {
         "system": system.id,
@@ -334,8 +334,8 @@ def _system(
         else "indicator",
         "reason": system.reason,
         "devices": count,
-        "devices_heard": heard,
-        # null, never 0, without methodology or measurement
+        "devices_heard": sending,
+        # null, never 0, if there is no methodology or measurement
         "tCO2": f"{sum(monitored):f}" if monitored else None,
         "expected_t": _added(p["expected_t_so_far"] for p in own),
         "issued_credits_t": sum(p["issued_credits_t"] for p in own) if system.methods else None,

@@ -76,7 +76,7 @@ def test_a_survey_states_its_strata_and_how_it_was_taken(facts):
     )  # fmt: skip
     (row,) = [r for r in _declared(facts, Declared(surveys=(survey,))) if "x" in r[1]]
     said = row[5]
-    for one in ("by telephone", "90 participants", "20 clusters", "3 drawn units replaced"):
+    for one in ("by telephone", "90 participants", "20 clusters", "3 sampled units replaced"):
         assert one in said
     assert "old 20/50: 4, 9.15 %" in said
     assert "new 20/50: 5, 29.3 %" in said
@@ -93,7 +93,7 @@ def test_a_design_states_its_sources_and_the_life_of_what_it_replaces(facts):
     rows = {row[1]: row for row in _declared(facts, Declared(design=design))}
     assert rows["source grid, CO2"][4:] == ("baseline", "generation")
     assert rows["source standby set, CO2"][4:] == ("project emissions", "it stood still (log 7)")
-    assert rows["replaced anyway from this day"][2] == "2030-01-01"
+    assert rows["day of replacement without the project"][2] == "2030-01-01"
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

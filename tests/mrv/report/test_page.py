@@ -291,6 +291,17 @@ def test_the_first_page_is_a_certificate(pages, facts, language):
     assert first.replace(" ", "").count(words.day("2027-02-10").replace(" ", "")) == 2
 
 
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_figures_are_numbered_from_one_with_the_signs_of_the_language(facts, language):
+    """A reader of figure 2 would look for figure 1, which was the code of the first page."""
+    words, plan = Words(language), facts["pv"].plan
+    public = dataclasses.replace(plan, public_url="https://tonne.example")
+    said = text_of(page(dataclasses.replace(facts["pv"], plan=public), words))
+    colon = "\N{FULLWIDTH COLON}" if language == "ja" else ":"
+    numbers = re.findall(rf"{words['page.figure']}\s*(\d+)\s*{colon}", said)
+    assert numbers[:2] == ["1", "2"]
+
+
 def test_no_heading_stands_alone_and_no_row_is_cut():
     """Headings stay with their content, no page of the report is blank, and no row is cut."""
     words, said = Words("en"), " ".join(["certificate and serial of the meter"] * 8)

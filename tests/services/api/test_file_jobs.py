@@ -162,7 +162,7 @@ def test_a_job_whose_process_ended_is_taken_up_and_not_for_ever(queue):
     for _ in range(jobs.MAX_ATTEMPTS):
         assert jobs.take(conn).id == id_
         assert jobs.take(conn) is None, "it is being made"
-        jobs.tell(conn, id_, Progress(1, 3, "files"))
+        jobs.store_progress(conn, id_, Progress(1, 3, "files"))
         conn.execute("UPDATE file_job SET began = began - interval '1 hour'")
         assert jobs.take(conn) is None, "it was told of a moment ago"
         conn.execute("UPDATE job_progress SET at = at - interval '1 hour'")

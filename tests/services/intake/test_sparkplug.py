@@ -40,7 +40,7 @@ def _inbox(*messages):
 def _take(nodes, connection, *messages, failing=False):
     """Accept messages as one batch in a transaction; return their content, and the refused ones."""
     turn = Turn(nodes, connection)
-    given = turn.read_anew(FLEET, _inbox(*messages), range(len(messages)))
+    given = turn.decode_again(FLEET, _inbox(*messages), range(len(messages)))
     with connection.transaction(), connection.cursor() as cursor:
         turn.write(cursor)
         if failing:

@@ -32,7 +32,7 @@ def _noisy(values, part, seed=1):
 
 def _pairs(own, others, nearly):
     found = repeated_days(own.sum(axis=2), others.sum(axis=2)[:, None], nearly)
-    return [(one.one, one.other, one.equal) for one in found]
+    return [(one.first, one.other, one.equal) for one in found]
 
 
 COPIES = {
@@ -63,7 +63,7 @@ def test_days_of_last_year_are_found_at_their_time():
     sums = np.stack([now[0].sum(axis=1), _noisy(before[3], 0.02).sum(axis=1)])
     times = np.stack([_city(13, 5).sum(axis=2), before.sum(axis=2)], axis=1)
     (found,) = repeated_days(sums, times, 5e-3)
-    assert (found.one, found.other, found.time, found.equal) == (1, 3, 1, False)
+    assert (found.first, found.other, found.time, found.equal) == (1, 3, 1, False)
     assert found.days >= 22
     assert abs(found.ratio - 1) < 5e-3
 
@@ -90,7 +90,7 @@ def test_honest_neighbours_have_days_of_their_own(seed):
         others = many if own is None else own
         assert [p for p in _pairs(many, others, nearly) if p[0] != p[1]] == []
     small = np.rint(_city(seed, 40, 0.0005).sum(axis=2) / 20_000).astype(np.int64) * 1_000
-    assert [p for p in repeated_days(small, small[:, None], ONE_SKY) if p.one != p.other] == []
+    assert [p for p in repeated_days(small, small[:, None], ONE_SKY) if p.first != p.other] == []
     week = np.where(np.arange(DAYS) % 7 < 5, 9_000_000, 6_000_000)
     engines = week + np.random.default_rng(seed).integers(-9_000, 9_000, (20, DAYS))
     assert list(repeated_days(engines, np.roll(engines, 7, axis=1)[:, None], 5e-3)) == []

@@ -51,7 +51,7 @@ def test_who_asks_for_another_share_joins_with_another_mark():
     one.joined_by(lambda: asked.append("again"))
     before = one.metadata(["parcels"]).encode()
     assert one.metadata(["parcels"]).encode() == before
-    one.anew()
+    one.reassign()
     assert asked == ["again"]
     assert one.metadata(["parcels"]).encode() != before
 

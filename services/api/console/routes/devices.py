@@ -68,7 +68,7 @@ BOARDS = {
 }  # fmt: skip
 
 
-# number of days in the charts
+# number of days in the charts of money
 _MONEY_DAYS = 35
 DAY_US = 86_400_000_000
 
@@ -346,7 +346,7 @@ def comment(ask: View, language: Language, alarm: AlarmId, text: Text) -> Respon
     return RedirectResponse(f"/console/{language}/alarms/{alarm}", _ELSEWHERE)
 
 
-def _write(ask: RequestContext, alarm: int, text: str, say: Any) -> None:
+def _write(ask: RequestContext, alarm: int, text: str, write_event: Any) -> None:
     signed_in(ask, "an alarm")
     refuse_foreign(ask)
     if ask.who.role != _ROLE:
@@ -359,7 +359,7 @@ def _write(ask: RequestContext, alarm: int, text: str, say: Any) -> None:
             raise ProblemError(
                 404, f"there is no alarm {alarm} that you may see; choose one in the list of alarms"
             )
-        say(conn, alarm, ask.who.name, text, ask.who.id)
+        write_event(conn, alarm, ask.who.name, text, ask.who.id)
         return _ELSEWHERE, {}
 
     ask.write(text, work)

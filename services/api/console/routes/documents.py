@@ -102,7 +102,7 @@ def file(
     ask: View, language: Language, sha256: Annotated[str, Path(pattern="^[0-9a-f]{64}$")]
 ) -> Response:
     """Return a document as uploaded, for download only."""
-    del language  # the file has its own language
+    del language  # the file is returned unchanged, whatever the page's language
     signed_in_for_all(ask, "a document")
     with ask.reading() as conn:
         result = files.find(conn, sha256)
@@ -151,9 +151,9 @@ def _allowed(ask: RequestContext, form: Upload) -> tuple[str, bytes]:
     if "file" not in form.files:
         raise ProblemError(422, "no file was chosen, or it is empty; choose the document's file")
     name, data = form.files["file"]
-    if len(data) > files.MOST_BYTES:
+    if len(data) > files.MAX_BYTES:
         raise ProblemError(
-            413, f"{name} is larger than {files.MOST_BYTES >> 20} MiB; upload a smaller file"
+            413, f"{name} is larger than {files.MAX_BYTES >> 20} MiB; upload a smaller file"
         )
     return name, data
 
@@ -240,7 +240,7 @@ def _plain(name: str) -> str:
 
 # file name of an entered text: YAML, or CSV for devices
 _NAMES = {"yaml": "registry.yaml", "csv": "devices.csv"}
-_SHOWN, _MAX_VALUE = 500, 400
+_MAX_LISTED, _MAX_VALUE = 500, 400
 _MAX_BYTES = 4 << 20
 _XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
@@ -394,9 +394,9 @@ def _outcome_values(outcome: Outcome) -> dict[str, Any]:
                 "messages": list(row.messages),
                 "changes": _changes(changed.get((row.kind, row.id))),
             }
-            for row in rows[:_SHOWN]
+            for row in rows[:_MAX_LISTED]
         ],
-        "more": max(0, len(rows) - _SHOWN),
+        "more": max(0, len(rows) - _MAX_LISTED),
     }
 
 

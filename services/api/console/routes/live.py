@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 router = APIRouter(include_in_schema=False)
-# rows of the page; its script finds others in the events
+# maximum rows of the page, whose script gets further rows by events; maximum alarms
 _ROWS, _ALARMS = 200, 20
 
 
@@ -173,7 +173,8 @@ class Live:
                 wanted = [watcher.session for watcher in self._watchers.values()]
                 valid_sessions = await run_in_threadpool(_living, reads, wanted)
                 self._known_s = time.monotonic()
-                # the sessions of viewers who joined meanwhile have just been checked
+                # the sessions of viewers who joined since the last check were checked when they
+                # joined
                 came = {watcher.session for watcher in self._watchers.values()} - set(wanted)
                 self._send_away(valid_sessions | came)
                 if time.monotonic() >= next_s:
@@ -196,7 +197,7 @@ class Live:
         for queue, (who, _) in self._watchers.items():
             if who.projects not in made:
                 made[who.projects] = _event([row for row, of in changed if _may(who, of)])
-            if queue.full():  # a slow viewer gets all rows again when it reads
+            if queue.full():  # a viewer that reads slowly gets all rows again when it reads
                 with suppress(asyncio.QueueEmpty):
                     while True:
                         queue.get_nowait()
@@ -239,7 +240,7 @@ def _row(newest: Newest) -> Row:
     value = None if scaled is None else f"{Decimal(f'{scaled:.4g}'):f}"
     return {
         "device": newest.device,
-        # scripts show events without the template filter for control characters
+        # the page's script shows events unfiltered, so control characters are replaced here
         "site": legible(newest.site, _SITE),
         "class": newest.class_id,
         "channel": channel.name,

@@ -92,7 +92,7 @@ class PageFigures(NamedTuple):
     responsible: dict[str, str]
 
     def answering(self, ask: RequestContext, project: str) -> list[str]:
-        """Return the persons responsible for a project: of its plan, if visible, and operator."""
+        """Return a project's responsible persons: operator, and that of its plan if visible."""
         plan = self.responsible.get(project) if ask.who.sees(project) else None
         return [person for person in (plan, self.operators.get(project)) if person]
 
@@ -232,14 +232,14 @@ def _map(
         total = sum((t_ for t_, _ in made), Decimal(0))
         message = name("site", site.id, site.name)
         note = t.tonnes(total) if made else t("site.no_tonnes")
-        if site.expected and site.heard < site.expected:
-            note += f" · {site.heard}/{site.expected}"
+        if site.expected and site.sending < site.expected:
+            note += f" · {site.sending}/{site.expected}"
         if site.id in drawn.far_km:
             note += f" · {t('sites.away', km=drawn.far_km[site.id])}"
         values = {
             "name": message, "short": short_name(message), "at": (site.longitude, site.latitude),
             "t": total, "far": site.id in drawn.far_km, "of": site.expected,
-            "up": min(site.heard, site.expected), "note": note,
+            "up": min(site.sending, site.expected), "note": note,
             "key": keys.get((maximum[1].action or "") if maximum else "", "a6"),
             "projects": [
                 {

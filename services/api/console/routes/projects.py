@@ -265,7 +265,7 @@ def _first_day(of: str, text: str) -> date:
         if match is not None and int(match[1]) >= 1990:  # noqa: PLR2004 - before any crediting period
             return date(*(int(part) for part in (*match.groups(), "1", "1")[:3]))
     except ValueError:
-        pass  # a day that the month does not have
+        pass  # the month has no day of that number
     raise ProblemError(422, f"{of} = {text!r}; write it like {example}")
 
 

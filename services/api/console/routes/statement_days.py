@@ -65,7 +65,7 @@ def days_of(claims: Claims) -> list[str]:
 router = APIRouter(include_in_schema=False)
 UNITS = {quantity.name: quantity.unit for quantity in classes.QUANTITIES}
 DayPath = Annotated[date, Path()]
-# an interval of the day, by its start
+# start of an interval of the day
 At = Annotated[str | None, Query(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}Z$")]
 _AROUND_US = 15 * 60_000_000
 _MAX_READINGS = 400

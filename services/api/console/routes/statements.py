@@ -45,7 +45,7 @@ from services.store.views.coverage import CoverageDay, coverage_days
 router = APIRouter(include_in_schema=False)
 _MAX = 500
 _MAX_MONTHS = 36
-# codes of the browser's check for missing parts; some have one text in common
+# codes of missing parts in the browser's check of a statement; some codes share one text
 _CODES = (
     "keys", "status", "status-age", "status-key", "unbound-key", "evidence", "conditions", "words",
     "ended-key", "ended-accreditation", "closed-log", "witnesses", "timestamps", "issue",
@@ -88,7 +88,7 @@ def tonne_page(ask: View, language: Language) -> Response:
         keys = {enrolment.key.did: enrolment.key for enrolment in signing_keys.load(conn)}
         now = console.project_sums(conn, stored.project)[0]
     claims, opinion, t = stored.claims, _opinion(steps), Words(language)
-    # devices of the baseline, or else of the project
+    # the devices of the baseline; without any, those of the project
     largest = max(
         claims.monitored_parameters,
         key=lambda p: (p.side == "baseline", abs(Fraction(p.emissions_t or 0)), p.device),
@@ -255,7 +255,8 @@ def _calendar(ask: RequestContext, stored: Stored) -> list[tuple[date, list[Any]
 def _account(claims: Claims, t: Words) -> list[Drawn]:
     """Return the charts of the account from measured to credited tonnes."""
     gross, net, credited = (
-        Fraction(_three(Fraction(value)))  # as displayed, so that the steps add up
+        # rounded as displayed, so that the displayed steps add up
+        Fraction(_three(Fraction(value)))
         for value in (
             claims.emissions_before_deductions.reduction.t,
             claims.emissions.reduction.t,
@@ -318,7 +319,7 @@ def _unanswered(claims: Claims, opinion: Verification | None) -> tuple[Unmet, ..
 
 def _remarks(opinion: Verification | None) -> list[FindingShown]:
     """Return the remarks of an opinion, without findings that were raised and closed."""
-    findings = () if opinion is None else opinion.credential_subject.shown
+    findings = () if opinion is None else opinion.credential_subject.listed_findings
     return [finding for finding in findings if finding.remark]
 
 

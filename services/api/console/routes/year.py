@@ -18,8 +18,8 @@ from services.store.views.alarms import SEVERITIES, Group
 from services.store.views.console import ProjectSums
 from services.store.views.coverage import Change, Part, ProjectYear, added, percent
 
-# share of the expected tonnes to date from which a year is on track, and from which it is no longer
-# serious [%]
+# at and above the first share of the expected tonnes to date a year is on track; below the second
+# its shortfall is serious [%]
 ON_TRACK, NEAR = 95, 70
 _ASIDE = re.compile("[,(:\N{FULLWIDTH LEFT PARENTHESIS}\N{FULLWIDTH COLON}]")
 _SILENT = {"silent", "never heard"}
@@ -211,10 +211,11 @@ def shortfalls(
             if own is not None
             else t("fault.nothing")
         )
-        unknown = own is None and not silent  # its emissions are not calculated yet
+        # the project sends data, but its emissions are not calculated yet
+        unknown = own is None and not silent
         severity = "critical" if silent else "major" if own is not None and own < NEAR else "minor"
         todo = "fault.next.silent" if silent or own is None else "fault.next.low"
-        if not silent and of_year.project in plans:  # the plan is wrong, not a device
+        if not silent and of_year.project in plans:  # the cause is the plan, not a device
             why, todo = plan_why(plans[of_year.project], t), "fault.next.plan"
         faults.append(
             Fault(

@@ -48,7 +48,7 @@ from tests.fix_node import CHARTS, built_charts
 
 WORDS = Words("vi")
 # a first visit of the overview, compressed: script, styles, icon and the page itself
-MOST_BYTES, MOST_OF_A_PAGE = 250_000, 30_000
+MAX_BYTES, MOST_OF_A_PAGE = 250_000, 30_000
 
 
 def figures(drawn):
@@ -69,7 +69,7 @@ def test_a_first_visit_is_light():
     """A citizen on a phone would pay for a chart library with half a megabyte."""
     loaded = ("vendor/charts.js", "console.css", "tables.mjs", "icon.svg")
     weight = sum(len(gzip.compress(render.load()[name].plain, 9)) for name in loaded)
-    assert weight + MOST_OF_A_PAGE < MOST_BYTES
+    assert weight + MOST_OF_A_PAGE < MAX_BYTES
 
 
 @given(st.fractions(-(10**9), 10**9), st.fractions(-(10**9), 10**9))

@@ -266,10 +266,13 @@ def test_signs_between_texts_are_those_of_the_language():
         "\uff1a\uff1a\uff1b\u3002\uff1a\u3002\u3001"
     )
     assert 'href="x.y: z">1. ' in wide
+    assert punctuated("<a>発電</a>, <a>受電</a>; 7 t, <b>見込み</b>", "ja") == (
+        "<a>発電</a>\u3001<a>受電</a>\uff1b7 t\u3001<b>見込み</b>"
+    )
     for code in ("`case: {document: 題名, by: 発行者}`", "<code>by: 発行者</code>"):
         assert punctuated(f"登録: {code}", "ja") == f"登録\N{FULLWIDTH COLON}{code}"
     assert punctuated("inv-1 (発電); a (b) (発電 [t])", "ja") == (
-        "inv-1\uff08発電\uff09; a (b) (発電 [t])"
+        "inv-1\uff08発電\uff09\uff1ba (b) (発電 [t])"
     )
 
 

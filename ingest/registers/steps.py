@@ -27,6 +27,7 @@ from ingest.registers.lines import (
     LOST,
     LOST_US,
     RESET,
+    RETIRED_US,
     SENT_US,
     SPARSE_GAP_US,
     SPREAD_US,
@@ -259,14 +260,19 @@ class Steps:
         Store a sequence that has ended; sequences above the current mark come first.
 
         A higher former sequence stays stored, unless it ended more than a day before `stood_us`: a
-        value that is stable for so long is the register's own.
+        value that is stable for so long is the register's own.  One that ended by a return stays
+        stored for a day.
         """
         assert self.mark is not None  # noqa: S101 (callers ask after the first reading)
         stands = self.mark.value
         higher = [
             other
             for other in self.left
-            if other.value > line.value and stood_us - other.first <= STANDS_US
+            if (
+                stood_us - other.first <= RETIRED_US
+                if other.stray
+                else other.value > line.value and stood_us - other.first <= STANDS_US
+            )
         ]
         self.left = sorted([*higher, line], key=lambda o: (o.value <= stands, o.value))
 

@@ -36,7 +36,7 @@ from mrv.registry.project import Document
 from mrv.rounding import six_places
 from mrv.rules.account import ZERO, Account
 from mrv.rules.effects import LABORATORY
-from mrv.rules.facts import Facts
+from mrv.rules.facts import MATERIAL, Facts
 from mrv.rules.invoiced_use import applied
 from mrv.rules.invoices import ALIKE, invoiced_sums
 from mrv.rules.operation import alone_by, max_own_use
@@ -142,12 +142,11 @@ def _meters(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
             invoices = {first.get(name, name) for name in showing}
             if facts.shared_invoice(view):
                 grade = "C"  # the main meter's invoice less calibrated meters
-            alone = max(
-                _beyond_invoices(facts, view),
-                _by_readings_outside(facts, of, view),
-                _by_division(account, of, view),
-                _by_own_use(facts, view),
-            )
+            alone = max(_beyond_invoices(facts, view), _by_readings_outside(facts, of, view))
+            # a small error of one of two large quantities is a large error of their difference
+            if alone <= ALIKE and tonnes * alone <= MATERIAL * abs(account.claimed_t):
+                alone = ZERO
+            alone = max(alone, _by_division(account, of, view), _by_own_use(facts, view))
             diagram = alone_by(facts, view)
             papers = [*sorted(invoices), *([diagram.document] if diagram else ())]
             yield _meter(view, grade, tonnes * (1 - alone), papers)
@@ -176,7 +175,7 @@ def _beyond_invoices(facts: Facts, meter: Monitored) -> Fraction:
     if meter.needs.side == "project":
         beyond = -beyond
     alone = max(beyond, ZERO) + sums.mean
-    return min(Fraction(1), alone / meter.counts) if alone > ALIKE * stated else ZERO
+    return min(Fraction(1), alone / meter.counts)
 
 
 def _by_readings_outside(facts: Facts, evidence: Corroboration, meter: Monitored) -> Fraction:
@@ -205,7 +204,7 @@ def _by_readings_outside(facts: Facts, evidence: Corroboration, meter: Monitored
             moved = min(moved, max(ZERO, sum(filter(None, rates), ZERO) * hours - there))
         within += mine
         apart += moved if beyond_us else ZERO
-    return min(Fraction(1), apart / within) if within and apart > ALIKE * within else ZERO
+    return min(Fraction(1), apart / within) if within else ZERO
 
 
 def _by_division(account: Account, evidence: Corroboration, meter: Monitored) -> Fraction:
@@ -233,7 +232,8 @@ def _by_own_use(facts: Facts, meter: Monitored) -> Fraction:
     if not meter.needs.less or not meter.counts:
         return ZERO
     own = replace(meter, needs=replace(meter.needs, quantity=meter.needs.less, side="project"))
-    if facts.evidence.invoiced(own) and not _by_readings_outside(facts, facts.evidence, own):
+    beyond = _by_readings_outside(facts, facts.evidence, own)
+    if facts.evidence.invoiced(own) and beyond <= ALIKE:
         return ZERO
     return min(Fraction(1), max_own_use(facts, meter) / meter.counts)
 

@@ -21,9 +21,11 @@ SEED = int(os.environ.get("TRUTHS_SEED", "421000"))
 AT_ONCE = 423
 # once 1.209, 1.206, 1.032, 1.020, 1.020 and 1.014 of the truth: what was left twice in a day, a
 # line that stood lower for a while, a replay and a neighbour's reading by night; and 1.058, 1.051
-# and 1.016: replays from the foot of a climb
+# and 1.016: replays from the foot of a climb; and 1.501: a neighbour's readings above the
+# meter that an unentered one had replaced
 FOUND = (
     901040204, 901010580, 901041340, 901004155, 901032437, 901041473, 1042045, 296, 1014642,
+    20271586,
 )  # fmt: skip
 NAMES = tuple(truths.FAULTS)
 PAIRED = tuple(name for name in NAMES if name not in truths.ALONE)

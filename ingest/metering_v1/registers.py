@@ -195,10 +195,7 @@ class Reader:
         return self._follow(mark, time_us, value, allow_wrap=False)
 
     def _settle(self) -> None:
-        """
-        Accept the state after the jump as the register's, as it did not return within the hold-off
-        time.
-        """
+        """Accept the state after the jump, as the register did not return in the hold-off time."""
         self.mark, self.away = self.away, None
 
     def _swap_before(self, time_us: int) -> None:

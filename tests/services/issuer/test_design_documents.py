@@ -110,7 +110,7 @@ def test_a_plant_earns_once_its_design_is_documented(url, tmp_path):
     assert (refused, "for which the plant was designed" in said) == (False, False)
     tonnes, unmet = closed(url)
     assert (tonnes, RULE in unmet) == (0, False)
-    assert "corroborates line; No invoice with its file corroborates power" in unmet[BILLED]
+    assert "corroborates line. No invoice with its file corroborates power" in unmet[BILLED]
     billed(url, tmp_path, *PAID)
     who = logged.signers(url, tmp_path)
     name = logged.issue(url, who, project="pet")

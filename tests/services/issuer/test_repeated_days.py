@@ -1,5 +1,7 @@
 """Copies of meters and of an earlier year in the database, before and after days are summed."""
 
+import re
+
 import numpy as np
 
 from services.issuer.close import preview_period
@@ -97,7 +99,8 @@ def test_copies_and_histories_sent_twice_are_seen(database_url, tmp_path):
     assert counted == {name: name not in {"c-turned", "r-own"} for name in counted}
     assert "c-turned has the daily sums of a-1 (project first)" in why
     assert "r-own has the daily sums of r-own 365 days earlier" in why
-    excluded, alike = told.split("; ")[:2], told.split("; ")[2:]
+    parts = re.split(r"; |\. (?=[A-Z])", told)
+    excluded, alike = parts[:2], parts[2:]
     assert [text.split()[0] for text in excluded] == ["c-turned", "r-own"]
     assert [text.split()[4] for text in alike] == ["r-larger", "c-noise"]
     assert "those of r-larger 365 days earlier on 14 of 14 days" in told

@@ -82,10 +82,14 @@ def test_a_repeated_survey_and_replaced_units_are_observations(database_url, tmp
     planted(buses, database_url, tmp_path)
     first, second = survey(30), survey(38, "2026-02-02", ", replaced: 9, method: telephone")
     found = said(database_url, tmp_path, first, second)
-    of = {word: level for word, level in found.items() if "again on" in word or "drawn" in word}
+    of = {
+        word: level
+        for word, level in found.items()
+        if "and again on" in word or "sampled units" in word
+    }
     assert sorted(of.values()) == ["observation", "observation"]
     again = said(database_url, tmp_path, first, survey(30, "2026-02-02"))
-    assert not any("again on" in one for one in again)
+    assert not any("and again on" in one for one in again)
 
 
 def version(name, begins, kind="registered", **changed):

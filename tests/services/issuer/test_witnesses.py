@@ -101,7 +101,7 @@ def test_a_stored_invoice_of_nothing_is_told_as_that(url):
     (said,) = (u for u in unmet(claims_of(_close(url).document)) if "E-0" in u.words())
     assert said.rule == "EVD-03"
     assert said.words().startswith(
-        "invoice E-0: EVN, HD-0: it reads 0, inv-1, inv-2 does not (tolerance 2 %); effect"
+        "invoice E-0: EVN, HD-0 reads 0, but inv-1, inv-2 does not (tolerance 2 %); effect"
     )
 
 

@@ -31,7 +31,7 @@ from mrv.calendar import local_date, local_span, local_text
 from mrv.registry.project import Fallen, service_intervals
 from mrv.rounding import amount, amount_text, decimal_text, six_places
 from mrv.rules.effects import Judged, reported
-from mrv.rules.facts import MATERIAL, Facts
+from mrv.rules.facts import Facts
 from mrv.rules.registry import overlapping
 from mrv.texts import Text, Value, text
 
@@ -111,12 +111,7 @@ def _idle(views: Sequence[Monitored], begin: int, end: int) -> tuple[str, ...]:
 
 
 def left_lines(facts: Facts) -> Iterator[Judged]:
-    """
-    REG-03: yield reports of registers with a break of sequence and no registered replacement.
-
-    Registers that only rise, as when a clock is corrected, are reported by their tonnes.
-    """
-    jumps, tonnes = list[Text](), Fraction(0)
+    """REG-03: yield reports of registers with a break of sequence and no registered replacement."""
     for view in facts.price.views:
         fallen = facts.supporting.fallen.get((view.device.id, view.needs.quantity), ())
         causes = [*_causes(view, fallen, facts.price.pricing)] if fallen else []
@@ -130,17 +125,10 @@ def left_lines(facts: Facts) -> Iterator[Judged]:
             named = [*_left_by(falls[0], fallen), *falls]
             if named[0].crossed:
                 continue
-            texts = [*_named(view, named, gaps, facts.timezone)]
-            exchanged = [*_exchanged(view, falls[0], facts)]
-            if not exchanged and len(falls) < _DAYS and all(f.after > f.before for f in named):
-                jumps += texts
-                tonnes += _tonnes(gaps)
-            else:
-                yield from (*texts, *exchanged)
+            yield from _named(view, named, gaps, facts.timezone)
+            yield from _exchanged(view, falls[0], facts)
         if view.needs.side == "baseline" and not facts.invoiced(view):
             yield from _caught_up(view, fallen, facts)
-    minor = tonnes < MATERIAL * abs(facts.price.reduction_t)
-    yield from reported(jumps, "observation" if minor else None)
 
 
 def _caught_up(meter: Monitored, fallen: Sequence[Fallen], facts: Facts) -> Iterator[Text]:
@@ -288,16 +276,12 @@ def _left_by(jump: Fallen, fallen: Sequence[Fallen]) -> list[Fallen]:
 def _effect(meter: Monitored, lost: Sequence[GapOutcome]) -> Text:
     if not lost:
         return text("REG-03.none_unknown")
-    hours = decimal_text(Fraction(sum(g.time_us for g in lost), HOUR_US), 2, "up")
-    code = "REG-03.charged" if meter.needs.side == "project" else "REG-03.forgone"
-    return text(code, hours=hours, cost=six_places(_tonnes(lost)))
-
-
-def _tonnes(lost: Iterable[GapOutcome]) -> Fraction:
-    """Return the deduction for unknown time, and the highest reduction that it may have lost."""
-    return sum(
+    tonnes = sum(
         (Fraction(g.cost_t) + Fraction(g.forgone_at_most_t or 0) for g in lost), start=Fraction(0)
     )
+    hours = decimal_text(Fraction(sum(g.time_us for g in lost), HOUR_US), 2, "up")
+    code = "REG-03.charged" if meter.needs.side == "project" else "REG-03.forgone"
+    return text(code, hours=hours, cost=six_places(tonnes))
 
 
 def _named(

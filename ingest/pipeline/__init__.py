@@ -33,8 +33,9 @@ from ingest.model import (
     IntervalRows,
 )
 from ingest.pipeline.quality_state import FROM_START, NEVER, MeterState, Register
-from ingest.pipeline.register_steps import Bounds, Ends, RegisterColumn, trace
+from ingest.pipeline.register_bounds import Bounds, RegisterColumn
 from ingest.pipeline.register_steps import Column as Rows
+from ingest.pipeline.register_steps import Ends, trace
 from ingest.registers import EVENTS, SPREAD_US, fell
 
 __all__ = [

@@ -48,7 +48,8 @@ from ingest.registers.lines import (
     rates,
     wrap,
 )
-from ingest.registers.steps import Waiting, unknown_us
+from ingest.registers.steps import unknown_us
+from ingest.registers.waiting import Waiting
 
 __all__ = [
     "EVENTS",

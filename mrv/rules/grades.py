@@ -12,7 +12,7 @@ most the whole reduction.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date
@@ -26,7 +26,7 @@ from mrv.accounting.coverage import joined
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.entered_values import undocumented
 from mrv.accounting.evidenced_time import TOLERANCE, Corroboration, length, name_of, uncovered_share
-from mrv.accounting.period_result import METERED, PARAMETER
+from mrv.accounting.period_result import METERED, PARAMETER, CrossCheck
 from mrv.countries import country_of
 from mrv.documents.period_account import EvidenceItem
 from mrv.errors import MrvError
@@ -138,8 +138,7 @@ def _meters(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
             of = signed if grade == "A" else evidence
             # a replaced first invoice with a higher consumption still applies
             first = {name_of(new): name_of(old) for old, new, _ in facts.supporting.replaced}
-            showing = (c.against for c in (*of.showing(view), *of.more(view)))
-            invoices = {first.get(name, name) for name in showing}
+            invoices = {first.get(c.against, c.against) for c in _compared(of, view)}
             if facts.shared_invoice(view):
                 grade = "C"  # the main meter's invoice less calibrated meters
             alone = max(_beyond_invoices(facts, view), _by_readings_outside(facts, of, view))
@@ -148,8 +147,8 @@ def _meters(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
                 alone = ZERO
             alone = max(alone, _by_division(account, of, view), _by_own_use(facts, view))
             diagram = alone_by(facts, view)
-            papers = [*sorted(invoices), *([diagram.document] if diagram else ())]
-            yield _meter(view, grade, tonnes * (1 - alone), papers)
+            documents = [*sorted(invoices), *([diagram.document] if diagram else ())]
+            yield _meter(view, grade, tonnes * (1 - alone), documents)
             if not alone:
                 continue
             tonnes *= alone
@@ -162,6 +161,11 @@ def _meters(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
             yield _meter(view, "D", tonnes * bare, [])
 
 
+def _compared(evidence: Corroboration, meter: Monitored) -> Collection[CrossCheck]:
+    """Return the comparisons of a meter with its invoices, one for each invoice."""
+    return {c.against: c for c in (*evidence.showing(meter), *evidence.more(meter))}.values()
+
+
 def _beyond_invoices(facts: Facts, meter: Monitored) -> Fraction:
     """
     Return the share of a meter's quantity that only the meter corroborates: the excess over its
@@ -170,11 +174,8 @@ def _beyond_invoices(facts: Facts, meter: Monitored) -> Fraction:
     sums = invoiced_sums(facts, [meter])
     if sums is None or not sums.theirs or not meter.counts:
         return ZERO
-    stated = sums.theirs + sums.mean
-    beyond = meter.counts - stated
-    if meter.needs.side == "project":
-        beyond = -beyond
-    alone = max(beyond, ZERO) + sums.mean
+    sign = -1 if meter.needs.side == "project" else 1
+    alone = max(sign * (meter.counts - sums.theirs - sums.mean), ZERO) + sums.mean
     return min(Fraction(1), alone / meter.counts)
 
 
@@ -189,14 +190,13 @@ def _by_readings_outside(facts: Facts, evidence: Corroboration, meter: Monitored
     """
     within = apart = ZERO
     baseline = meter.needs.side == "baseline"
-    for check in {c.against: c for c in (*evidence.showing(meter), *evidence.more(meter))}.values():
+    for check in _compared(evidence, meter):
         begin, end = max(check.from_us, facts.period_us[0]), min(check.to_us, facts.period_us[1])
         inside_us = max(0, end - begin)
         beyond_us = check.to_us - check.from_us - inside_us
         mine = Fraction(check.theirs_within)
-        # baseline: quantity that may have been shifted into the period, quantity metered outside;
-        # project side: quantity that may have been shifted out of the period, quantity of the
-        # period
+        # baseline: quantity possibly shifted into the period, and quantity metered outside;
+        # project side: quantity possibly shifted out of the period, and quantity of the period
         moved, there = (mine, check.outside) if baseline else (Fraction(check.outside), mine)
         rates = [view.rate for view in facts.views if view.device.id in check.devices]
         if None not in rates:
@@ -217,7 +217,7 @@ def _by_division(account: Account, evidence: Corroboration, meter: Monitored) ->
     """
     rates = {view.device.id: _rate(account, view) for view in reversed(account.views)}
     mine, within, apart = _rate(account, meter), ZERO, ZERO
-    for check in {c.against: c for c in (*evidence.showing(meter), *evidence.more(meter))}.values():
+    for check in _compared(evidence, meter):
         others = [rates[name] for name in check.devices if name in rates]
         within += check.theirs_within
         if meter.needs.side == "baseline":
@@ -270,17 +270,16 @@ def _counts_by_invoice(facts: Facts, meter: Monitored) -> bool:
 def _meter(
     meter: Monitored, grade: Grade, tonnes: Fraction, shown_by: Iterable[str]
 ) -> EvidenceItem:
-    sources = tuple(dict.fromkeys(shown_by))
-    return _item(METERED, meter.device.id, meter.bound.role, grade, tonnes, sources)
+    return _item(METERED, meter.device.id, meter.bound.role, grade, tonnes, shown_by)
 
 
 def _item(
     kind: Literal["meter", "parameter"], name: str, role: str,
-    grade: Grade, tonnes: Fraction, shown_by: tuple[str, ...],
+    grade: Grade, tonnes: Fraction, shown_by: Iterable[str],
 ) -> EvidenceItem:  # fmt: skip
-    rounded = six_places(tonnes, "down")
+    rounded, sources = six_places(tonnes, "down"), tuple(dict.fromkeys(shown_by))
     return EvidenceItem(
-        kind=kind, name=name, role=role, grade=grade, tonnes=rounded, shown_by=shown_by
+        kind=kind, name=name, role=role, grade=grade, tonnes=rounded, shown_by=sources
     )
 
 
@@ -317,7 +316,7 @@ def graded_values(facts: Facts, account: Account) -> Iterator[tuple[EvidenceItem
         tonnes = min(max(effects, default=ZERO), abs(account.claimed_t))
         if not entered.spec.choices or tonnes:
             of = entered.name, entered.role
-            yield _item(PARAMETER, *of, grade, tonnes, tuple(shown_by)), entered
+            yield _item(PARAMETER, *of, grade, tonnes, shown_by), entered
 
 
 def _entered(facts: Facts, account: Account) -> Iterator[Entered]:
@@ -473,11 +472,9 @@ def _effect(account: Account, entered: Entered) -> Fraction:
     """Return the change of the reduction if a value is omitted; if unknown, the whole reduction."""
     now = account.reduced(account.parameters)
     for share in (ZERO, _LESS):
-        try:
+        with suppress(MrvError, ZeroDivisionError):
             remaining = account.reduced(*_with(account, entered, share, scaled=True))
             return (now - remaining) / (1 - share)
-        except (MrvError, ZeroDivisionError):
-            continue
     return now
 
 

@@ -12,7 +12,6 @@ import shutil
 import subprocess
 import sys
 from datetime import timedelta
-from decimal import Decimal
 from pathlib import Path
 from shutil import which
 from typing import Any
@@ -22,6 +21,7 @@ import click
 from ingest.errors import InputError, ServerError
 from mrv.documents import read
 from mrv.documents.statement import Claims
+from mrv.report.words import Words
 from services.api.client import Client
 from services.cli.local.demo_stage import Fleet, Stage, brief, fleet_of, send, stay, warm
 from services.cli.output import Exit, masked
@@ -161,7 +161,7 @@ def summary(figures: list[dict[str, Any]]) -> None:
         click.echo(
             f"    baseline {tonnes.baseline.t} t - project {tonnes.project.t} t"
             f" - leakage {tonnes.leakage.t} t = {tonnes.reduction.t} tCO2e,"
-            f" coverage {Decimal(claims.coverage):.2%}"
+            f" coverage {Words('en').percent(claims.coverage)}"
         )
 
 

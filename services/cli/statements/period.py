@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from datetime import date
-from decimal import Decimal
 from fractions import Fraction
 from math import ceil
 from typing import Any
@@ -238,7 +237,7 @@ def _lines(closed: Closed) -> list[str]:
         *(f"  limit       {render(limit)}" for limit in [emissions.limit()] if limit),
         f"  credited    {claims.credited.t:>9} whole t",
         *_rounded(claims),
-        f"  coverage    {Decimal(claims.coverage):.2%}",
+        f"  coverage    {Words('en').percent(claims.coverage)}",
     ]
     lines += [
         f"  deduction   {d.device}: {words_of(d.reason)}, {d.percent} %, {d.cost_t} t"

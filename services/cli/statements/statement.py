@@ -10,7 +10,6 @@ import getpass
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from decimal import Decimal
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from psycopg import Connection
 
 from ingest.errors import ServerError
 from mrv.errors import MrvError
+from mrv.report.words import Words
 from mrv.signatures import canonical
 from mrv.statement.conditions import check_reason, observations, unmet
 from mrv.statement.credentials import conclusion_of
@@ -336,7 +336,9 @@ def show(id_: str, *, as_json: bool) -> None:
     click.echo(f"{have.stored.id}  {have.stored.state}")
     click.echo(f"  period     {period.local_from} to {period.local_to}")
     click.echo(f"  reduction  {claims.emissions.reduction.t} t")
-    click.echo(f"  credited   {claims.credited.t} t, coverage {Decimal(claims.coverage):.2%}")
+    click.echo(
+        f"  credited   {claims.credited.t} t, coverage {Words('en').percent(claims.coverage)}"
+    )
     if claims.signed_energy:
         shares = (f"{s.share_percent} % {s.kind}" for s in claims.signed_energy.shares)
         click.echo(f"  signed     {', '.join(shares)} of the energy")

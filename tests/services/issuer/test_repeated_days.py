@@ -83,11 +83,11 @@ def _previewed(url, project, first=FIRST):
         edges = plant.us(first), plant.us(END)
         claims = preview_period(conn, project, *edges).document["credentialSubject"]
     counted = {p["device"]: float(p["counted"]) > 0 for p in claims["monitoredParameters"]}
-    told = [worded(a) for a in claims["applicability"] if a["rule"] == "CLM-02"]
+    repeated = [worded(a) for a in claims["applicability"] if a["rule"] == "CLM-02"]
     why = "; ".join(
         worded(a) for a in claims["applicability"] if a["rule"] in {"REG-01", "CLM-02", "MTR-03"}
     )
-    return counted, "; ".join(told), why
+    return counted, "; ".join(repeated), why
 
 
 def test_copies_and_histories_sent_twice_are_seen(database_url, tmp_path):
@@ -95,18 +95,18 @@ def test_copies_and_histories_sent_twice_are_seen(database_url, tmp_path):
     url = database_url
     plant.register(url, tmp_path, _registry())
     _fill(url)
-    counted, told, why = _previewed(url, "second")
+    counted, repeated, why = _previewed(url, "second")
     assert counted == {name: name not in {"c-turned", "r-own"} for name in counted}
     assert "c-turned has the daily sums of a-1 (project first)" in why
     assert "r-own has the daily sums of r-own 365 days earlier" in why
-    parts = re.split(r"; |\. (?=[A-Z])", told)
+    parts = re.split(r"; |\. (?=[A-Z])", repeated)
     excluded, alike = parts[:2], parts[2:]
     assert [text.split()[0] for text in excluded] == ["c-turned", "r-own"]
     assert [text.split()[4] for text in alike] == ["r-larger", "c-noise"]
-    assert "those of r-larger 365 days earlier on 14 of 14 days" in told
-    assert "times those of a-1 (project first)" in told
+    assert "those of r-larger 365 days earlier on 14 of 14 days" in repeated
+    assert "times those of a-1 (project first)" in repeated
     # who closes each day has nothing of it
-    assert _previewed(url, "second", "2026-03-14") == (counted, told, why)
+    assert _previewed(url, "second", "2026-03-14") == (counted, repeated, why)
     # its own project, whose meter was there first by its id
     counted_first, _, why_first = _previewed(url, "first")
     assert counted_first == {"a-1": True}
@@ -117,7 +117,7 @@ def test_copies_and_histories_sent_twice_are_seen(database_url, tmp_path):
         waiting = conn.execute("SELECT count(*) FROM v_day_mark").fetchone()
     assert made[0] > 9 * DAYS - 1
     assert waiting == (0,)
-    assert _previewed(url, "second") == (counted, told, why)
+    assert _previewed(url, "second") == (counted, repeated, why)
 
 
 def test_copies_inside_a_large_project_are_seen(database_url, tmp_path, monkeypatch):
@@ -134,6 +134,6 @@ def test_copies_inside_a_large_project_are_seen(database_url, tmp_path, monkeypa
         with logged.issuer(database_url) as conn:
             edges = plant.us(first), plant.us("2026-03-04")
             claims = preview_period(conn, "pv", *edges).document["credentialSubject"]
-        told = [(a["rule"], worded(a)) for a in claims["applicability"]]
+        repeated = [(a["rule"], worded(a)) for a in claims["applicability"]]
         alike = "inv-2 is proportional to inv-1"
-        assert [rule for rule, words in told if words.startswith(alike)] == [clause]
+        assert [rule for rule, words in repeated if words.startswith(alike)] == [clause]

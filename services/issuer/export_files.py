@@ -52,9 +52,9 @@ from mrv.report.submission import Line, lines, signed_share
 from mrv.report.words import Words
 from mrv.signatures import canonical
 from mrv.signatures.trust_root import Trust
-from services.issuer import report as statement_report
+from mrv.texts import render
 from services.issuer.documents import documents
-from services.issuer.report import JCM, facts_of
+from services.issuer.report import JCM, REGISTRATION, facts_of
 from services.registry.authority import entered_records
 from services.store.registry import programme
 from services.store.registry.entries_from_rows import load_registry
@@ -321,12 +321,10 @@ def submission(conn: Connection, statement: str, language: str) -> tuple[Facts, 
     )
     registered, words = next(result, None) or Registration(project=project), Words(language)
     fields = {
-        "form": tuple(statement_report.form(facts, registered)),
-        "engaged": tuple(statement_report.engaged(facts, registered)),
-        "claimed": tuple(statement_report.claimed(facts, registered)),
-        "registered": tuple(statement_report.registered(facts, registered)),
-        "backed": tuple(signed_share(facts, words, registered.signed_percent)),
+        check: tuple(render(each, language) for each in asks(facts, registered))
+        for check, asks in REGISTRATION.items()
     }
+    fields["backed"] = tuple(signed_share(facts, words, registered.signed_percent))
     return facts, lines(facts, words, fields)
 
 

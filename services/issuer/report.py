@@ -67,6 +67,7 @@ from mrv.statement.plan_extract import MonitoringPlan
 from mrv.statement.plan_reader import read_plan
 from mrv.statement.states import CONTEXT, issuer, related, valid_from
 from mrv.stored_tokens import summaries
+from mrv.texts import Text, Value, plain, text
 from mrv.verify.subject import Subject
 from services.clock import now_us
 from services.issuer.collect_evidence import recollect
@@ -302,33 +303,33 @@ _MAX_MONTHS = 120
 _TOOL = re.compile(r"(TOOL\d+) v(?:ersion )?(\d+(?:\.\d+)?)")
 
 
-def form(facts: Facts, registration: Registration) -> Iterator[str]:
+def form(facts: Facts, registration: Registration) -> Iterator[Text]:
     """Yield fields of the programme's forms that the registration lacks."""
     ask = f"registrations[{registration.project}]"
     # the JCM's own form contains its participants
     participants = () if facts.subject.methodology.id.startswith(JCM) else ("participants",)
     for name in ("programme", "project_id", "registered", "consultation", *participants):
         if not getattr(registration, name):
-            yield f"{ask}.{name}"
+            yield from plain(f"{ask}.{name}")
     if blank := [n for n in ("body", "date", "report") if not getattr(registration.validation, n)]:
-        yield f"{ask}.validation: {', '.join(blank)}; it determined eligibility and additionality"
+        yield text("registration.validation", ask=ask, fields=tuple(blank))
     if not registration.forms:
-        yield f"{ask}.forms: name, version and since of each form and guideline by which it is sent"
+        yield text("registration.forms", ask=ask)
     today = local_date(now_us(), facts.timezone)
     for form in registration.forms:
         if not _holds(form, today):
-            until = "" if form.until is None else f" to {form.until}"
-            yield f"{ask}.forms: {form.name} {form.version} is in force from {form.since}{until}"
+            yield text("registration.form", ask=ask, form=form.name, version=form.version,
+                       span=_span(form.since, form.until))  # fmt: skip
     if facts.opinion is None or not facts.subject.methodology.id.startswith(JCM):
         return
     plan: PlanExtract = facts.plan.extract()
     source = Source(facts.subject, facts.opinion, plan)
     for missing in jcm(source, registration).draft.missing:
         if missing.field != "project":
-            yield f"{missing.field}: {missing.remedy}"
+            yield from plain(f"{missing.field}: {missing.remedy}")
 
 
-def engaged(facts: Facts, registration: Registration) -> Iterator[str]:
+def engaged(facts: Facts, registration: Registration) -> Iterator[Text]:
     """
     Yield missing data on stakeholders in the period, and on contributions to sustainable
     development.
@@ -339,37 +340,34 @@ def engaged(facts: Facts, registration: Registration) -> Iterator[str]:
     ask = f"registrations[{registration.project}]"
     given, (_, last) = registration.grievances, _days(facts)
     if given is None and not facts.subject.methodology.id.startswith(JCM):
-        yield f"{ask}.grievances: date, text and answer of each, or `none`"
+        yield text("registration.grievances", ask=ask)
     for part in given if isinstance(given, tuple) else ():
         if part.date <= last and not part.answer:
-            yield f"{ask}.grievances: the one of {part.date} has no answer"
+            yield text("registration.no_answer", ask=ask, day=str(part.date))
     gold = stem(registration.programme or "") in _GOLD
     if gold and facts.name not in {c.statement for c in registration.contributions}:
-        yield f"{ask}.contributions: goal and amount of each monitored goal of this period"
+        yield text("registration.contributions", ask=ask)
 
 
-def claimed(facts: Facts, registration: Registration) -> Iterator[str]:
+def claimed(facts: Facts, registration: Registration) -> Iterator[Text]:
     """Yield missing data on the ownership of reductions, and registrations in other programmes."""
     ask = f"registrations[{registration.project}]"
     first, last = _days(facts)
     if registration.rights is None:
-        yield f"{ask}.rights: document, by and date, which show who owns the reductions"
+        yield text("registration.rights", ask=ask)
     if registration.programme == "CDM" and not registration.letters:
-        yield f"{ask}.letters: party, kind, date and reference of each Party's approval"
+        yield text("registration.letters", ask=ask)
     others = registration.other_programmes
     if others is None:
-        yield f"{ask}.other_programmes: each with programme and since, or `none`"
+        yield text("registration.other_programmes", ask=ask)
     for other in others if isinstance(others, tuple) else ():
         if other.since <= last and (other.until is None or first <= other.until):
             name = " ".join(filter(None, (other.programme, other.project_id)))
-            until = "" if other.until is None else f" to {other.until}"
-            yield (
-                f"{ask}.other_programmes: the project is also registered under {name} from"
-                f" {other.since}{until}"
-            )
+            span = _span(other.since, other.until)
+            yield text("registration.elsewhere", ask=ask, name=name, span=span)
 
 
-def registered(facts: Facts, registration: Registration) -> Iterator[str]:
+def registered(facts: Facts, registration: Registration) -> Iterator[Text]:
     """Yield findings where methodology or design differ from the registered versions."""
     ask = f"registrations[{registration.project}]"
     first, last = _days(facts)
@@ -377,7 +375,7 @@ def registered(facts: Facts, registration: Registration) -> Iterator[str]:
     yield from _credited(facts, registration, ask)
     yield from _begun(facts, registration, ask)
     if not registration.methodologies:
-        yield f"{ask}.methodologies: name, version and since, as the programme registered it"
+        yield text("registration.versions", of=f"{ask}.methodologies")
     else:
         own = [m for m in registration.methodologies if m.name in (method.id, method.title)]
         yield from _other(f"{ask}.methodologies: {method.id}", own, method.version, (first, last))
@@ -389,13 +387,13 @@ def registered(facts: Facts, registration: Registration) -> Iterator[str]:
             ]
             yield from _other(f"{ask}.methodologies: {name}", own, version, (first, last))
     if not registration.designs:
-        yield f"{ask}.designs: name, version and since, as the programme registered it"
+        yield text("registration.versions", of=f"{ask}.designs")
     elif declared and declared.design:
         # a revision within the period replaces the previous version
         version = declared.design.version
         yield from _other(f"{ask}.designs: design", registration.designs, version, (last,))
     else:
-        yield f"projects[{registration.project}].design"
+        yield from plain(f"projects[{registration.project}].design")
 
 
 def _days(facts: Facts) -> tuple[date, date]:
@@ -405,7 +403,7 @@ def _days(facts: Facts) -> tuple[date, date]:
     return date.fromisoformat(period.local_from[:10]), last
 
 
-def _begun(facts: Facts, registration: Registration, ask: str) -> Iterator[str]:
+def _begun(facts: Facts, registration: Registration, ask: str) -> Iterator[Text]:
     """Yield days in the wrong order: consultation, registration, inclusion, renewal."""
     first, last = _days(facts)
     consulted, inclusion = registration.consultation, registration.inclusion
@@ -413,34 +411,36 @@ def _begun(facts: Facts, registration: Registration, ask: str) -> Iterator[str]:
     begins["inclusion.date"] = None if inclusion is None else inclusion.date
     for name, begun in begins.items():
         if consulted is not None and begun is not None and consulted.date >= begun:
-            yield f"{ask}.consultation: {consulted.date} is not before {name}, {begun}"
+            yield text("registration.consulted_late", ask=ask, day=str(consulted.date), name=name,
+                       begun=str(begun))  # fmt: skip
     if inclusion is not None:
         if first < inclusion.date:
-            yield f"{ask}.inclusion: {inclusion.date} is after {first}, the first day of the period"
+            yield text("registration.included_late", ask=ask, day=str(inclusion.date),
+                       first=str(first))  # fmt: skip
         if not inclusion.criteria:
-            yield f"{ask}.inclusion.criteria: name and document of each eligibility criterion"
+            yield text("registration.criteria", ask=ask)
     renewed = [renewal for renewal in registration.renewals if renewal.since <= last]
     number = registration.validation.period_number or 1
     if number - 1 > len(renewed):
-        yield f"{ask}.renewals: since and design of crediting period {number}, updated baseline"
+        yield text("registration.renewals", ask=ask, number=number)
 
 
-def _credited(facts: Facts, registration: Registration, ask: str) -> Iterator[str]:
+def _credited(facts: Facts, registration: Registration, ask: str) -> Iterator[Text]:
     """Yield findings where a CDM project violates the general modalities (3/CMP.1)."""
     if registration.programme != "CDM":
         return
     project, method = facts.plan.project, facts.subject.methodology.id
     begins, ends = (local_date(us, project.timezone) for us in (project.from_us, project.to_us))
     if after(begins, _MAX_MONTHS) < ends:
-        yield f"projects[{project.id}].crediting_period: {begins} to {ends} is above ten years"
+        yield text("registration.ten_years", project=project.id, begins=str(begins), ends=str(ends))
     if registration.registered and begins < registration.registered:
-        yield f"projects[{project.id}].crediting_period: {begins} is before {ask}.registered"
+        yield text("registration.too_early", project=project.id, begins=str(begins), ask=ask)
     # the body that validated a project may verify it only if the project is small
     body = (
         "" if facts.opinion is None or method.startswith("ams-") else registration.validation.body
     )
     if body and facts.opinion and stem(body) == stem(facts.organisation(facts.opinion.issuer)):
-        yield f"{ask}.validation.body: {body} validated the project and verified the statement"
+        yield text("registration.same_body", ask=ask, body=body)
 
 
 def _tools(claims: Claims) -> dict[str, str]:
@@ -451,13 +451,27 @@ def _tools(claims: Claims) -> dict[str, str]:
     return dict(_TOOL.findall(" ".join(texts)))
 
 
-def _other(what: str, rows: Sequence[InForce], version: str, days: Sequence[date]) -> Iterator[str]:
+def _other(
+    what: str, rows: Sequence[InForce], version: str, days: Sequence[date]
+) -> Iterator[Text]:
     """Yield the days on which the statement's version was not the registered one."""
     for day in dict.fromkeys(days):
         there = [row.version for row in rows if _holds(row, day)]
         if not {version, f"{version}.0", version.removesuffix(".0")}.intersection(there):
-            yield f"{what} {version} on {day}; registered: {', '.join(there) or 'none'}"
+            versions: Value = tuple(there) or text("registration.none")
+            yield text("registration.other_version", of=f"{what} {version}", day=str(day),
+                       registered=versions)  # fmt: skip
+
+
+def _span(since: date, until: date | None) -> Text:
+    if until is None:
+        return text("registration.since", begin=str(since))
+    return text("registration.span", begin=str(since), end=str(until))
 
 
 def _holds(force: InForce, day: date) -> bool:
     return force.since <= day and (force.until is None or day <= force.until)
+
+
+# checks of the registration, by the code of their row
+REGISTRATION = {"form": form, "engaged": engaged, "claimed": claimed, "registered": registered}

@@ -125,7 +125,7 @@ def _responsible(facts: Facts, words: Words) -> list[tuple[str | None, str, str]
         (
             version.responsible,
             words["structure.plan"],
-            words.filled("structure.by_plan", version.version, version.from_),
+            words.filled("structure.by_plan", version.version, words.day(version.from_)),
         )
         for version in versions
     ]

@@ -31,9 +31,10 @@ from mrv.exports.registration import (
 )
 from mrv.report import submission as list_of_checks
 from mrv.statement.opinion import requirements
+from mrv.texts import render
+from services.issuer import report
 from services.issuer.close import preview_period
 from services.issuer.export_files import submission
-from services.issuer.report import _begun, claimed, engaged
 from services.registry.entries import Registry
 from services.registry.files import read_files
 from services.registry.plan import plan
@@ -141,6 +142,12 @@ def test_it_is_seen_before_it_is_sent(row, request, tmp_path, monkeypatch):
     assert row["says"] in said(_files(of, *row["change"]))
 
 
+def said_by(asks, language="en"):
+    """Return the check that yields texts as one that yields them in a language."""
+    return lambda *given: (render(one, language) for one in asks(*given))
+
+
+claimed, engaged, _begun = map(said_by, (report.claimed, report.engaged, report._begun))
 DAY = date(2026, 1, 1)
 OWNED = Rights(document="agreement", by="notary", date=DAY)
 
@@ -167,6 +174,21 @@ def test_who_owns_the_reductions_is_shown():
     assert "letters" in one
     letter = Letter(party="VNM", kind="approval", date=DAY, reference="12")
     assert [*claimed(facts(), registration(programme="CDM", letters=(letter,)))] == []
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        ("ja", "排出削減量の帰属"),
+        ("vi", "quyền sở hữu"),
+        ("de", "wem die Emissionsminderungen gehören"),
+    ],
+)
+def test_missing_data_are_stated_in_the_readers_language(language, words):
+    """A participant in Hai Phong would read in English what its registration lacks."""
+    (one,) = said_by(report.claimed, language)(facts(), registration(rights=None))
+    assert one.startswith("registrations[pv].rights")
+    assert words in one
 
 
 @pytest.mark.parametrize(

@@ -212,9 +212,7 @@ def limits(costs: Costs) -> dict[str, float]:
         / YEAR_S
         / costs.message_bytes,
         "the registry needs 1 GB of memory in each process": 1e9 / costs.device_bytes,
-        "all devices report in the same minute, and one worker stores their messages in 15 minutes": (
-            stored_per_quarter
-        ),
+        "all devices report at once, and one worker stores this in 15 minutes": stored_per_quarter,
         "one bridge is permanently busy": QUARTER_S * 1e6 / costs.bridge_us,
         f"the database's {DATABASE_CORES} processors are permanently busy": QUARTER_S
         * costs.database_per_s,

@@ -212,7 +212,7 @@ def limits(costs: Costs) -> dict[str, float]:
         / YEAR_S
         / costs.message_bytes,
         "the registry needs 1 GB of memory in each process": 1e9 / costs.device_bytes,
-        "all devices report at once, and one worker stores this in 15 minutes": stored_per_quarter,
+        "one worker needs 15 minutes to store a message of each device": stored_per_quarter,
         "one bridge is permanently busy": QUARTER_S * 1e6 / costs.bridge_us,
         f"the database's {DATABASE_CORES} processors are permanently busy": QUARTER_S
         * costs.database_per_s,

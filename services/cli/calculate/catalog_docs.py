@@ -140,7 +140,10 @@ def _descriptions(file: Path) -> dict[str, str]:
 def _outcomes(file: Path) -> dict[str, str]:
     """Return the outcome of each row of `RETURNED` in a test's module, by its issue."""
     rows = tomllib.loads(file.with_name(RETURNED.name).read_text("utf-8"))["row"]
-    return {row["issue"]: _outcome(row["at"], row["says"].strip(" :;,.")) for row in rows}
+    return {
+        row["issue"]: _outcome(row["at"], ", ".join(row["says"].strip(" :;,.").splitlines()))
+        for row in rows
+    }
 
 
 def _outcome(place: str, message: str) -> str:

@@ -124,6 +124,7 @@ def test_the_page_is_what_the_table_says():
     page = docs.conformity_page(TABLE) + findings.findings_section(FINDINGS, ROOT / findings.TESTS)
     assert page == (ROOT / docs.CONFORMITY).read_text("utf-8"), "run `make pages`"
     assert docs.refreshed(PAGE) == PAGE, "run `make pages`"
+    assert [row for row in page.splitlines() if row.startswith("|") and row[-1] != "|"] == []
 
 
 def test_every_test_that_is_named_is_there():

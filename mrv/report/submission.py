@@ -173,7 +173,7 @@ def _calibrated(facts: Facts, words: Words) -> Iterator[str]:
     for parameter in facts.parameters:
         if parameter.coverage.calibrated_share != _WHOLE:
             share = words.percent(parameter.coverage.calibrated_share)
-            yield f"{parameter.device}: {share}"
+            yield words.filled("submission.calibrated_for", parameter.device, share)
         channels = dict.fromkeys(c.channel for c in parameter.calibrations)
         for channel in channels:
             mine = [c for c in parameter.calibrations if c.channel == channel]

@@ -206,15 +206,13 @@ def limits(costs: Costs) -> dict[str, float]:
     """
     stored_per_quarter = QUARTER_S * costs.worker_per_s
     return {
-        "a registry change delays storing by 10 s": 10e6 / costs.device_us,
+        "a registry change delays the storing of readings by 10 s": 10e6 / costs.device_us,
         "a disk of 8 TB is full after a year": DISK_BYTES
         * QUARTER_S
         / YEAR_S
         / costs.message_bytes,
         "the registry needs 1 GB of memory in each process": 1e9 / costs.device_bytes,
-        "all report within a minute, and one worker needs 15 minutes to store them": (
-            stored_per_quarter
-        ),
+        "one worker needs 15 minutes to store a message of each device": stored_per_quarter,
         "one bridge is permanently busy": QUARTER_S * 1e6 / costs.bridge_us,
         f"the database's {DATABASE_CORES} processors are permanently busy": QUARTER_S
         * costs.database_per_s,
@@ -236,10 +234,10 @@ def events(devices: int, workers: int, costs: Costs) -> dict[str, Trace]:
     outage = 6 * 3600 * mean
     return {
         "messages arrive evenly": simulate(plant, lambda _: mean, 1_200),
-        "all report in the first minute of a 15-minute interval": simulate(
+        "all devices report in the first minute of a 15-minute interval": simulate(
             plant, quarterly(devices), 1_200
         ),
-        "all report in this first minute, and one worker is lost then": simulate(
+        "all devices report in this first minute, and one worker is lost then": simulate(
             plant, quarterly(devices), 1_200, Loss(910, SESSION_S)
         ),
         "a backlog of six hours after a database outage": simulate(

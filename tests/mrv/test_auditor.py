@@ -53,7 +53,7 @@ def _verify(site, *arguments):
 
 
 def test_a_pack_is_verified_without_any_server(site, pack):
-    """An auditor would have to install a database driver and a broker's client to check a file."""
+    """A pack is verified without a server, a database driver or a broker's client."""
     name = json.loads((pack / "statement.json").read_bytes())["credentialSubject"]["statement"]
     signer = packs.SIGNERS["operator"], packs.HOLDERS["operator"]
     status = pack.parent / f"{pack.name}-status.json"

@@ -140,7 +140,10 @@ def _descriptions(file: Path) -> dict[str, str]:
 def _outcomes(file: Path) -> dict[str, str]:
     """Return the outcome of each row of `RETURNED` in a test's module, by its issue."""
     rows = tomllib.loads(file.with_name(RETURNED.name).read_text("utf-8"))["row"]
-    return {row["issue"]: _outcome(row["at"], row["says"].strip(" :;,.")) for row in rows}
+    return {
+        row["issue"]: _outcome(row["at"], ", ".join(row["says"].strip(" :;,.").splitlines()))
+        for row in rows
+    }
 
 
 def _outcome(place: str, message: str) -> str:
@@ -172,9 +175,9 @@ def _finding_lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
         f"The table has {len(rows)} findings with which the CDM secretariat or Board returned"
         " requests for issuance. The fourth column states what tonne does if an operator makes the"
         ' same fault. "Prevented": the fault cannot occur, or the quantity concerned is not'
-        ' credited. "Reported": the statement reports the fault to operator and verifier before'
-        f' submission. "Not detected": neither of these. Of the findings, {now}. In release 0.1.0,'
-        f" {before.replace(' are ', ' were ')}.\n"
+        ' credited. "Reported": the registry import, the statement or `tonne submission check`'
+        ' reports the fault, or the verifier must assess it. "Not detected": neither of these.'
+        f" Of the findings, {now}. In release 0.1.0, {before.replace(' are ', ' were ')}.\n"
     )
     yield (
         "| finding | project type | fault in the returned request for issuance | the same fault in"
@@ -193,21 +196,21 @@ _BEGIN, _END = "<!-- projects: begin, `make pages` -->", "<!-- projects: end -->
 _COSTS = (
     "No project is credited for time without readings, for register steps of unknown size, or for "
     "energy above the rated power. The same applies to a meter with the certificate of another "
-    "meter, and to energy that another project claims. On the project side, the upper bound of "
+    "meter, and to energy that another project claims. In project emissions, the upper bound of "
     "such a quantity is applied."
 )
 TABLE, CONFORMITY = Path("docs/conformity.toml"), Path("docs/conformity.md")
 _MAP_HEAD = """\
 # Conformity map
 
-Written by `make pages` from `docs/conformity.toml`, `docs/findings.tsv` and the tests; edit those.
-
 For: verifiers and officers. The tables list requirements of standards and programmes, the page,
 command or file of tonne that meets each, and what an automatic test shows (the link leads to the
 test). This is not a certificate: no accredited body has assessed tonne against these texts. The
-last column states with which text the requirement was compared: the original, a transcription, or
-a secondary source. The texts of ISO were not available; clause numbers of ISO 14064-3 are those of
-its table of contents. A requirement without a test is marked as open.
+last column states with which text the requirement was compared: the original, a transcription, a
+secondary source, or none. The texts of ISO were not available; clause numbers of ISO 14064-3 are
+those of its table of contents. A requirement without a test is marked as open.
+
+`make pages` writes this page from `docs/conformity.toml`, `docs/findings.tsv` and the tests.
 """
 
 

@@ -214,8 +214,8 @@ def demo(*, once: bool, resume: bool) -> None:
     period.
 
     All input data come with tonne; all output stays in TONNE_HOME. The simulated days end
-    yesterday; a charger and a chiller fail during them. With --resume the data of an earlier demo
-    are served again, without new readings. If Grafana is installed, or GRAFANA_HOME names it, its
+    yesterday; a charger and a chiller fail during them. With --resume an earlier demo continues:
+    its past days are not sent again. If Grafana is installed, or GRAFANA_HOME names it, its
     dashboards are served too.
 
     \b

@@ -13,7 +13,7 @@ of its name; `flags` names the channels of a row that are not good.  Tables have
 `device` and no insert trigger, which would slow down COPY.
 
 A chunk contains a week.  Chunks of a month would be compressed 10 % more, but block late readings
-longer; chunks of a day contain too few rows of a device (docs/benchmarks.md).
+longer; chunks of a day contain too few rows of a device (docs/benchmarks-database.md).
 """
 
 from __future__ import annotations

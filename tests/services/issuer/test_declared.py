@@ -91,7 +91,7 @@ def test_what_differs_from_the_design_is_a_finding(url, tmp_path):
     """Equipment other than in the design is reported."""
     said = _told(_closed(url, tmp_path, _with(DESIGN, **MADE)))
     assert "inv-1: Weightech WT211 is not in the registered design (1.1)" in said
-    assert "1 of Maker M-100 are registered, and the registered design (1.1) has 4" in said
+    assert "Maker M-100: 1 in the registry, but 4 in the registered design (1.1)" in said
     assert "phase roof was commissioned on 2026-01-20, planned for 2025-12-01" in said
     assert "phase carport, planned for 2026-02-01, is not commissioned" in said
     assert "later" not in said

@@ -255,7 +255,7 @@ class SharedMeter:
 @dataclass(frozen=True, slots=True)
 class Default:
     """
-    Reason for using a published default and no supplier's, measured or national value.
+    Reason for using a published default instead of a supplier's, measured or national value.
 
     `factor`: its kind, such as `diesel.ncv`; `reason`: why no better value is available (CDM
     TOOL03: options a to d, in this order).

@@ -37,7 +37,7 @@ Signing requires no API role: the signing key of a document determines whether i
 
 _OWN = "projects in the scope of the key"
 _ALL = 'all projects: the key needs the scope "all projects"'
-_PUBLIC = "public data; with a key, also drafts of the projects in its scope"
+_PUBLIC = "public data; with a key, also other data of the projects in its scope"
 
 
 class Row(NamedTuple):

@@ -95,7 +95,8 @@ class Settings(BaseSettings):
         Maximum time for which a Sparkplug message waits for an earlier one, and minimum time
         between two rebirth requests to one node. [s]
     home : Path
-        Data folder of local servers and of the demo.
+        Data folder: signing keys, credentials of the broker and of devices, data of local servers
+        and of the demo.
     key_passphrase : str, optional
         Passphrase that encrypts the signing keys in `TONNE_HOME/keys`.
     trust_root : Path, optional

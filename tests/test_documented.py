@@ -107,7 +107,7 @@ def _tests(file: str) -> set[str]:
 
 
 def test_what_shows_a_control_is_there() -> None:
-    """A reviewer would be informed of a test that no one runs any more."""
+    """Each test that the threat model names exists."""
 
     @every(NAMED)
     def _(named: str) -> None:

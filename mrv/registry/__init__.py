@@ -114,7 +114,7 @@ class Survey:
 @dataclass(frozen=True, slots=True)
 class Event:
     """
-    An event at a plant, with its first day and the first day after it (None if it continues).
+    An event at a plant, with its first day and the first day after it (absent if it continues).
 
     `what`: `increase` explains a reduction above the design estimate, `moved` means that meters
     were moved to another monitoring point, `anomaly` explains unusual readings.
@@ -223,7 +223,7 @@ class Design:
 @dataclass(frozen=True, slots=True)
 class JointReading:
     """
-    Joint reading of a common meter for local days, the last day excluded.
+    Joint reading of a common meter by users and utility, for local days.
 
     `value`: in base units of the quantity; `by`: issuer of the record, whose file has `sha256`.
     """
@@ -240,7 +240,7 @@ class JointReading:
 @dataclass(frozen=True, slots=True)
 class SharedMeter:
     """
-    A meter shared by several users, and the meters of each user.
+    A common meter of several users, and the meters of each user.
 
     `lost`: tolerance for losses and storage between the meters [%].  `readings`: joint readings;
     the lower quantity of these and of the meter's own readings is used.
@@ -255,7 +255,7 @@ class SharedMeter:
 @dataclass(frozen=True, slots=True)
 class Default:
     """
-    Reason for using a published default and no supplier's, measured or national value.
+    Reason for using a published default instead of a supplier's, measured or national value.
 
     `factor`: its kind, such as `diesel.ncv`; `reason`: why no better value is available (CDM
     TOOL03: options a to d, in this order).

@@ -336,7 +336,7 @@ _TEXTS = {
     "tonne_remake_waiting_devices": "Devices whose intervals wait for their calculation",
     "tonne_database_bytes": "Size of the database on its disk",
     "tonne_database_free_bytes": "Free space of the database's disk, if visible",
-    "tonne_database_failed_jobs": "Jobs of TimescaleDB that fail (its own jobs: repeatedly)",
+    "tonne_database_failed_jobs": "Failing jobs of TimescaleDB (internal ones: repeatedly failing)",
     _OVERDUE: "Chunks that are old enough to be compressed and are not",
     "tonne_signer_waiting_requests": "Requests to the signer without an answer",
     "tonne_signer_waiting_seconds": "Time for which the oldest request to the signer has waited",

@@ -195,7 +195,9 @@ def _factor() -> dict[str, Any]:
         "document": {"type": "object"},
         "calculation": {"type": "object"},
     }
-    return _closed(properties, [*texts, "direction", "value", "certainty", "verified"])
+    factor = _closed(properties, [*texts, "direction", "value", "certainty", "verified"])
+    described = "An emission factor, or another published value, with its source and validity."
+    return factor | {"description": described}
 
 
 def _closed(properties: dict[str, Any], required: Sequence[str]) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def test_the_specification_knows_every_key():
 
 
 def test_images_are_pinned():
-    """Each container image is pinned to a digest."""
+    """Each container image is named with its patch version."""
 
     @every(SERVICES)
     def _(file, name):

@@ -28,7 +28,7 @@ def test_what_broke_a_codec_once_does_not_again(file):
 
 @pytest.mark.parametrize("codec", sorted(properties.NAMES))
 def test_a_payload_costs_no_more_than_its_size(codec):
-    """A device could hold up the whole estate with one message of the largest size."""
+    """The time to decode a large or nested payload is limited in proportion to its size."""
     for payload in seeds.large(100_000):
         properties.judge(codec, payload)
 

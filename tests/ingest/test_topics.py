@@ -50,7 +50,7 @@ def test_a_principal_speaks_for_its_devices(topic, device):
     ],
 )
 def test_nobody_speaks_for_another(topic, reason):
-    """A stolen device's certificate must not write its neighbour's kilowatt-hours."""
+    """A device or gateway can publish only for itself and its devices."""
     with pytest.raises(PayloadError) as refused:
         Router(FLEET).route(topic)
     assert refused.value.reason == reason

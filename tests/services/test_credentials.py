@@ -108,7 +108,7 @@ def test_who_cannot_hold_a_credential_is_told_why(tonne, name, told):
 
 
 def test_a_credential_is_revoked_once_and_stays_on_record(tonne, database_url):
-    """An auditor asks who could speak for a meter in March, and until when."""
+    """Issue and revocation of a credential remain on record."""
     tonne.register("a")
     _issue(tonne, "a")
     tonne("registry", "revoke-credentials", "a", "--reason", "stolen")

@@ -186,7 +186,7 @@ def test_a_gateway_enrols_and_renews_by_itself(tonne, database_url, tmp_path):  
 
 
 def test_what_is_no_proper_request_is_refused(tonne, database_url, tmp_path, monkeypatch):  # noqa: F811
-    """An invalid enrolment request is rejected."""
+    """Invalid enrolment requests are rejected, and idle connections are closed."""
     tonne.register("inv-1", {"id": "behind", "more": ", gateway: inv-1"})
     (made,) = token_of(tonne, "inv-1")
     assert "behind" in tonne("registry", "enrol-token", "behind", code=2)

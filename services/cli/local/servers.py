@@ -191,7 +191,7 @@ def status(*, passwords: bool, as_json: bool) -> None:
 
 @local.command()
 @click.option(
-    "--rabbitmq", is_flag=True, help="Also start RabbitMQ, for the tests with both brokers."
+    "--rabbitmq", is_flag=True, help="Also install RabbitMQ, for the tests with both brokers."
 )
 @json_option
 def install(*, rabbitmq: bool, as_json: bool) -> None:

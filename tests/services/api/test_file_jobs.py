@@ -46,7 +46,7 @@ def finished(served, address, who):
     ],
 )
 def test_a_file_is_made_while_nobody_waits(served, path, media_type):
-    """Large files are created in the background."""
+    """Large files are created in the background, and given only to the requester."""
     address = f"/v1/statements/{served.issued}{path}"
     asked = served.ask(address, "auditor", headers=ASYNC)
     assert asked.status_code == 202

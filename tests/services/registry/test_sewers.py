@@ -122,7 +122,7 @@ def test_a_material_that_is_a_formula_is_refused(text):
 
 
 def test_geojson_is_named_by_its_lines(tmp_path):
-    """Errors of a GeoJSON file name its line."""
+    """Errors of a GeoJSON file name its line; endless nesting is rejected."""
     file = tmp_path / "net.geojson"
     text = (CATALOG / "network.geojson").read_text(encoding="utf-8")
     file.write_text(text.replace('"diameter_mm": 600', '"diametre_mm": 600'), encoding="utf-8")

@@ -293,13 +293,15 @@ _DENIED = {
         "INSERT INTO interval_quantity VALUES ('d1', 'energy_export', now(), 1, 0, 0, 0)",
         "UPDATE device SET serial = 'x'",
         "CREATE TABLE mine (a int)",
+        "SELECT * FROM api_key",
+        "SELECT * FROM webhook_secret",
     ],
 }
 
 
 @pytest.mark.parametrize(("role", "statement"), [(r, s) for r in _DENIED for s in _DENIED[r]])
 def test_a_process_can_do_no_more_than_it_needs(shared_database_url, role, statement):
-    """A leaked password of one process would open everything."""
+    """Each database role has the permissions of its task only."""
     with (
         connect(shared_database_url, role=role, autocommit=True) as conn,
         pytest.raises(errors.InsufficientPrivilege),

@@ -407,20 +407,22 @@ def _of_both(percent: Fraction, theirs: int, beside: _Outside) -> Fraction:
 
 def _left(of: Sequence[Monitored], differs: Fraction, invoice: Invoice, known: int) -> Fraction:
     """
-    Return the difference of meters and invoice. [base units]  If the meters overstate the
-    reduction, only the part that no rule has deducted is returned.  `known`: the meters' quantity
-    in complete intervals.
+    Return the difference of counted quantity and invoice. [base units]  If the meters overstate the
+    reduction, only the part that no rule has deducted is returned; if baseline meters understate
+    it, the quantity that they counted in incomplete intervals is included.  `known`: the meters'
+    quantity in complete intervals.
     """
-    sides = {m.needs.side for m in of}
+    sides = {m.needs.side for m in of if m.needs.quantity == invoice.quantity}
     favours = 1 if sides == {"baseline"} else -1
+    span_us = invoice.from_us, invoice.to_us
+    incomplete = sum(m.quantity(span_us) for m in of) - known
     if len(sides) != 1 or differs * favours <= 0:
-        return differs
+        return min(Fraction(0), differs + incomplete) if favours > 0 else differs
     cuts = [cut for m in of for part in m.parts for cut in part.cuts]
     narrow = exact(invoice.percent, "tolerance_percent") <= TOLERANCE * 100
     if narrow and may_be_evidence(invoice) and any(cut.reason == LESS for cut in cuts):
         return Fraction(0)  # the invoice is applied instead of the meter
-    span_us = invoice.from_us, invoice.to_us
     taken = sum((m.taken(span_us) for m in of), start=Fraction(0))
     if favours < 0:
-        taken -= sum(m.quantity(span_us) for m in of) - known
+        taken -= incomplete
     return favours * max(Fraction(0), favours * (differs - taken))

@@ -325,6 +325,11 @@ class Monitored:
         return sum((part.counted for part in self.parts), start=Fraction(0))
 
     @property
+    def own_use(self) -> Fraction:
+        """Return the own use deducted in the period; an invoice of the output does not state it."""
+        return sum((part.cut(Kind.OWN_USE) for part in self.parts), start=Fraction(0))
+
+    @property
     def delivered(self) -> int:
         """Return the quantity of all its weeks. [base units]"""
         return sum(stretch.value for stretch in self.stretches)

@@ -325,8 +325,8 @@ METHODOLOGY = Methodology(
         "15 % of the methane reduction is deducted if default values of the IPCC are used.",
         "The deduction is not applied to a field that emits more methane than before the project.",
         (
-            "Project emissions include N2O for the metered part of the season, and the emissions"
-            " of all fuel."
+            "The area A_s,g of a field is multiplied by its metered days divided by `season_days`:"
+            " methane and N2O are those of the metered part of the season."
         ),
         (
             "The dry hours of a water tube are at most the time for which its readings arrived"

@@ -343,7 +343,9 @@ def _beyond(facts: Facts, role: Sequence[Monitored], alike: Fraction) -> Fractio
     billed = invoiced_sums(facts, role)
     if billed is None:
         return Fraction(0)
-    counted, whole = sum((m.counts for m in role), start=Fraction(0)), billed.theirs + billed.mean
+    # the output, as invoices state it: own use is deducted from the lower of both
+    counted = sum((m.counts + m.own_use for m in role), start=Fraction(0))
+    whole = billed.theirs + billed.mean
     if role[0].needs.side == "baseline":
         # invoices that state more corroborate as well, such as those with the last day entered as
         # `to`

@@ -90,7 +90,9 @@ def bill(days, begin=0, end=DAYS, devices=("inv-1",), percent=2, **other):
     return replace(given, **other)
 
 
-def closed(*invoices, times=1.0, second=1.0, skip=(), accounting=ACCOUNTING, outside=()):
+def closed(
+    *invoices, times=1.0, second=1.0, skip=(), accounting=ACCOUNTING, outside=(), unknown=0
+):
     """Close ten days of two inverters whose meters count a multiple of the truth."""
     count = DAYS * DAY
     rows = IntervalRows.concat(
@@ -99,6 +101,9 @@ def closed(*invoices, times=1.0, second=1.0, skip=(), accounting=ACCOUNTING, out
             full("inv-2", "energy_export", count, int(EACH * second)),
         ]
     )
+    # intervals whose quantity is counted and whose time is partly unknown
+    rows.measured_us[:unknown] -= 1
+    rows.unknown_us[:unknown] += 1
     supporting = SupportingData(accounting=accounting, invoices=invoices, outside=outside)
     end = FROM + DAYS * DAY_US
     return close(PV, FLEET, CERTIFICATES, rows, FROM, end, factors.load(), supporting=supporting)
@@ -114,6 +119,17 @@ def test_a_difference_that_only_the_claimants_tolerance_explains_is_reported():
 
     assert said(1.1, 11) == [(False, "observation")]
     assert said(1.04, 11) == said(1.1, 5) == said(0.9, 11) == []
+
+
+def test_what_is_counted_in_incomplete_intervals_is_no_misstatement():
+    """A statement that agrees with its invoice would be material for the time of a gap."""
+    found = closed(bill(10), unknown=DAY)
+    (check,) = found.cross_checks
+    assert (check.holds, check.effect_t) == (False, "0.000000")
+    assert indicated(found).absolute_t == 0
+    (check,) = closed(bill(11), unknown=DAY).cross_checks
+    (whole,) = closed(bill(11)).cross_checks
+    assert check.effect_t == whole.effect_t
 
 
 def test_what_is_deducted_is_no_misstatement():

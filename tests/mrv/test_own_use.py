@@ -111,3 +111,15 @@ def test_own_use_that_no_invoice_covers_has_the_grade_of_the_meter():
     assert of(sold, _bill("energy_import", 20_000)) == (["C"], [(True, False), (False, True)])
     # and counts in its place
     assert counts[0] == counts[1] == counts[-1] + 18_000 * DAY
+
+
+def test_own_use_is_deducted_from_the_invoiced_output():
+    """An invoice a little lower would return the own use that it does not state."""
+    export, drawn = _of("energy_export", 100_000), _of("energy_import", 2_000)
+    sold = _bill("energy_export", 98_500)
+    given = SupportingData(invoices=(sold,), accounting=ACCOUNTING)
+    result = close(
+        WIND, WIDER, {"m-1": CERTIFICATES["inv-1"]}, IntervalRows.concat([export, drawn]),
+        FROM, FROM + DAY_US, factors.load(), 0, given,
+    )  # fmt: skip
+    assert Fraction(result.devices[0].counted) == (98_500 - 2_000) * DAY

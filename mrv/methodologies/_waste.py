@@ -84,7 +84,7 @@ SITE: Spec = {
     "climate": ChoiceSpec(
         "climate of the site",
         CLIMATES,
-        "mean temperature (tropical: above 20 Cel) and rain (wet: above 1000 mm a year, elsewhere"
+        "mean temperature (tropical: above 20 °C) and rain (wet: above 1000 mm a year, elsewhere"
         " more rain than evaporation)",
         default="tropical-wet",
     ),

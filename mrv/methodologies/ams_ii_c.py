@@ -76,7 +76,7 @@ STEPS = steps(
         "tCO2e",
         "refrigerant_kg / KG_PER_T * refrigerant_gwp",
         "AMS-II.C v15, physical leakage of refrigerants",
-        "refrigerant that the project's equipment lost",
+        "emissions of the refrigerant that the project's equipment lost",
     ),
     baseline_emissions("sum(baseline_kwh) / KWH_PER_MWH * ef_grid_t_per_mwh", "AMS-II.C v15"),
     project_emissions(

@@ -224,7 +224,7 @@ _RANGE_SPECS = {
         minimum=str(_YEAR),
         maximum="120",
         integer=True,
-        source="the same regression; IPMVP: a whole cycle of operation at least [M]",
+        source="the same regression; IPMVP: at least one whole cycle of operation",
         side="baseline",
     ),
 }

@@ -226,9 +226,11 @@ class Reader(Waiting):
             else:
                 self._challenge(mark, time_us, value)
         else:
-            for other in above:
-                if mark.value >= other.value:
-                    self._forget(other)
+            passed = [other for other in above if mark.value >= other.value]
+            if passed:
+                self.left.sort(key=lambda o: (o.value <= mark.value, o.value))
+            if any(other.more for other in passed):
+                self._rewrite(passed[0].read_us - LOOK_BACK_US)
 
     def _forget(self, other: Other) -> None:
         """Remove a former sequence; if others were stored with it, meter again from before it."""
@@ -345,9 +347,12 @@ class Reader(Waiting):
         """Return the highest former sequence that a reading continues, if any."""
         other, tolerance = None, self.meter.tolerance
         for line in lines:
-            if not -tolerance <= value - line.value <= self.meter.allowance(time_us - line.read_us):
+            rise = value - line.value
+            if rise < -tolerance or rise > self.meter.allowance(time_us - line.read_us):
                 continue
             if time_us - line.first > RETIRED_US:
+                continue
+            if rise > self.meter.largest_step(line.read_us, time_us):
                 continue
             if line.value > mark.value:
                 stands = time_us - line.first > STANDS_US

@@ -252,11 +252,7 @@ class Steps:
         higher = [
             other
             for other in self.left
-            if (
-                stood_us - other.first <= RETIRED_US
-                if other.stray
-                else other.value > line.value and stood_us - other.first <= STANDS_US
-            )
+            if stood_us - other.first <= RETIRED_US
         ]
         self.left = sorted([*higher, line], key=lambda o: (o.value <= stands, o.value))
 

@@ -204,28 +204,30 @@ class Waiting(Steps):
         self.waits = None
         possible = line.value - line.first <= self.meter.largest_step(line.begin_us, time_us)
         since_us = time_us - (STANDS_US - line.stands_us if possible else 0)
-        self._leave(Other(old.value, old.read_us, 0, since_us, at, replaced, old), old.read_us)
+        ended = Other(old.value, old.read_us, 0, since_us, at, replaced, old)
+        ended.stands_us = line.stands_us
+        self._leave(ended, old.read_us)
 
     def _counted_twice(self, line: Other, rise: int) -> int:
         """
-        Return the part of a rise that steps since a former sequence contain already, if the register
-        may have returned to that sequence. [base units]
+        Return the part of a rise that the steps since a former sequence contain already, if the
+        register may have returned to that sequence. [base units]
 
-        A sequence that begins below a former one and rises past it looks like another register,
-        until it rises by what it had begun below.
+        A sequence that begins below a former one and rises past it may be another register, or may
+        contain false readings.  A return then repeats the amount by which it had begun below.
         """
         most = 0
         for other in self.left:
-            if line.begin_us - other.first > RETIRED_US:
+            retired = line.begin_us - other.first > RETIRED_US
+            if retired or other.stands_us == DAILY_US or line.first < other.value:
                 continue
             if other.steps_at == NULL:
                 self._rewrite(other.read_us - LOOK_BACK_US)
                 continue
             made = sum(step.value for step in self.steps[other.steps_at :])
             returned = sum(step.value for step in other.line) + line.first - other.value
-            twice = made + rise - returned
-            most = max(most, twice) if twice <= rise else most
-        return most
+            most = max(most, made + rise - returned)
+        return min(most, rise)
 
     def _again(self, mark: Mark, line: Other, time_us: int, value: int) -> None:
         """

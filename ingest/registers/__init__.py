@@ -11,7 +11,6 @@ reading at a time.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import NamedTuple
@@ -163,6 +162,13 @@ WORTH = (
         "the new sequence continues: it is another register",
     ),
     Worth(
+        "rise that needs confirmation, to above an earlier sequence, from one that began below it",
+        "the rise less the amount by which it began below; the time unknown is the time "
+        "that the amount would take at rated power",
+        "the register may have returned to the earlier sequence, and the new sequence contains "
+        "this amount already",
+    ),
+    Worth(
         "meter swap in the registry",
         "the old register to its last value, the new register from its first",
         "a person read both registers",
@@ -226,9 +232,11 @@ class Reader(Waiting):
             else:
                 self._challenge(mark, time_us, value)
         else:
-            for other in above:
-                if mark.value >= other.value:
-                    self._forget(other)
+            passed = [other for other in above if mark.value >= other.value]
+            if passed:
+                self._order(self.left)
+            if any(other.more for other in passed):
+                self._rewrite(passed[0].read_us - LOOK_BACK_US)
 
     def _forget(self, other: Other) -> None:
         """Remove a former sequence; if others were stored with it, meter again from before it."""
@@ -339,33 +347,6 @@ class Reader(Waiting):
         apart_us = (time_us - self.trail[at].changed_us + SAME_TIME_US) % DAY_US
         return apart_us <= 2 * SAME_TIME_US
 
-    def _is_back(
-        self, mark: Mark, lines: Sequence[Other], time_us: int, value: int
-    ) -> Other | None:
-        """Return the highest former sequence that a reading continues, if any."""
-        other, tolerance = None, self.meter.tolerance
-        for line in lines:
-            if not -tolerance <= value - line.value <= self.meter.allowance(time_us - line.read_us):
-                continue
-            if time_us - line.first > RETIRED_US:
-                continue
-            if line.value > mark.value:
-                stands = time_us - line.first > STANDS_US
-                back = not (stands and self._goes_on(mark, time_us, value))
-            else:
-                back = value < mark.value - tolerance
-            if back and (other is None or line.value > other.value):
-                other = line
-        return other
-
-    def _goes_on(self, mark: Mark, time_us: int, value: int) -> bool:
-        """Return whether the register can reach the value within a day of its last reading."""
-        since_us = mark.read_us
-        rise = value - mark.value
-        return time_us - since_us <= SPARSE_GAP_US and (
-            -self.meter.tolerance <= rise <= self.meter.largest_step(since_us, time_us)
-        )
-
     def _return(self, mark: Mark, other: Other, time_us: int, value: int) -> None:
         """
         Withdraw the steps since a sequence ended, as the register has returned to that sequence.
@@ -400,8 +381,10 @@ class Reader(Waiting):
             else:
                 self.steps += other.line
                 self.mark = other.mark
-                stray = Other(mark.value, mark.read_us, 0, since_us, at, taken, mark, stray=True)
-                self._leave(stray, other.read_us)
+                # if the return before was to a stray reading, this one is a former sequence again
+                since_us, stray = (time_us, False) if other.stray else (since_us, True)
+                ended = Other(mark.value, mark.read_us, 0, since_us, at, taken, mark, stray=stray)
+                self._leave(ended, other.read_us)
         self.trail = [t for t in self.trail if t.steps < other.steps_at]
         if not self._follow(self.mark, time_us, value):
             # processed like a reading after an outage

@@ -159,6 +159,8 @@ SENT_US = 60_000_000
 SPREAD_US = LOOK_BACK_US
 # time for which a former sequence stays stored after the new one was confirmed
 RETIRED_US = 31 * 86_400_000_000
+# maximum number of former sequences
+FORMER = 4
 CONFIRM_RISE, CONFIRM_LINE = 3, 4
 # `count` of a sequence that begins with a fall to neither zero nor an earlier value; number of
 # further readings, and time, that confirm it

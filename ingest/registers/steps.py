@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import ceil
+from operator import attrgetter
 
 from ingest.model import INTERVAL_US, LOOK_BACK_US
 from ingest.registers.lines import (
     AT_ONCE_US,
     CATCH_UP,
+    FORMER,
     INF,
     JITTER,
     KNOWN,
     RETIRED_US,
     SENT_US,
+    SPARSE_GAP_US,
     SPREAD_US,
     STANDS_US,
     UNKNOWN,
@@ -239,26 +243,51 @@ class Steps:
                 other.line = replaced[: other.steps_at - kept] + other.line
                 other.steps_at = kept
 
+    def _is_back(
+        self, mark: Mark, lines: Sequence[Other], time_us: int, value: int
+    ) -> Other | None:
+        """Return the highest former sequence that a reading continues, if any."""
+        other, tolerance = None, self.meter.tolerance
+        for line in lines:
+            rise = value - line.value
+            if rise < -tolerance or rise > self.meter.allowance(time_us - line.read_us):
+                continue
+            if time_us - line.first > RETIRED_US:
+                continue
+            if rise > self.meter.largest_step(line.read_us, time_us):
+                continue
+            if line.value > mark.value:
+                stands = time_us - line.first > STANDS_US
+                back = not (stands and self._goes_on(mark, time_us, value))
+            else:
+                back = value < mark.value - tolerance
+            if back and (other is None or line.value > other.value):
+                other = line
+        return other
+
+    def _goes_on(self, mark: Mark, time_us: int, value: int) -> bool:
+        """Return whether the register can reach the value within a day of its last reading."""
+        since_us = mark.read_us
+        rise = value - mark.value
+        return time_us - since_us <= SPARSE_GAP_US and (
+            -self.meter.tolerance <= rise <= self.meter.largest_step(since_us, time_us)
+        )
+
     def _leave(self, line: Other, stood_us: int) -> None:
         """
-        Store a sequence that has ended; sequences above the current mark come first.
+        Store a sequence that has ended, beside the latest others of the month before.
 
-        A higher former sequence stays stored, unless it ended more than a day before `stood_us`: a
-        value that is stable for so long is the register's own.  One that ended by a return stays
-        stored for a day.
+        One that ended by a return stays stored for a day.
         """
+        others = [other for other in self.left if stood_us - other.first <= RETIRED_US]
+        others.sort(key=attrgetter("read_us"))
+        self._order([*others[1 - FORMER :], line])
+
+    def _order(self, lines: list[Other]) -> None:
+        """Store former sequences; those above the current mark come first."""
         assert self.mark is not None  # noqa: S101 (callers ask after the first reading)
         stands = self.mark.value
-        higher = [
-            other
-            for other in self.left
-            if (
-                stood_us - other.first <= RETIRED_US
-                if other.stray
-                else other.value > line.value and stood_us - other.first <= STANDS_US
-            )
-        ]
-        self.left = sorted([*higher, line], key=lambda o: (o.value <= stands, o.value))
+        self.left = sorted(lines, key=lambda o: (o.value <= stands, o.value))
 
     def _change(self, from_us: int) -> None:
         self.spread_from_us = min(from_us, self.spread_from_us or from_us)

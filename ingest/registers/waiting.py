@@ -20,6 +20,7 @@ from ingest.registers.lines import (
     LOST,
     LOST_US,
     RESET,
+    RETIRED_US,
     SPARSE_GAP_US,
     STANDS_US,
     UNKNOWN,
@@ -182,7 +183,9 @@ class Waiting(Steps):
         at, replaced = line.steps_at, list[Step]()
         rise = line.first - mark.value
         if line.count > 0:
-            at, replaced = self._catch_up(mark, line.begin_us, line.first, rise)
+            twice = self._counted_twice(line, rise)
+            at, replaced = self._catch_up(mark, line.begin_us, line.first, rise - twice)
+            self._doubt(twice)
         else:
             self.steps.append(Step(mark.read_us, line.begin_us, 0, KNOWN))
             self.doubt_us = line.begin_us - mark.read_us
@@ -201,7 +204,30 @@ class Waiting(Steps):
         self.waits = None
         possible = line.value - line.first <= self.meter.largest_step(line.begin_us, time_us)
         since_us = time_us - (STANDS_US - line.stands_us if possible else 0)
-        self._leave(Other(old.value, old.read_us, 0, since_us, at, replaced, old), old.read_us)
+        ended = Other(old.value, old.read_us, 0, since_us, at, replaced, old)
+        ended.stands_us = line.stands_us
+        self._leave(ended, old.read_us)
+
+    def _counted_twice(self, line: Other, rise: int) -> int:
+        """
+        Return the part of a rise that the steps since a former sequence contain already, if the
+        register may have returned to that sequence. [base units]
+
+        A sequence that begins below a former one and rises past it may be another register, or may
+        contain false readings.  A return then repeats the amount by which it had begun below.
+        """
+        most = 0
+        for other in self.left:
+            retired = line.begin_us - other.first > RETIRED_US
+            if retired or other.stands_us == DAILY_US or line.first < other.value:
+                continue
+            if other.steps_at == NULL:
+                self._rewrite(other.read_us - LOOK_BACK_US)
+                continue
+            made = sum(step.value for step in self.steps[other.steps_at :])
+            returned = sum(step.value for step in other.line) + line.first - other.value
+            most = max(most, made + rise - returned)
+        return min(most, rise)
 
     def _again(self, mark: Mark, line: Other, time_us: int, value: int) -> None:
         """

@@ -22,11 +22,14 @@ AT_ONCE = 423
 # once 1.209, 1.206, 1.032, 1.020, 1.020 and 1.014 of the truth: what was left twice in a day, a
 # line that stood lower for a while, a replay and a neighbour's reading by night; and 1.058, 1.051
 # and 1.016: replays from the foot of a climb; and 1.501: a neighbour's readings above the
-# meter that an unentered one had replaced
+# meter that an unentered one had replaced; and 1.046 and 1.046: a return to a register that a
+# neighbour's lower one had passed meanwhile
 FOUND = (
     901040204, 901010580, 901041340, 901004155, 901032437, 901041473, 1042045, 296, 1014642,
-    20271586,
+    20271586, 20284441, 30006185,
 )  # fmt: skip
+# the same without a bound by daylight, as for wind: once 1.407, 1.386 and 1.486 of the truth
+FOUND_WITHOUT_LIGHT = (30001955, 30005810, 30027395)
 NAMES = tuple(truths.FAULTS)
 PAIRED = tuple(name for name in NAMES if name not in truths.ALONE)
 CASES = ((), *((n,) for n in NAMES), *((a, b) for a in PAIRED for b in PAIRED))
@@ -88,6 +91,13 @@ def test_no_history_earns_more_than_its_meter_made():
         f" {worst:.4f} of it beyond its register's tolerance"
     )
     assert above == []
+
+
+@pytest.mark.parametrize("seed", FOUND_WITHOUT_LIGHT)
+def test_without_daylight_no_return_counts_twice(seed):
+    """A plant whose output has no bound by daylight was credited half as much again."""
+    ((_, _, made),) = histories(range(seed, seed + 1))
+    assert metered([made], None)[0, 0] <= truths.allowed(made.truth_wh)
 
 
 @pytest.mark.parametrize("seed", FOUND)

@@ -15,6 +15,8 @@ RATED = Meter(110_000 / 3.6e9, 100)
 HIGH = [10_000_000, 10_001_000]
 FROM_ZERO = [1_000, 2_000, 3_000, 4_000]
 SWAP = Replacement("energy_export_wh", T0_US + 20 * MINUTE_US, 10_001_400, 40)
+NEIGHBOUR = [9_851_000 + 500 * min(k, 193) + 20_000 * max(k - 193, 0) for k in range(199)]
+GAP = [*(15.0 * k for k in range(201)), 3_120, 3_135, 3_150]
 
 
 class Example(NamedTuple):
@@ -114,6 +116,10 @@ EXAMPLES = {
         )
     ],
     "rise above": [Example([20_000, 25_000, 0, *(250 * k for k in range(1, 121))], 35_000, 1)],
+    "rise that needs": [
+        # two days of a neighbour's readings, whose register is 150 kWh lower; a gap of two hours
+        Example([*HIGH, *NEIGHBOUR, 10_210_000, 10_210_001, 10_210_002], 210_002, 2, minutes=GAP)
+    ],
     "meter swap": [
         Example(
             [*HIGH, 140, 240],

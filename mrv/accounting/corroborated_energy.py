@@ -72,12 +72,11 @@ _SELDOM_US = INTERVAL_US * 3 // 2
 
 # maximum delay of a power value that is sent repeatedly, as the mean of the hour before [intervals]
 _LATEST = 4
-# a day's power was sent in kW if its integral is within 10 % of a thousandth of the register's
-# energy
+# power was sent in kW if its integral is within 10 % of a thousandth of the register's energy
 _KILO, _NEARLY = 1000.0, 0.1
 # minimum share of time without power data that a finding states
 _OFTEN = 0.25
-_DAY_H, _QUARTERS = 24.0, 96
+_DAY, _HOUR = 96, 4  # [intervals]
 
 
 # --- other channels of the device -------------------------------------------------------------
@@ -263,14 +262,22 @@ class CorroboratedEnergy(Scan):
 
     def _in_watts(self, read: _Register, sent: Any, claimed: _Claimed) -> Float64:
         """
-        Return a power in watts, converted on days on which it was sent in kW.
+        Return a power in watts, converted on days, then in hours, in which it was sent in kW.
 
         This gives a forger no advantage: a false power can be sent in watts too.
         """
         watts: Float64 = sent
-        place = (np.arange(len(claimed.value)) + self.into_day) // _QUARTERS
-        days = int(place[-1]) + 1 if len(place) else 0
-        begins = np.searchsorted(place, np.arange(days + 1)) + self.first
+        for quarters in (_DAY, _HOUR):
+            watts = self._from_kw(read, watts, claimed, quarters)
+        return watts
+
+    def _from_kw(
+        self, read: _Register, watts: Float64, claimed: _Claimed, quarters: int
+    ) -> Float64:
+        """Return a power, converted in each part of the days in which it agrees in kW."""
+        place = (np.arange(len(claimed.value)) + self.into_day) // quarters
+        parts = int(place[-1]) + 1 if len(place) else 0
+        begins = np.searchsorted(place, np.arange(parts + 1)) + self.first
         edges = np.searchsorted(read.time_us, begins * INTERVAL_US)
         inside, length = slice(edges[0], edges[-1]), np.diff(edges)
         finite = np.isfinite(watts[inside])
@@ -278,9 +285,9 @@ class CorroboratedEnergy(Scan):
             np.where(length, np.add.reduceat(np.append(each, 0), edges[:-1] - edges[0]), 0)
             for each in (finite.astype(np.int64), np.where(finite, np.abs(watts[inside]), 0.0))
         )
-        wh = np.bincount(place, claimed.value, days)
-        mean = total / np.maximum(samples, 1)
-        in_kw = (wh > 0) & (np.abs(mean * _DAY_H * _KILO - wh) <= _NEARLY * wh)
+        wh = np.bincount(place, claimed.value, parts)
+        kwh = total / np.maximum(samples, 1) * quarters * (INTERVAL_US / HOUR_US)
+        in_kw = (wh > 0) & (np.abs(kwh * _KILO - wh) <= _NEARLY * wh)
         if not in_kw.any():
             return watts
         scaled = watts.copy()

@@ -333,9 +333,9 @@ METHODOLOGY = Methodology(
             " in time (MTR-08)."
         ),
         (
-            "The water level of each field is at or below the ground for more than three days, and"
-            " above it afterwards, at least once in the period (PAR-06; IPCC 2006 Guidelines,"
-            " volume 4, table 5.12, intermittently flooded)."
+            "The water level of each field is above the ground, then at or below it for more than"
+            " three days, and above it afterwards, at least once in the period (PAR-06; IPCC 2006"
+            " Guidelines, volume 4, table 5.12, intermittently flooded)."
         ),
     ),
 )

@@ -218,14 +218,15 @@ class _Field(NamedTuple):
     @property
     def drained(self) -> bool:
         """
-        Return whether the level was at or below the ground for more than three days, and above it
-        afterwards.  Drainage for the harvest does not count, as no flooding follows.  Readings more
-        than a day apart are not connected.
+        Return whether the level was above the ground, then at or below it for more than three
+        days, and above it afterwards.  A dry field before the first flooding is not drained, and
+        drainage for the harvest does not count, as no flooding follows.  Readings more than a day
+        apart are not connected.
         """
         dry, apart = self.level <= 0, np.diff(self.number) > _A_DAY
         edges = np.flatnonzero((dry[1:] != dry[:-1]) | apart) + 1
         return any(
-            dry[a] and not dry[b] and not apart[b - 1]
+            dry[a] and not dry[b] and not apart[b - 1] and not dry[:a].all()
             and self.number[b - 1] - self.number[a] >= _AERATION
             for a, b in pairwise([0, *edges])
         )  # fmt: skip

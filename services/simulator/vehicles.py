@@ -32,6 +32,7 @@ _CHARGER_EFFICIENCY = 0.93
 _TAPER_FROM = 80.0
 _SERVICE_FROM, _SERVICE_TO, _CHARGED_BY = 5.5, 21.0, 4.0
 _KWH_PER_KM, _BATTERY_KWH, _FULL = 0.95, 350.0, 95.0
+_MINUTE_S = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +132,20 @@ class Vehicle:
         self._odometer = Register(int(chance.integers(2_000_000, 90_000_000)))
 
     def readings(self, day: Day, number: np.ndarray) -> Block:
-        """Return the readings of a day: speed, distance, state of charge."""
-        speed = _speed(day)
+        """
+        Return the readings of a day: speed, distance, state of charge.
+
+        The distance is that of each minute, however seldom the bus sends: the speed at single
+        times within laps would give days of 0 to 514 km.
+        """
+        step_s = day.device.cadence_s
+        parts = max(step_s // _MINUTE_S, 1)
+        since = np.arange((len(day.time_ms) - 1) * parts + 1) * (step_s * 1_000) // parts
+        device = replace(day.device, cadence_s=step_s // parts)
+        speed = _speed(replace(day, device=device, time_ms=day.time_ms[0] + since))
         mm_per_h = np.rint(speed * 1e6).astype(np.int64)
-        odometer = self._odometer.advance(day.time_ms, mm_per_h)
+        odometer = self._odometer.advance(day.time_ms[0] + since, mm_per_h)[::parts]
+        speed = speed[::parts]
         return Block(
             time_ms=day.time_ms,
             number=number,

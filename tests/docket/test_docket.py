@@ -40,6 +40,7 @@ SOME = (
     "pv/hourly-mean-of-the-control", "pv-twins/one-answers-repeated",
     "pv-sold/estimate-of-last-month-made-good", "pv-sold/billed-from-the-20th-with-the-hour",
     "pv-sold/bill-by-three-tariffs", "wind-kenya/power-sensor-at-zero",
+    "rice/dry-before-planting", "pv-meter/power-in-kilowatts-for-a-day",
     "rice/tubes-stamped-at-sending", "pv-sold/read-in-the-afternoon-each-ten-days",
 )  # fmt: skip
 

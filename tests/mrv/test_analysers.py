@@ -297,14 +297,20 @@ DAY = 96
         ([(5, 2), (-8, 3), (5, 2)], False),
         # drained for the harvest
         ([(5, 20), (-8, 5)], False),
+        # dry before the first flooding
+        ([(-8, 5), (5, 20)], False),
+        ([(-8, 5), (5, 2), (-8, 4), (5, 2)], True),
         # read while dry alone; two days of each fortnight
         ([(-8, 2), (None, 12), (-8, 2), (None, 12), (5, 1)], False),
         ([(-8, 5), (None, 2), (5, 1)], False),
         ([], False),
     ],
 )
-def test_a_field_is_drained_for_more_than_three_days_and_flooded_again(parts, drained):
-    """A field under water all season would be credited by the drainage for its harvest."""
+def test_a_field_is_flooded_drained_for_more_than_three_days_and_flooded_again(parts, drained):
+    """
+    A field under water all season would be credited by the days before its first flooding, or
+    by the drainage for its harvest.
+    """
     level = np.concatenate([np.full(DAY * n, np.nan if cm is None else cm) for cm, n in parts]
                            or [np.empty(0)])  # fmt: skip
     known = np.flatnonzero(np.isfinite(level))

@@ -41,10 +41,10 @@ def fleet(kind, count=1, cadence_s=300):
     return list(Group(kind, count=count, cadence_s=cadence_s).devices())
 
 
-def columns(kind, duration=DAY, seed=3):
+def columns(kind, duration=DAY, seed=3, cadence_s=300):
     """Return channels of one device as arrays."""
     found = defaultdict(list)
-    for _, _, payload, _ in messages(fleet(kind), START, duration, seed):
+    for _, _, payload, _ in messages(fleet(kind, cadence_s=cadence_s), START, duration, seed):
         for channel, value in json.loads(payload)["values"].items():
             found[channel].append(value)
     return {channel: np.array(values) for channel, values in found.items()}
@@ -127,6 +127,15 @@ def test_session_energy_is_the_rise_since_plug_in():
     for row in starts[starts > 0]:
         rise = values["energy_import_kwh"][row] - values["energy_import_kwh"][row - 1]
         assert values["session_energy_kwh"][row] == pytest.approx(rise)
+
+
+@pytest.mark.parametrize("cadence_s", [60, 900, 3_600])
+def test_a_bus_drives_as_far_however_seldom_it_sends(cadence_s):
+    """An hourly bus would drive 514 km on one day, above its class, and lose these tonnes."""
+    odometer = columns("vehicle", 20 * DAY, cadence_s=cadence_s)["odometer_km"]
+    a_day = np.diff(odometer[:: 86_400 // cadence_s])
+    assert a_day.min() > 200
+    assert a_day.max() < 320
 
 
 def test_messages_come_in_time_order_over_the_fleet():

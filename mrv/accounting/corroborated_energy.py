@@ -72,12 +72,12 @@ _SELDOM_US = INTERVAL_US * 3 // 2
 
 # maximum delay of a power value that is sent repeatedly, as the mean of the hour before [intervals]
 _LATEST = 4
-# a day's power was sent in kW if its integral is within 10 % of a thousandth of the register's
-# energy
+# the power of a day, or of a quarter of it, was sent in kW if its integral is within 10 % of a
+# thousandth of the register's energy
 _KILO, _NEARLY = 1000.0, 0.1
 # minimum share of time without power data that a finding states
 _OFTEN = 0.25
-_DAY_H, _QUARTERS = 24.0, 96
+_DAY_H, _IN_HOUR = 24, 4
 
 
 # --- other channels of the device -------------------------------------------------------------
@@ -263,12 +263,16 @@ class CorroboratedEnergy(Scan):
 
     def _in_watts(self, read: _Register, sent: Any, claimed: _Claimed) -> Float64:
         """
-        Return a power in watts, converted on days on which it was sent in kW.
+        Return a power in watts, converted on days and quarters of days when it was sent in kW.
 
         This gives a forger no advantage: a false power can be sent in watts too.
         """
-        watts: Float64 = sent
-        place = (np.arange(len(claimed.value)) + self.into_day) // _QUARTERS
+        by_day = self._converted(read, sent, claimed, _DAY_H)
+        return self._converted(read, by_day, claimed, _DAY_H // 4)
+
+    def _converted(self, read: _Register, watts: Float64, claimed: _Claimed, hours: int) -> Float64:
+        """Return a power converted in those parts of days, of some hours, when it was in kW."""
+        place = (np.arange(len(claimed.value)) + self.into_day) // (hours * _IN_HOUR)
         days = int(place[-1]) + 1 if len(place) else 0
         begins = np.searchsorted(place, np.arange(days + 1)) + self.first
         edges = np.searchsorted(read.time_us, begins * INTERVAL_US)
@@ -280,7 +284,7 @@ class CorroboratedEnergy(Scan):
         )
         wh = np.bincount(place, claimed.value, days)
         mean = total / np.maximum(samples, 1)
-        in_kw = (wh > 0) & (np.abs(mean * _DAY_H * _KILO - wh) <= _NEARLY * wh)
+        in_kw = (wh > 0) & (np.abs(mean * hours * _KILO - wh) <= _NEARLY * wh)
         if not in_kw.any():
             return watts
         scaled = watts.copy()

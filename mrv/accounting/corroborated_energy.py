@@ -72,12 +72,12 @@ _SELDOM_US = INTERVAL_US * 3 // 2
 
 # maximum delay of a power value that is sent repeatedly, as the mean of the hour before [intervals]
 _LATEST = 4
-# the power of a day, or of a quarter of it, was sent in kW if its integral is within 10 % of a
+# the power of a day, a quarter of it or an hour was sent in kW if its integral is within 10 % of a
 # thousandth of the register's energy
-_KILO, _NEARLY = 1000.0, 0.1
+_KILO, _NEARLY, _HOURS = 1000.0, 0.1, (24, 6, 1)
 # minimum share of time without power data that a finding states
 _OFTEN = 0.25
-_DAY_H, _IN_HOUR = 24, 4
+_IN_HOUR = HOUR_US // INTERVAL_US
 
 
 # --- other channels of the device -------------------------------------------------------------
@@ -263,15 +263,17 @@ class CorroboratedEnergy(Scan):
 
     def _in_watts(self, read: _Register, sent: Any, claimed: _Claimed) -> Float64:
         """
-        Return a power in watts, converted on days and quarters of days when it was sent in kW.
+        Return a power in watts, converted where a day, a quarter of it or an hour was in kW.
 
         This gives a forger no advantage: a false power can be sent in watts too.
         """
-        by_day = self._converted(read, sent, claimed, _DAY_H)
-        return self._converted(read, by_day, claimed, _DAY_H // 4)
+        watts: Float64 = sent
+        for hours in _HOURS:
+            watts = self._converted(read, watts, claimed, hours)
+        return watts
 
     def _converted(self, read: _Register, watts: Float64, claimed: _Claimed, hours: int) -> Float64:
-        """Return a power converted in those parts of days, of some hours, when it was in kW."""
+        """Return a power, converted in those parts of days, of some hours, that were in kW."""
         place = (np.arange(len(claimed.value)) + self.into_day) // (hours * _IN_HOUR)
         days = int(place[-1]) + 1 if len(place) else 0
         begins = np.searchsorted(place, np.arange(days + 1)) + self.first

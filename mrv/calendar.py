@@ -201,6 +201,15 @@ def months(from_us: int, to_us: int, timezone: str) -> list[tuple[int, int, int,
     return result
 
 
+def main_months(from_us: int, to_us: int, timezone: str) -> set[tuple[int, int]]:
+    """Return the local months, as (year, month), of which at least half is in [from_us, to_us)."""
+    return {
+        (year, month)
+        for year, month, begin, end in months(from_us, to_us, timezone)
+        if 2 * (end - begin) >= month_us(year, month, timezone)
+    }
+
+
 def part_of_year(
     by_month: Sequence[Any] | None, from_us: int, to_us: int, timezone: str
 ) -> Fraction:

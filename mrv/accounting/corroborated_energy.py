@@ -72,11 +72,12 @@ _SELDOM_US = INTERVAL_US * 3 // 2
 
 # maximum delay of a power value that is sent repeatedly, as the mean of the hour before [intervals]
 _LATEST = 4
-# power was sent in kW if its integral is within 10 % of a thousandth of the register's energy
-_KILO, _NEARLY = 1000.0, 0.1
+# the power of a day, a quarter of it or an hour was sent in kW if its integral is within 10 % of a
+# thousandth of the register's energy
+_KILO, _NEARLY, _HOURS = 1000.0, 0.1, (24, 6, 1)
 # minimum share of time without power data that a finding states
 _OFTEN = 0.25
-_DAY, _HOUR = 96, 4  # [intervals]
+_IN_HOUR = HOUR_US // INTERVAL_US
 
 
 # --- other channels of the device -------------------------------------------------------------
@@ -262,22 +263,14 @@ class CorroboratedEnergy(Scan):
 
     def _in_watts(self, read: _Register, sent: Any, claimed: _Claimed) -> Float64:
         """
-        Return a power in watts, converted on days, then in hours, in which it was sent in kW.
+        Return a power in watts, converted where a day, a quarter of it or an hour was in kW.
 
         This gives a forger no advantage: a false power can be sent in watts too.
         """
         watts: Float64 = sent
-        for quarters in (_DAY, _HOUR):
-            watts = self._from_kw(read, watts, claimed, quarters)
-        return watts
-
-    def _from_kw(
-        self, read: _Register, watts: Float64, claimed: _Claimed, quarters: int
-    ) -> Float64:
-        """Return a power, converted in each part of the days in which it agrees in kW."""
-        place = (np.arange(len(claimed.value)) + self.into_day) // quarters
-        parts = int(place[-1]) + 1 if len(place) else 0
-        begins = np.searchsorted(place, np.arange(parts + 1)) + self.first
+        place = (np.arange(len(claimed.value)) + self.into_day) // _IN_HOUR
+        hours = int(place[-1]) + 1 if len(place) else 0
+        begins = np.searchsorted(place, np.arange(hours + 1)) + self.first
         edges = np.searchsorted(read.time_us, begins * INTERVAL_US)
         inside, length = slice(edges[0], edges[-1]), np.diff(edges)
         finite = np.isfinite(watts[inside])
@@ -285,13 +278,17 @@ class CorroboratedEnergy(Scan):
             np.where(length, np.add.reduceat(np.append(each, 0), edges[:-1] - edges[0]), 0)
             for each in (finite.astype(np.int64), np.where(finite, np.abs(watts[inside]), 0.0))
         )
-        wh = np.bincount(place, claimed.value, parts)
-        kwh = total / np.maximum(samples, 1) * quarters * (INTERVAL_US / HOUR_US)
-        in_kw = (wh > 0) & (np.abs(kwh * _KILO - wh) <= _NEARLY * wh)
-        if not in_kw.any():
+        wh, scale = np.bincount(place, claimed.value, hours), np.ones(hours)
+        for width in _HOURS:
+            part = np.arange(hours) // width
+            count, claim = np.bincount(part, samples), np.bincount(part, wh)
+            mean = np.bincount(part, total * scale) / np.maximum(count, 1)
+            in_kw = (claim > 0) & (np.abs(mean * width * _KILO - claim) <= _NEARLY * claim)
+            scale[in_kw[part]] *= _KILO
+        if (scale == 1).all():
             return watts
         scaled = watts.copy()
-        scaled[inside] *= np.repeat(np.where(in_kw, _KILO, 1.0), length)
+        scaled[inside] *= np.repeat(scale, length)
         return scaled
 
     def _beyond_power(

@@ -26,7 +26,7 @@ from math import ceil
 
 from mrv.accounting.entered_values import amount, row_of, subject, undocumented
 from mrv.accounting.period_result import Finding
-from mrv.calendar import local_date, months
+from mrv.calendar import local_date, main_months
 from mrv.documents.period_account import EvidenceItem
 from mrv.errors import MethodologyError, MrvError
 from mrv.model import Factors
@@ -425,8 +425,9 @@ def _monitored(  # noqa: PLR0911 - one return a way of measuring
     if how is not None and how != LABORATORY:
         return text("PAR-06.measured", **values, how=how)
     if sampled:
-        every = {(year, month) for year, month, _, _ in months(*facts.period_us, facts.timezone)}
-        missing = sorted(every.difference(sampled))
+        # the sample of another month may be of a day outside the period
+        asked = main_months(*facts.period_us, facts.timezone)
+        missing = sorted(asked.difference(sampled))
         if not missing or "month" not in spec.frequency:
             return None
         listed = tuple(f"{year}-{month:02}" for year, month in missing[:_NAMED])

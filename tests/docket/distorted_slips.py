@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.docket.distorting import at_channel, said, times_within
+from tests.docket.distorting import at_channel, moment_of, said, times_within
 from tests.docket.shapes import DAY_US, HOUR_US
 from tests.docket.world import World
 
@@ -135,3 +135,28 @@ def entered_again(world: World, id: str, **values: Any) -> None:  # noqa: A002
     one = next(i for i in world.invoices if i["id"] == id)
     more = {"id": f"{id}-2", "corrects": id, "reason": "a day was mistyped"}
     world.invoices.append({**one, **more, **values})
+
+
+@said
+def lent(world: World, device: str, first: str, last: str) -> None:
+    """A device works for another project on some days, as it did a week before; rows state this."""
+    some = world.readings[device]
+    begin, end = np.searchsorted(some.time_us, [moment_of(world, day) for day in (first, last)])
+    for channel, values in some.columns.items():
+        if values.dtype.kind == "i":
+            week = np.interp(some.time_us - 7 * DAY_US, some.time_us, values)
+            elsewhere = np.clip(week, week[begin], week[end]) - week[begin]
+            some.columns[channel] = values + np.rint(elsewhere).astype(np.int64)
+    row = world.bound(device)
+    world.project["devices"].append({**row, "from": date.fromisoformat(last)})
+    row["to"] = date.fromisoformat(first)
+
+
+@said
+def fouled(world: World, on: str, by: float, first: str, cleaned: str) -> None:
+    """A sensor shows increasingly more or less from a day on, until it is cleaned."""
+    device, channel = at_channel(on)
+    some = world.readings[device]
+    begin, end = (moment_of(world, day) for day in (first, cleaned))
+    share = np.clip((some.time_us - begin) / (end - begin), 0, 1) * (some.time_us < end)
+    some.columns[channel] = np.round(some.columns[channel] * (1 + (by - 1) * share), 3)

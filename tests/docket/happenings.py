@@ -34,7 +34,8 @@ def stood(world: World, on: list[str], first: str, last: str) -> None:
 def ran(world: World, on: str, shape: str, per_day: float) -> None:
     """A device had another profile than in the plant's file, within its rated power."""
     device, channel = at_channel(on)
-    how = {"shape": shape, "per_day": per_day, "rated": True}
+    rated = "rated_power_w" in world.devices[device]
+    how = {"shape": shape, "per_day": per_day, "rated": rated}
     world.made[device][channel] = made_of(world, world.devices[device], how)
 
 

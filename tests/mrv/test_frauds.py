@@ -47,6 +47,15 @@ def test_an_honest_meter_loses_nothing():
             assert closed.reasons == set()
 
 
+@pytest.mark.parametrize(("hour", "lost"), [(6, 0), (12, 0), (14, 0.01)])
+def test_power_in_kilowatts_from_an_hour_on(hour, lost):
+    """A day on which a gateway began to send kilowatts would be lost from its morning on."""
+    h = honest(15)
+    changed = frauds.BEGIN + 2 * frauds.DAY_US + hour * frauds.HOUR_US
+    h.power_w = np.where(h.time_us >= changed, h.power_w / 1000, h.power_w)
+    assert (1 - lost) * h.truth_wh <= close(h).counted_wh <= h.truth_wh
+
+
 @pytest.mark.parametrize("hour", [6, 6.75, 16.75])
 @pytest.mark.parametrize("extra", [90_000, 20_000])
 def test_energy_added_each_day_where_power_shows_none(hour, extra):

@@ -19,6 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mrv.calendar import main_months, midnight_us
 from mrv.registry import LARGE, SMALL, Sample, Stratum, Survey, of_samples, of_survey, required
 from tests.mrv import test_owner_inputs as owner
 
@@ -143,6 +144,19 @@ def test_a_survey_counts_by_its_mean_or_its_bound(given, counted, monkeypatch):
         assert "30 of 4000 were surveyed" in told[0][1].replace(",", "")
     else:
         assert found == Fraction(counted)
+
+
+def test_a_month_needs_a_sample_if_half_of_it_is_in_the_period():
+    """A laboratory that samples on the tenth would be missing for a period to the third of May."""
+
+    def asked(*days):
+        edges = (midnight_us(date.fromisoformat(day), "Asia/Ho_Chi_Minh") for day in days)
+        return sorted(main_months(*edges, "Asia/Ho_Chi_Minh"))
+
+    assert asked("2026-04-06", "2026-05-04") == [(2026, 4)]
+    assert asked("2026-04-15", "2026-05-17") == [(2026, 4), (2026, 5)]
+    assert asked("2026-04-17", "2026-05-16") == []
+    assert asked("2026-01-20", "2026-03-17") == [(2026, 2), (2026, 3)]
 
 
 def test_a_cluster_counts_as_one_unit():

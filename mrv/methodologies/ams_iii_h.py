@@ -277,7 +277,7 @@ _FIXED = {
         unit="1",
         meaning="share of methane that the flare burns",
         maximum="1",
-        source="CDM TOOL06; requires an exhaust temperature of 500 °C",
+        source="CDM TOOL06; requires an exhaust temperature of 500 Cel",
         symbol="FE, eta_flare",
         side="both",
         published="flare.efficiency",
@@ -334,7 +334,7 @@ METHODOLOGY = Methodology(
         "power_mwh": POWER,
         "biogas_nm3": ParameterSpec(
             unit="Nm3",
-            meaning="biogas that was burnt, at 0 °C and 101.325 kPa",
+            meaning="biogas that was burnt, at 0 Cel and 101.325 kPa",
             maximum="1000000000",
             source="flow meter with temperature and pressure",
             symbol="BG_burnt",

@@ -90,9 +90,7 @@ def bill(days, begin=0, end=DAYS, devices=("inv-1",), percent=2, **other):
     return replace(given, **other)
 
 
-def closed(
-    *invoices, times=1.0, second=1.0, skip=(), accounting=ACCOUNTING, outside=(), unknown=0
-):
+def closed(*invoices, times=1.0, second=1.0, skip=(), accounting=ACCOUNTING, outside=(), unknown=0):
     """Close ten days of two inverters whose meters count a multiple of the truth."""
     count = DAYS * DAY
     rows = IntervalRows.concat(

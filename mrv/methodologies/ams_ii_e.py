@@ -308,6 +308,11 @@ METHODOLOGY = Methodology(
             " confidence interval, not its mean."
         ),
         (
+            "The intercept of the regression is the consumption of a whole year. It is multiplied"
+            " by the share of the calendar year for which baseline emissions are credited: 28/365"
+            " for 28 days."
+        ),
+        (
             "The more the months before the project deviate from the regression line, the lower"
             " is the reduction."
         ),

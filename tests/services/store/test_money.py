@@ -113,10 +113,10 @@ def test_money_has_a_sheet_of_its_own_and_is_in_no_tonnes(filled):
         "pv", "saved", "68.16", "EUR",
     )  # fmt: skip
     book = load_workbook(BytesIO(make_programme(document, "xlsx", "de")))
-    cells = [cell.value for line in book["Geld"] for cell in line]
+    cells = [cell.value for line in book["Kosten und Erlöse"] for cell in line]
     assert "EUR" in cells
     assert 68.16 in cells
-    others = [str(c.value) for s in book if s.title != "Geld" for line in s for c in line]
+    others = [str(c.value) for s in book if s.title != "Kosten und Erlöse" for line in s for c in line]
     assert not [one for one in others if "EUR" in one or "68.16" in one]
     assert "tariffs" in to_yaml(again)
     assert again.sites["roof"].tariffs[1].import_per_kwh == Decimal("0.4")

@@ -217,7 +217,7 @@ class Waiting(Steps):
         contain false readings.  A return then repeats the amount by which it had begun below.
         """
         most = 0
-        for other in self.left:
+        for other in (*self.left, *self.passed):
             retired = line.begin_us - other.first > RETIRED_US
             if retired or other.stands_us == DAILY_US or line.first < other.value:
                 continue

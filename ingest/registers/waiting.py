@@ -189,7 +189,9 @@ class Waiting(Steps):
         else:
             self.steps.append(Step(mark.read_us, line.begin_us, 0, KNOWN))
             self.doubt_us = line.begin_us - mark.read_us
-            if line.stands_us == DAILY_US:  # a solar meter does not advance at night
+            if line.stands_us == DAILY_US:
+                self.passed.clear()
+                # a solar meter does not advance at night
                 self.doubt_us = self.meter.runs_us(mark.read_us, line.begin_us)
             if 0 < rise <= self.meter.allowance(LOOK_BACK_US):
                 # the reading may be another meter's, delayed, or temporarily too low

@@ -381,10 +381,8 @@ class Reader(Waiting):
             else:
                 self.steps += other.line
                 self.mark = other.mark
-                # if the return before was to a stray reading, this one is a former sequence again
-                since_us, stray = (time_us, False) if other.stray else (since_us, True)
-                ended = Other(mark.value, mark.read_us, 0, since_us, at, taken, mark, stray=stray)
-                self._leave(ended, other.read_us)
+                stray = Other(mark.value, mark.read_us, 0, since_us, at, taken, mark, stray=True)
+                self._leave(stray, other.read_us)
         self.trail = [t for t in self.trail if t.steps < other.steps_at]
         if not self._follow(self.mark, time_us, value):
             # processed like a reading after an outage

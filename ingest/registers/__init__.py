@@ -203,10 +203,11 @@ class Reader(Waiting):
             self._challenged(self.mark, self.waits, time_us, value)
         else:
             self._on_line(self.mark, time_us, value)
-        mark, other = self.mark, self.waits or (self.left[0] if self.left else None)
+        former = [*self.left, *self.passed]
+        mark, other = self.mark, self.waits or (former[0] if former else None)
         beside = (NULL, NULL, NULL, NULL)
         if other is not None:
-            more = self.waits is None and (other.more or len(self.left) > 1)
+            more = self.waits is None and (other.more or len(former) > 1 or not self.left)
             beside = (
                 other.value,
                 other.read_us,
@@ -233,10 +234,9 @@ class Reader(Waiting):
                 self._challenge(mark, time_us, value)
         else:
             passed = [other for other in above if mark.value >= other.value]
-            if passed:
-                self._order(self.left)
-            if any(other.more for other in passed):
-                self._rewrite(passed[0].read_us - LOOK_BACK_US)
+            for other in passed:
+                self._forget(other)
+            self._passes(passed)
 
     def _forget(self, other: Other) -> None:
         """Remove a former sequence; if others were stored with it, meter again from before it."""
@@ -381,10 +381,8 @@ class Reader(Waiting):
             else:
                 self.steps += other.line
                 self.mark = other.mark
-                # if the return before was to a stray reading, this one is a former sequence again
-                since_us, stray = (time_us, False) if other.stray else (since_us, True)
-                ended = Other(mark.value, mark.read_us, 0, since_us, at, taken, mark, stray=stray)
-                self._leave(ended, other.read_us)
+                stray = Other(mark.value, mark.read_us, 0, since_us, at, taken, mark, stray=True)
+                self._leave(stray, other.read_us)
         self.trail = [t for t in self.trail if t.steps < other.steps_at]
         if not self._follow(self.mark, time_us, value):
             # processed like a reading after an outage
@@ -471,5 +469,6 @@ class Reader(Waiting):
             self.doubt_us = 0
             self.waits = None
             self.left.clear()
+            self.passed.clear()
             self.trail.clear()
             self.mark = Mark(swap.first, swap.at_us, swap.at_us)

@@ -159,7 +159,7 @@ SENT_US = 60_000_000
 SPREAD_US = LOOK_BACK_US
 # time for which a former sequence stays stored after the new one was confirmed
 RETIRED_US = 31 * 86_400_000_000
-# maximum number of former sequences
+# maximum number of former sequences that the register has passed
 FORMER = 4
 CONFIRM_RISE, CONFIRM_LINE = 3, 4
 # `count` of a sequence that begins with a fall to neither zero nor an earlier value; number of

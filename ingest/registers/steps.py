@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import ceil
-from operator import attrgetter
 
 from ingest.model import INTERVAL_US, LOOK_BACK_US
 from ingest.registers.lines import (
     AT_ONCE_US,
     CATCH_UP,
+    DAILY_US,
     FORMER,
     INF,
     JITTER,
@@ -35,6 +35,8 @@ class Steps:
     """
     State of a register, and its steps so far.
 
+    `left`, `passed`: former sequences to which the register may return, and those that it has risen
+    past since.
     `rewrites_us`: time from which steps before the first mark would change; if set, the other
     results are invalid.
     `spread_from_us`: earliest time of a withdrawn or distributed step.
@@ -47,6 +49,7 @@ class Steps:
     mark: Mark | None = None
     waits: Other | None = None
     left: list[Other] = field(default_factory=list)
+    passed: list[Other] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     marks: list[tuple[int, ...]] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
@@ -193,7 +196,7 @@ class Steps:
     def _shift(self, at: int, by: int) -> None:
         """Increase the stored indices after a step, as this step is divided."""
         self.trail = [t._replace(steps=t.steps + by) if t.steps > at else t for t in self.trail]
-        for line in (self.waits, *self.left):
+        for line in (self.waits, *self.left, *self.passed):
             if line is not None and line.steps_at > at:
                 line.steps_at += by
 
@@ -238,7 +241,7 @@ class Steps:
         Keep the replaced steps in former sequences, in case the register returns to one
         of them.
         """
-        for other in self.left:
+        for other in (*self.left, *self.passed):
             if other.steps_at > kept:
                 other.line = replaced[: other.steps_at - kept] + other.line
                 other.steps_at = kept
@@ -275,19 +278,28 @@ class Steps:
 
     def _leave(self, line: Other, stood_us: int) -> None:
         """
-        Store a sequence that has ended, beside the latest others of the month before.
+        Store a sequence that has ended; sequences above the current mark come first.
 
-        One that ended by a return stays stored for a day.
+        A higher former sequence stays stored, unless it ended more than a day before `stood_us`: a
+        value that is stable for so long is the register's own.  One that ended by a return stays
+        stored for a day.  Others are passed.
         """
-        others = [other for other in self.left if stood_us - other.first <= RETIRED_US]
-        others.sort(key=attrgetter("read_us"))
-        self._order([*others[1 - FORMER :], line])
-
-    def _order(self, lines: list[Other]) -> None:
-        """Store former sequences; those above the current mark come first."""
         assert self.mark is not None  # noqa: S101 (callers ask after the first reading)
-        stands = self.mark.value
-        self.left = sorted(lines, key=lambda o: (o.value <= stands, o.value))
+        stands, others = self.mark.value, self.left
+        self.left = [line]
+        for other in others:
+            age_us = stood_us - other.first
+            higher = other.value > line.value and age_us <= STANDS_US
+            if age_us <= RETIRED_US if other.stray else higher:
+                self.left.append(other)
+            else:
+                self._passes([other])
+        self.left.sort(key=lambda o: (o.value <= stands, o.value))
+
+    def _passes(self, lines: list[Other]) -> None:
+        """Store passed sequences, except those of a daily counter, which passes one each day."""
+        self.passed += [line for line in lines if line.stands_us != DAILY_US]
+        del self.passed[:-FORMER]
 
     def _change(self, from_us: int) -> None:
         self.spread_from_us = min(from_us, self.spread_from_us or from_us)
@@ -298,6 +310,7 @@ class Steps:
         after it.
         """
         self.left = [other for other in self.left if other.steps_at <= kept]
+        self.passed = [other for other in self.passed if other.steps_at <= kept]
         taken = self.steps[kept:]
         if taken:
             self._change(taken[0].from_us)

@@ -189,7 +189,9 @@ class Waiting(Steps):
         else:
             self.steps.append(Step(mark.read_us, line.begin_us, 0, KNOWN))
             self.doubt_us = line.begin_us - mark.read_us
-            if line.stands_us == DAILY_US:  # a solar meter does not advance at night
+            if line.stands_us == DAILY_US:
+                self.passed.clear()
+                # a solar meter does not advance at night
                 self.doubt_us = self.meter.runs_us(mark.read_us, line.begin_us)
             if 0 < rise <= self.meter.allowance(LOOK_BACK_US):
                 # the reading may be another meter's, delayed, or temporarily too low
@@ -217,7 +219,7 @@ class Waiting(Steps):
         contain false readings.  A return then repeats the amount by which it had begun below.
         """
         most = 0
-        for other in self.left:
+        for other in (*self.left, *self.passed):
             retired = line.begin_us - other.first > RETIRED_US
             if retired or other.stands_us == DAILY_US or line.first < other.value:
                 continue

@@ -158,6 +158,21 @@ def _lost(at: list[int], value: list[int], first: int, last: int) -> tuple[list[
     return at[:first] + at[last:], value[:first] + value[last:]
 
 
+def test_an_outage_costs_a_daily_counter_nothing():
+    """A daily counter whose modem failed on every third day lost 11 %."""
+    days = 60
+    made = np.cumsum(np.random.default_rng(2).integers(0, 20_000, days * 96))
+    day, quarter = np.divmod(np.arange(days * 96), 96)
+    made -= made[np.maximum(day * 96 - 1, 0)]
+    at = T0_US + np.arange(days * 96) * 15 * MINUTE_US
+    kept = ~((day % 3 == 1) & (quarter >= 50) & (quarter < 60))
+    rows, fewer = (
+        whole(fleet(1), frame([0] * len(us), us, wh))
+        for us, wh in ((at, made), (at[kept], made[kept]))
+    )
+    assert fewer.value.sum() == rows.value.sum() > 0
+
+
 def test_a_zero_before_an_outage_is_worth_nothing():
     """A plant of 3,660 kWh was credited with 9,874."""
     at, value = _plant()

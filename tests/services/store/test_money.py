@@ -116,7 +116,8 @@ def test_money_has_a_sheet_of_its_own_and_is_in_no_tonnes(filled):
     cells = [cell.value for line in book["Kosten und Erlöse"] for cell in line]
     assert "EUR" in cells
     assert 68.16 in cells
-    others = [str(c.value) for s in book if s.title != "Kosten und Erlöse" for line in s for c in line]
+    rest = (sheet for sheet in book if sheet.title != "Kosten und Erlöse")
+    others = [str(c.value) for sheet in rest for line in sheet for c in line]
     assert not [one for one in others if "EUR" in one or "68.16" in one]
     assert "tariffs" in to_yaml(again)
     assert again.sites["roof"].tariffs[1].import_per_kwh == Decimal("0.4")

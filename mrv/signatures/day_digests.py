@@ -203,7 +203,7 @@ def _typed(name: str, values: _Array, mask: _Mask) -> _Array:
     if not (kinds <= {int, bool} or kinds <= {float}):
         value_text = ", ".join(sorted(kind.__name__ for kind in kinds))
         raise CanonicalError(
-            f"column {name!r} mixes or contains {value_text}; pass one kind of value"
+            f"column {name!r} contains {value_text}; pass only str, only int or only float"
         )
     try:
         return np.where(mask, values, 0).astype(np.float64 if float in kinds else np.int64)

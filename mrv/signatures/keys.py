@@ -418,7 +418,7 @@ def read_keyring(data: bytes) -> tuple[EnrolledKey, ...]:
     record = canonical.parse_object(data)
     listed = record.get("keys")
     if record.keys() != {"keys"} or not isinstance(listed, list):
-        raise EnrolmentError('a keyring is {"keys": [...]} without other keys; correct the file')
+        raise EnrolmentError('a keyring is {"keys": [...]} without other members; correct the file')
     if not all(isinstance(item, dict) for item in listed):
         raise EnrolmentError("a keyring lists keys as JSON objects; correct the file")
     return tuple(keyring(EnrolledKey.from_json(item) for item in listed).values())

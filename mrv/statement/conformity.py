@@ -394,7 +394,7 @@ def _entered(plan: MonitoringPlan, version: Version, first: date) -> Iterator[Te
 
 
 def since_before(plan: MonitoringPlan) -> Iterator[Finding]:
-    """Yield findings on time without a statement, open forward action requests, and changes."""
+    """Yield findings: spans without a statement, open forward action requests, and changes."""
     # from rule set 2 on, the close reports the values of the issued statement, with their effect
     if plan.changed and plan.accounting == FIRST:
         yield Finding(FIXED, False, "; ".join(plan.changed))
@@ -423,7 +423,7 @@ def since_before(plan: MonitoringPlan) -> Iterator[Finding]:
 
 
 def _as_0_1_0(unclaimed: Sequence[tuple[int, int]]) -> str:
-    """Return the text signed by tonne 0.1.0 on time without a statement."""
+    """Return the text about spans without a statement in the words that tonne 0.1.0 signed."""
     spans = [f"{utc_text(begin)} to {utc_text(end)}" for begin, end in unclaimed]
     more = f", and {len(spans) - MAX_LINES} more" if len(spans) > MAX_LINES else ""
     return (

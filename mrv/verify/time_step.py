@@ -356,7 +356,7 @@ def _key_counted(subject: Subject, key: EnrolledKey) -> None:
             if index >= place.index:
                 raise EnrolmentError(
                     f"key {key.name!r} ended with entry {place.index} of log {place.log}, "
-                    f"but its signature entered as entry {index}: its date proves nothing"
+                    f"but its signature is in entry {index}: that date is not proven"
                 )
             return
         if until is not None and _confirmed_before(subject, until):

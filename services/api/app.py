@@ -292,7 +292,7 @@ def _pool(url: str, role: str, maximum: int) -> ConnectionPool:
 
 
 def _may_sign(conn: Connection) -> bool:
-    """Return whether the database login has the accounting role, so that no signer is needed."""
+    """Return whether the API can sign itself: its database login has the accounting role."""
     row = conn.execute("SELECT pg_has_role(session_user, 'tonne_mrv', 'SET')").fetchone()
     return row == (True,)
 

@@ -239,7 +239,9 @@ def approval(
         have = steps.documents(conn, name)
         check_step(name, have.stored.state, "issued")
         if have.verification is None:
-            raise StatementStateError(f"the verification of {name} is missing; do not approve it")
+            raise StatementStateError(
+                f"the verification of {name} is missing; have the statement verified first"
+            )
         holder = steps.signer_of(conn, document, "operator", name)
         check_approval(document, have.statement, have.verification, holder, have.stored.project)
         evidence.insert_approval(conn, name, holder, document, principal)

@@ -96,7 +96,7 @@ def repeated_elsewhere(energy: Energy, same: Same) -> list[Copy]:
     """
     Return meters whose days repeat those of other meters or earlier times.
 
-    It needs about 100 MB for a thousand devices, independent of the number of other projects'.
+    Memory: about 100 MB for a thousand devices; it does not grow with other projects.
 
     `same`: result of comparing 15-minute intervals.
     """

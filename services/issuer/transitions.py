@@ -130,7 +130,9 @@ def approve(conn: Connection, statement: str, signer: Signer) -> int:
     have = documents(conn, statement)
     check_step(statement, have.stored.state, "issued")
     if have.verification is None:
-        raise SignatureError(f"the verification of {statement} is missing; do not approve it")
+        raise SignatureError(
+            f"the verification of {statement} is missing; have the statement verified first"
+        )
     now = may_sign(conn, signer.holder, "operator", statement)
     signed = sign_approval(have.statement, have.verification, *signer, now)
     return accept.approval(conn, statement, signed)
@@ -173,7 +175,9 @@ def _issue(conn: Connection, statement: str, log_signer: Signer, by: EnrolledKey
         have = documents(conn, statement)
         check_step(statement, have.stored.state, "issued")
         if have.verification is None:
-            raise SignatureError(f"the verification of {statement} is missing; do not issue it")
+            raise SignatureError(
+                f"the verification of {statement} is missing; have the statement verified first"
+            )
         preparer, verifier = have.signers
         check_role(preparer, "operator", statement)
         check_role(verifier, "verifier", statement)

@@ -274,7 +274,7 @@ def version(row: Row, item: Version) -> None:
 
 
 def approval(row: Row, item: Approval) -> None:
-    """Record an error for a decision in the future."""
+    """Record an error if the decision has a date in the future."""
     if not row.problems and item.day > datetime.now(UTC).date():
         row.problem("date", f"{item.day} is in the future; enter the decision after its date")
 

@@ -334,7 +334,7 @@ def _fields_of(kind: Any) -> tuple[Field, ...]:
 
 
 def keys(kind: Any) -> tuple[str, ...]:
-    """Return the keys of an entry in files, without those of flat mappings."""
+    """Return the keys that an entry may have in files; keys inside a flat mapping are omitted."""
     return tuple(
         field.key
         for field in fields_of(kind)

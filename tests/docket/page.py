@@ -35,10 +35,11 @@ Tonnes are sums over these cases only; they say nothing about a real programme. 
 
 ## Rules
 
-The deduction of a rule is its `deductedAlone_t`, the deduction by it only its
-`returnsIfResolved_t` ([effect of a rule](../statement-figures.md#effect-of-a-rule)). "Honest cases
-reduced" is the number of honest cases that are credited over 1 % less than is justified, where the
-rule deducts more than 1 % of the justified reduction. "Honest tonnes lost" is that shortfall.
+The column "deduction" has `deductedAlone_t` of the rule, the column "deduction by this rule only"
+its `returnsIfResolved_t` ([effect of a rule](../statement-figures.md#effect-of-a-rule)). "Honest
+cases reduced" is the number of honest cases that are credited over 1 % less than is
+justified, where the rule deducts more than 1 % of the justified reduction. "Honest tonnes lost" is
+that shortfall.
 """
 
 

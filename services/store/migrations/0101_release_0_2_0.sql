@@ -3957,7 +3957,7 @@ COMMENT ON VIEW v_day_volume_m3 IS 'Volume metered by a device by local day, in 
 COMMENT ON VIEW v_day_pv IS 'Results of a PV inverter by local day before today: yield, performance ratio by IEC 61724-1 on the nameplate power of the modules, ratio at 25 degrees, availability, expected energy, losses by cause. no_ratio states why there is no ratio.';
 COMMENT ON VIEW v_clear_sky_power IS 'Power of an inverter''s modules under a clear sky at 25 degrees by 15-minute interval, at most the inverter''s rated power.';
 COMMENT ON VIEW v_device_array IS 'PV modules of an inverter with the time for which they are registered: nameplate power, tilt, azimuth, temperature coefficient.';
-COMMENT ON VIEW v_pv_rate IS 'Tonnes per kWh of an inverter, from the last 28 days of its project; null if it avoids none.';
+COMMENT ON VIEW v_pv_rate IS 'Avoided tonnes per kWh of an inverter, from its last 28 days in its project; null if it avoided no emissions in these days.';
 COMMENT ON VIEW v_device_own IS 'A device as it stands alone, without its gateway: last reading, cadence, what it said of itself.';
 COMMENT ON VIEW v_device_health IS 'State of every device: online, late or offline, since when, and what its clock and its readings of the last day are like. alarm is true where its silence is not explained by its gateway.';
 COMMENT ON VIEW v_device_clock IS 'Clock offset of a device on the last day with readings, and its drift over two weeks. A positive offset means that the clock is ahead.';

@@ -51,12 +51,12 @@ from mrv.registry.project import FIRST, Project, SupportingData
 from mrv.rounding import UG_PER_T, six_places, to_integer
 from mrv.rules import rules, severity_of
 from mrv.rules.account import ZERO, Account, added
+from mrv.rules.corrected_invoices import added_lines, keep_first, with_first_applied
 from mrv.rules.effects import CHANNELS
 from mrv.rules.engine import Engine, Passed
 from mrv.rules.equipment import measured_powers
 from mrv.rules.facts import MATERIAL
 from mrv.rules.grades import carried, evidence_of
-from mrv.rules.invoiced_use import added_lines, keep_first
 from mrv.rules.issued import choose, differing
 from mrv.rules.plausible_values import keep_plausible
 from mrv.rules.published import compared_kinds, stating
@@ -229,7 +229,11 @@ class _Closing:
             comparisons=comparisons(
                 project.expected, views, total, (from_us, to_us, project.timezone), supporting
             ),
-            cross_checks=tuple(passed.facts.compare(supporting, pricing)),
+            cross_checks=tuple(
+                passed.facts.compare(
+                    supporting if first else with_first_applied(supporting), pricing
+                )
+            ),
             compared=compared_kinds(account),
             rules=() if first else tuple(_effects(passed)),
             evidence=() if first else evidence_of(passed.facts, account),

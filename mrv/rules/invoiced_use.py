@@ -1,7 +1,7 @@
 """
-Rules EVD-05 and EVD-06: invoices above the project side's meters, and corrected invoices.
+Rule EVD-05: invoices above the project side's meters.
 
-EVD-05 covers electricity of chargers, fans and lines, and fuel.  If a supplier's invoice with its
+It covers electricity of chargers, fans and lines, and fuel.  If a supplier's invoice with its
 file states more than the counted quantity, beyond its tolerance (`tolerance_percent`, at most 5 %),
 the whole difference is charged, less the differences of lower invoices of the same meters.  An
 invoice of several meters is compared as a whole.  Time without an invoice is charged in the same
@@ -11,50 +11,36 @@ divided by time, if at least a week is in the period, and used only if its share
 quantity by half.
 
 In a gap of these meters at most the remainder of an invoice of its time is charged
-(`invoiced_gaps`).
-
-EVD-06: since an owner may have an invoice corrected, the period is also evaluated with the first
-invoice.  For the project's own consumption the more conservative one applies, for deliveries the
-correction. The correction also applies if it mends a typing error, which the file proves: an amount
-with the same file, or a start or end by up to a day.  A correction of number, issuer or file, or
-within the tolerance, has no effect.  These are tonne's own rules.
+(`invoiced_gaps`).  These are tonne's own rules.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import NamedTuple
 
-from ingest.classes import QUANTITIES, QUANTITY_INDEX
 from ingest.model import HOUR_US, INTERVAL_US
 from mrv.accounting.coverage import joined, remaining
 from mrv.accounting.cross_checks import ALIKE
 from mrv.accounting.device_period import Cut, Kind, Monitored, within
 from mrv.accounting.evidenced_time import TOLERANCE, Corroboration, Span, shows
-from mrv.accounting.period_result import INVOICE, Finding
-from mrv.calendar import local_date
-from mrv.methodologies import find
-from mrv.registry.project import Invoice, Project, SupportingData
-from mrv.rounding import amount_text, plain_text, tonnes_text
+from mrv.accounting.period_result import INVOICE
+from mrv.registry.project import Project
+from mrv.rounding import amount_text, plain_text
+from mrv.rules.corrected_invoices import first_ones
 from mrv.rules.effects import Floor, Judged, RuleReport
 from mrv.rules.facts import Facts
 from mrv.rules.metering import Metered
-from mrv.texts import Text, Value, lines, text
+from mrv.texts import Text, lines, text
 
 MORE = text("invoice.more")
 # tolerance of an invoice that is divided by time, as it extends beyond the period
 _BY_TIME = Fraction(1, 3)
 _MIN_SHARED_US = 7 * 24 * HOUR_US
-# typing error of up to a day, such as the last day entered as `to`; some days have 25 hours
-_A_DAY_US = 25 * HOUR_US
 
-CORRECTED = "EVD-06"
-
-# the first invoice, its correction, and the reason entered
-_Corrected = tuple[Invoice, Invoice, str]
 _Key = tuple[str, str, int]  # device, role, first interval in service
 _Charge = tuple[int, int, Fraction]  # begin and end [us UTC], quantity [base units]
 
@@ -357,144 +343,3 @@ def _without_invoice(meter: _Meter, evidence: Corroboration) -> bool:
     for span, share in zip(bare, _weights([meter] * len(bare), bare), strict=True):
         meter.add(span, more * share)
     return more > 0
-
-
-# --- EVD-06: corrected invoices -----------------------------------------------------------
-
-
-def keep_first(
-    project: Project, supporting: SupportingData, reduction_by: Callable[[SupportingData], int]
-) -> tuple[SupportingData, list[Finding]]:
-    """
-    Return the supporting data with each first invoice that is more conservative than its
-    correction, and the findings.
-
-    `reduction_by`: returns the reduction of the period with given invoices. [ug CO2e]
-    """
-    changed = [pair for pair in supporting.replaced if _changed(*pair[:2])]
-    now = replace(supporting, replaced=())
-    if not changed:
-        return now, []
-    ours, texts, rest = reduction_by(now), list[Text](), list[_Corrected]()
-    for item in changed:
-        more = replace(now, replaced=(*now.replaced, item))
-        of_use = _of_use(project, *item[:2]) and not _exchanged(project, item, changed)
-        if of_use and (theirs := reduction_by(more)) < ours:
-            texts.append(text("EVD-06.first_counts", **_corrected(item, project, ours - theirs)))
-            now, ours = more, theirs
-        elif (theirs := reduction_by(_instead(now, [item], supporting))) < ours:
-            code = "EVD-06.same_file" if _retyped(*item[:2]) else "EVD-06.correction_counts"
-            texts.append(text(code, **_corrected(item, project, ours - theirs)))
-        else:
-            rest.append(item)
-    if len(rest) > 1 and (theirs := reduction_by(_instead(now, rest, supporting))) < ours:
-        names = tuple(new.id for _, new, _ in rest)
-        texts.append(text("EVD-06.together", invoices=names, less=tonnes_text(ours - theirs)))
-    return now, [Finding(CORRECTED, False, lines(texts))] if texts else []
-
-
-def added_lines(
-    project: Project, before: Sequence[Invoice], after: Sequence[Invoice]
-) -> list[Finding]:
-    """Return the report on documents whose registry rows were added up (`with_lines_added`)."""
-    named = tuple(_invoice(each, project.timezone) for each in after if each not in before)
-    return [Finding(CORRECTED, True, (text("EVD-06.lines", invoices=named),))] if named else []
-
-
-def first_ones(supporting: SupportingData) -> tuple[Invoice, ...]:
-    """
-    Return the first versions of corrected invoices, with the file and the smaller tolerance of
-    either.
-    """
-    return tuple(
-        replace(
-            old,
-            percent=min(old.percent, new.percent, key=Fraction),
-            issued=max(old.issued, new.issued),
-            sha256=old.sha256 or new.sha256,
-        )
-        for old, new, _ in supporting.replaced
-    )
-
-
-def _scope(invoice: Invoice) -> tuple[frozenset[str], str, int, int]:
-    return frozenset(invoice.devices), invoice.quantity, invoice.from_us, invoice.to_us
-
-
-def _changed(old: Invoice, new: Invoice) -> bool:
-    """Return whether a correction differs from an invoice by more than the tolerance of both."""
-    percent = min(Fraction(old.percent), Fraction(new.percent))
-    room = min(percent / 100, TOLERANCE) * old.value
-    return _scope(old) != _scope(new) or abs(old.value - new.value) > room
-
-
-def _retyped(old: Invoice, new: Invoice) -> bool:
-    """
-    Return whether a correction of the same file and meters may correct a typing error.
-
-    It states another amount, or a start or end up to a day earlier or later.
-    """
-    same = old.sha256 is not None and old.sha256 == new.sha256
-    moved_us = max(abs(old.from_us - new.from_us), abs(old.to_us - new.to_us))
-    return same and _scope(old)[:2] == _scope(new)[:2] and moved_us <= _A_DAY_US
-
-
-def _of_use(project: Project, old: Invoice, new: Invoice) -> bool:
-    """
-    Return whether a corrected invoice covered consumption of the project that the correction omits.
-
-    A typing error is not included.  Quantities that are only invoiced (`Methodology.billed`) are
-    not included either, as a typing error would charge the whole period.
-    """
-    if _retyped(old, new):
-        return False
-    methodology = find(project.methodology, project.version)
-    of = {
-        bound.role
-        for bound in project.devices
-        if bound.device in old.devices
-        and methodology.roles[bound.role].quantity == old.quantity
-        and methodology.roles[bound.role].side == "project"
-    }
-    more = _scope(old) != _scope(new) or old.value > new.value
-    return more and bool(of.difference(methodology.billed))
-
-
-def _exchanged(project: Project, item: _Corrected, every: Sequence[_Corrected]) -> bool:
-    """Return whether a correction interchanges the invoices of two meters of the same kind."""
-    old, new, _ = item
-    both = {*old.devices, *new.devices}
-    like = {(b.role, *sorted(b.params.items())) for b in project.devices if b.device in both}
-    return len(old.devices) == len(new.devices) == len(like) == 1 and any(
-        (_scope(old), old.value) == (_scope(replace(new, devices=old.devices)), new.value)
-        and (_scope(other), _scope(theirs)) == (_scope(new), _scope(old))
-        for other, theirs, _ in every
-    )
-
-
-def _instead(
-    supporting: SupportingData, corrected: Sequence[_Corrected], known: SupportingData
-) -> SupportingData:
-    """Return the supporting data with first invoices in place of their corrections."""
-    by = {new.id for _, new, _ in corrected}
-    away = by | {old.id for old, new, _ in known.replaced if new.id in by}
-    kept = [invoice for invoice in supporting.invoices if invoice.id not in away]
-    first = first_ones(replace(supporting, replaced=tuple(corrected)))
-    return replace(supporting, invoices=(*kept, *first))
-
-
-def _corrected(corrected: _Corrected, project: Project, less_ug: int) -> dict[str, Value]:
-    old, new, reason = corrected
-    first, correction = (_invoice(each, project.timezone) for each in (old, new))
-    why = reason or text("EVD-06.no_reason")
-    return {"first": first, "correction": correction, "reason": why, "less": tonnes_text(less_ug)}
-
-
-def _invoice(invoice: Invoice, timezone: str) -> Text:
-    unit = QUANTITIES[QUANTITY_INDEX[invoice.quantity]].unit
-    begin, end = (str(local_date(us, timezone)) for us in (invoice.from_us, invoice.to_us))
-    return text(
-        "invoice.named", invoice=invoice.id, issuer=invoice.issuer, number=invoice.number,
-        quantity=invoice.quantity, devices=invoice.devices, begin=begin, end=end,
-        amount=amount_text(invoice.value, unit),
-    )  # fmt: skip

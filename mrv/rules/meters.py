@@ -18,6 +18,7 @@ from mrv.accounting.coverage import Service
 from mrv.accounting.device_period import Kind, Monitored
 from mrv.accounting.period_result import METER, CrossCheck
 from mrv.accounting.register_scan import rated_at
+from mrv.accounting.unreported_use import in_whole_units
 from mrv.calendar import days, local_date
 from mrv.model import SOLAR, TECHNOLOGY, ClassLimit
 from mrv.registry.project import Certified, Uncorroborated
@@ -314,7 +315,7 @@ def unrecorded_use(facts: Facts) -> Iterator[Judged]:
             begin, end = (max(us // INTERVAL_US - first, 0) for us in span)
             within = exact_sum(more[begin:end])
             if within > left:  # a supplier's invoice is better evidence than the meter's own power
-                more[begin:end] = np.ceil(more[begin:end] * float(left / within))
+                more[begin:end] = in_whole_units(more[begin:end].astype(float), float(left))
                 if not left:
                     settled.append(text("MTR-04.corroborated", device=name, witness=witness))
         for j, (a, b) in enumerate(metered.edges):

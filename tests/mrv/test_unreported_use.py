@@ -195,6 +195,17 @@ def test_a_load_in_step_with_its_samples_is_shown_by_an_invoice():
     assert not detail(closed("timer", 1))
 
 
+def test_an_invoice_limits_what_its_time_is_charged_to_the_watt_hour():
+    """Rounded up in each 15 minutes, two weeks were charged 0.7 kWh beyond their invoice."""
+    half = {"to_us": plant.FROM + (END - plant.FROM) // 2}
+    register = without_power(kind="timer", minutes=30, invoices=(bill(10**6, **half),))
+    (ours,) = (int(check.ours) for check in register.cross_checks)
+    more = [
+        counted(closed("timer", 30, invoices=(bill(ours + above, **half),))) for above in (0, 4000)
+    ]
+    assert more[1] - more[0] == 4000
+
+
 def test_two_days_on_which_the_register_told_half():
     """Differences of single days were within the tolerance of two meters over a month."""
     truth, found = closed(), closed(scale=0.5, days=(9, 11))
@@ -276,3 +287,22 @@ def test_a_typing_error_is_corrected_by_the_same_file(file, times, days, applied
     assert finding.detail.index("typed (") < finding.detail.index("corrected by b (")
     assert (found.net == bare.net) == (applied == "correction")
     assert ("with the same file" in finding.detail) == (applied == "correction")
+
+
+def test_lines_corrected_by_documents_of_their_own_are_compared_as_one_original():
+    """Each correction was compared with the whole meter: a misstatement of 924 % was stated."""
+    wh = counted(without_power())
+    lines = [
+        bill(wh * share, id=name, number="8") for name, share in (("day", 0.8), ("night", 0.6))
+    ]
+    each = [
+        bill(wh / 2, id=f"{line.id}-new", number=line.id, sha256=sha * 32)
+        for line, sha in zip(lines, ("d4", "e5"), strict=True)
+    ]
+    replaced = tuple(zip(lines, each, ("adjusted",) * 2, strict=True))
+    found = without_power(invoices=tuple(each), replaced=replaced)
+    (check,) = found.cross_checks
+    assert (int(check.theirs), check.effect_t) == (int(1.4 * wh), "0.000000")
+    assert counted(found) == int(check.theirs)
+    (finding,) = [f for f in found.applicability if f.rule == "EVD-06"]
+    assert all(f"{line.id}-new (" in finding.detail for line in lines)

@@ -96,7 +96,7 @@ def exact_text(value: Fraction) -> str:
     while (value * 10**places).denominator != 1:
         places += 1
         if places > _MAX_PLACES:
-            raise ValueError(f"{value} is not a decimal number of {_MAX_PLACES} places")
+            raise ValueError(f"{value} has no exact decimal text of at most {_MAX_PLACES} places")
     return decimal_text(value, places, "down")
 
 

@@ -114,7 +114,12 @@ class Bounds:
         return None if bound.all() else bound
 
     def interval_maximum(self, quantity: int) -> Float64:
-        """Return the highest value of a 15-minute interval by fleet index; inf where unknown."""
+        """
+        Return the highest value of a 15-minute interval by fleet index. [base units]
+
+        `quantity`: index of the quantity.
+        Infinite where the rate is unknown.
+        """
         if quantity not in self._maximum:
             self._maximum[quantity] = self._maximum_of(quantity, self._all)
         return self._maximum[quantity]

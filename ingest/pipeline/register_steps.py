@@ -131,10 +131,10 @@ def _needed(
     rows: Column, head: NDArray[np.intp], risen: NDArray[np.bool_], good: NDArray[np.bool_]
 ) -> NDArray[np.intp]:
     """
-    Return the readings that intervals depend on; steps on both sides of another one are added.
+    Return the indices of the readings that determine the interval rows.
 
-    A reading is left out if it and both of its neighbours are in one interval, and the register
-    rose, or stood, in both steps.
+    A reading is omitted, and the steps before and after it become one, if it and both of its
+    neighbours are in one interval, and the register rose in both steps or in neither.
     """
     interval = (rows.time_us - 1) // INTERVAL_US
     kept = np.ones(len(interval) + 1, dtype=np.bool_)
@@ -146,7 +146,7 @@ def _needed(
 
 
 def _unbounded(steps: Steps, counts: NDArray[np.bool_]) -> Steps:
-    """Return the steps, with those of devices without a limit marked as unknown."""
+    """Return the steps; those of devices without a limit get the value 0 and the kind UNKNOWN."""
     free = np.flatnonzero(~counts[steps.device])
     if not len(free):
         return steps
@@ -174,7 +174,11 @@ def _clear_of(
     tail: NDArray[np.intp],
     tolerance: int,
 ) -> NDArray[np.bool_]:
-    """Return a mask of devices whose readings all stay far from a stored second sequence."""
+    """
+    Return a mask of devices whose readings cannot continue a second sequence.
+
+    They have no second sequence, or a recently ended one that the last reading is below.
+    """
     value, _, count, since = other.T
     none = value == NULL
     kept = (count == 0) & (rows.time_us[tail] - np.abs(since) <= RETIRED_US)

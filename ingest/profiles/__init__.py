@@ -66,7 +66,7 @@ def _parse_register(spec: dict[str, Any], where: str) -> Register:
     try:
         register = Register(**{**spec, "absent": tuple(spec.get("absent", ()))})
     except TypeError as error:
-        raise ProfileError(f"{where}, register: {error}") from None
+        raise ProfileError(f"{where}, register: {error}; see ingest/profiles for keys") from None
     if (
         register.type not in SIZES
         or register.table not in _TABLES
@@ -177,7 +177,7 @@ def read(file: str, text: str) -> Profile:
     try:
         return parse(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
-        raise ProfileError(f"{file}: {error}") from None
+        raise ProfileError(f"{file}: {error}; write valid TOML") from None
     except ProfileError as error:
         raise ProfileError(f"{file}:{_line(text, str(error))}: {error}") from None
 
@@ -265,7 +265,7 @@ def _source(profile: str, channel: str, spec: dict[str, Any]) -> Source:
             **spec,
         )
     except TypeError as error:
-        raise ProfileError(f"{where}: {error}") from None
+        raise ProfileError(f"{where}: {error}; see ingest/profiles for the keys") from None
 
 
 @cache

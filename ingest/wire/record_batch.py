@@ -270,7 +270,7 @@ def add_frame(
     within(message, len(parcel), "message")
     within(place, len(ids), "device")
     if {len(place), len(message), *map(len, columns.values())} - {count}:
-        raise ValueError(f"columns of {known.id} differ in length")
+        raise ValueError(f"a column of {known.id} does not have {count} values")
     index = np.array([_index(fleet, name, known.id) for name in ids] or [-1], dtype=np.int32)
     device = index[place]
     filled = {
@@ -290,10 +290,11 @@ def within(places: Int32, count: int, what: str) -> None:
     """
     Check that all indices are below a count.
 
-    Raises ValueError, naming the indexed object and the largest index.
+    `what`: name of the indexed object, such as `device`.
+    Raises ValueError, naming the object, the largest index and the count.
     """
     if len(places) and (places.min() < 0 or places.max() >= count):
-        raise ValueError(f"{what} {places.max()} of {count}")
+        raise ValueError(f"index {places.max()} of a {what} is not within 0 to {count - 1}")
 
 
 def _index(fleet: Fleet, name: str, class_id: str) -> int:

@@ -148,7 +148,8 @@ def check_energy(methodology: Methodology, roles: tuple[str, ...]) -> None:
     if roles and roles != ours:
         raise PeriodError(
             f"the plan compares the energy of {', '.join(roles)} with its design; {methodology.id} "
-            f"uses that of {', '.join(ours) or 'all meters'}"
+            f"uses that of {', '.join(ours) or 'all meters'}; use the version of tonne that closed "
+            "the period"
         )
 
 

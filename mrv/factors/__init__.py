@@ -300,7 +300,7 @@ def read(text: str, name: str) -> list[Factor]:
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise FactorError(f"{name}: {error}") from None
+        raise FactorError(f"{name}: {error}; write valid TOML") from None
     entries = [*document.get("factor", []), *_by_country(document.get("national", []))]
     return [parse_entry(entry, name) for entry in entries]
 

@@ -71,7 +71,8 @@ def check_single_figure(inputs: Inputs, specific: str) -> None:
     """Raise MethodologyError if the furnace's electricity is given twice or not at all."""
     if (METERED in inputs) == (specific in inputs):
         raise MethodologyError(
-            f"give either {specific} or {METERED}, the metered energy of the furnace"
+            f"{specific} and {METERED} (the metered energy of the furnace) are both given or both "
+            "missing; give one of them"
         )
 
 

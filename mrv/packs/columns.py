@@ -84,7 +84,7 @@ def numbers(column: Any) -> Any:
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     if array.null_count:
         raise ValueError(
-            f"a column of {array.type} has {array.null_count} empty values, and none is allowed"
+            f"a column of {array.type} has {array.null_count} empty values; none may be empty"
         )
     kind, (_, data) = np.dtype(array.type.to_pandas_dtype()), array.buffers()
     if not len(array):
@@ -145,7 +145,9 @@ def check_pages(source: BinaryIO, chunk: Any, max_rows: int) -> bool:
                 f"at most {MAX_PAGE_BYTES} and {MAX_CHUNK_BYTES} are read"
             )
         at += head.at + packed
-    raise InputError(f"column {name} has more than {MAX_PAGES} pages in a row group")
+    raise InputError(
+        f"column {name} has more than {MAX_PAGES} pages in a row group; download the file again"
+    )
 
 
 def _check_kind(name: str, fields: dict[int, Any], max_rows: int) -> None:
@@ -173,7 +175,7 @@ class _Head:
     def struct(self, depth: int = 0) -> dict[int, Any]:
         """Return the Thrift struct at the current position, as values by field number."""
         if depth > _DEEPEST:
-            raise ValueError("nested too deeply")
+            raise ValueError(f"a page header has structs nested more than {depth - 1} deep")
         result: dict[int, Any] = {}
         field = 0
         while kind := self._byte():
@@ -205,7 +207,7 @@ class _Head:
     def _skip(self, size: int) -> None:
         self.at += size
         if self.at > len(self._data):
-            raise ValueError("longer than a page header")
+            raise ValueError("a page header ends within a value")
 
     def _number(self) -> int:
         result = shift = 0
@@ -216,7 +218,7 @@ class _Head:
             if not byte & 0x80:
                 return result
             if shift >= _MAX_BITS:
-                raise ValueError("a number longer than 64 bits")
+                raise ValueError("a page header has a number longer than 64 bits")
 
     def _whole(self) -> int:
         number = self._number()

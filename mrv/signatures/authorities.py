@@ -126,8 +126,8 @@ class StampRule:
         count = len(self.authorities)
         if not 1 <= self.threshold <= count <= _MAX_AUTHORITIES:
             raise EnrolmentError(
-                f"{self.threshold} of {count} time-stamp authorities is not possible; name 1 to "
-                f"{_MAX_AUTHORITIES} authorities, and a threshold of at most their number"
+                f"stamps of {self.threshold} of {count} time-stamp authorities cannot be required; "
+                f"name 1 to {_MAX_AUTHORITIES} authorities, and a threshold of at most their number"
             )
         seen: dict[object, str] = {}
         for authority in self.authorities:
@@ -135,9 +135,8 @@ class StampRule:
             for key in mine:
                 if key in seen:
                     raise EnrolmentError(
-                        f"authorities {seen[key]!r} and {authority.name!r} have one name or one"
-                        " root; "
-                        "list each authority once"
+                        f"authorities {seen[key]!r} and {authority.name!r} have the same name or "
+                        "the same root certificate; list each authority once"
                     )
             seen |= dict.fromkeys(mine, authority.name)
 

@@ -208,7 +208,9 @@ def _typed(name: str, values: _Array, mask: _Mask) -> _Array:
     try:
         return np.where(mask, values, 0).astype(np.float64 if float in kinds else np.int64)
     except OverflowError as error:
-        raise CanonicalError(f"column {name!r} has an integer beyond 64 bits") from error
+        raise CanonicalError(
+            f"column {name!r} has an integer beyond 64 bits; pass numbers below 2**63"
+        ) from error
 
 
 def _integers(name: str, values: _Array, mask: _Mask) -> _Array:
@@ -216,7 +218,9 @@ def _integers(name: str, values: _Array, mask: _Mask) -> _Array:
         raise CanonicalError(f"column {name!r} contains {values.dtype}; pass whole numbers")
     whole = values if mask.all() else np.where(mask, values, np.zeros((), values.dtype))
     if whole.dtype.kind == "u" and len(whole) and int(whole.max()) >= 2**63:
-        raise CanonicalError(f"column {name!r} has {whole.max()}, beyond a signed 64-bit integer")
+        raise CanonicalError(
+            f"column {name!r} has {whole.max()}, beyond 64 bits; pass numbers below 2**63"
+        )
     return np.ascontiguousarray(whole, dtype="<i8")
 
 

@@ -222,7 +222,7 @@ def verify_consistency(
     if not path or _fold(earlier, later, path) != (earlier_root, later_root):
         raise LogError(
             f"tree of {later} leaves does not contain the tree of {earlier} unchanged: the log was "
-            "rewritten, or the proof is for other sizes"
+            "rewritten, or the proof is for other sizes; get a new proof"
         )
 
 

@@ -261,10 +261,10 @@ def wrapped(message: str, columns: int) -> list[str]:
 
 def in_pages(drawn: str, *, columns: bool = True) -> list[str]:
     """
-    Return a drawing in parts that fit on a printed page; no box is cut.
+    Return a drawing as SVG texts that fit on a printed page; no box is cut.
 
-    The last column of a part is the first one of the next part; without `columns` a drawing is not
-    divided.
+    `columns`: whether it is also divided by width; then the last column of boxes of a part is
+    repeated as the first one of the next part.  It is always divided by height.
     """
     match = re.search(r'width="(\d+)" height="(\d+)" viewBox="0 0 \1 \2"', drawn)
     if match is None:

@@ -350,7 +350,7 @@ def certified_in(
         before = result.get(key, ())
         message = f"certificate {certificate.certificate} of {certificate.device}"
         if any(other.certificate == certificate.certificate for other in before):
-            raise ValueError(f"{message} appears twice")
+            raise ValueError(f"{message} appears twice; it must be listed once")
         number, value = _intervals(certificate, message)
         result[key] = (
             *before,
@@ -365,7 +365,10 @@ def _intervals(certificate: EnergyCertified, message: str) -> tuple[Int64, Int64
     for run in certificate.runs:
         begin, rest = divmod(time_us(run.from_), INTERVAL_US)
         if rest or (numbers and begin <= numbers[-1]) or not run.energy_wh:
-            raise ValueError(f"{message}: the run from {run.from_} is not one of its intervals")
+            raise ValueError(
+                f"{message}: the run from {run.from_} is empty, overlaps the run before, or does "
+                "not begin a 15-minute interval"
+            )
         numbers += range(begin, begin + len(run.energy_wh))
         values += map(int, run.energy_wh)
     if not values or min(values) < 1 or max(values) > MAX_SAFE_INTEGER:
@@ -454,7 +457,10 @@ def arrivals_in(record: tuple[ArrivedDevice, ...]) -> Arrivals:
         here = arrived.setdefault(of_device.device, {})
         for day in of_device.days:
             if day.day in here or not 0 <= int(day.late) <= int(day.readings):
-                raise ValueError(f"arrivals of {of_device.device} on {day.day} are not consistent")
+                raise ValueError(
+                    f"arrivals of {of_device.device} on {day.day} are not consistent: {day.late} "
+                    f"of {day.readings} readings were late, or the day appears twice"
+                )
             here[day.day] = Arrived(int(day.readings), int(day.late), int(day.hours), int(day.span))
     return arrived
 

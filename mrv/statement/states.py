@@ -206,15 +206,17 @@ def check_project(key: EnrolledKey, project: str, what: str) -> None:
     allowed = key.bounds.projects
     if allowed is not None and project not in allowed:
         raise EnrolmentError(
-            f"{what} is of project {project!r}; key {key.name!r} ({key.role}) may sign for"
-            f" {', '.join(allowed) or 'none'}"
+            f"{what} is of project {project!r}, but key {key.name!r} ({key.role}) may sign for"
+            f" {', '.join(allowed) or 'no project'} only; sign with a key of that project"
         )
 
 
 def check_accreditation(key: EnrolledKey, methodology: str, created: str) -> None:
     """
-    Check that a verifier's accreditation covers a methodology, and the day.
+    Check that a verifier's accreditation covers a methodology and is valid at a time.
 
+    A key without an accreditation is not checked.
+    `created`: time of the verification's signature, RFC 3339.
     Raises EnrolmentError otherwise.
     """
     body = key.bounds.accreditation
@@ -228,10 +230,11 @@ def check_accreditation(key: EnrolledKey, methodology: str, created: str) -> Non
     at = datetime.fromisoformat(created)
     early = body.valid_from is not None and at < datetime.fromisoformat(body.valid_from)
     if early or (body.valid_until is not None and at >= datetime.fromisoformat(body.valid_until)):
+        edges = (("from", body.valid_from), ("until", body.valid_until))
+        valid = " ".join(f"{word} {edge}" for word, edge in edges if edge is not None)
         raise EnrolmentError(
-            f"accreditation {body.id!r} of {key.name!r} is valid from {body.valid_from} until "
-            f"{body.valid_until}, but the verification was signed at {created}; have it verified "
-            "by a body with a valid accreditation"
+            f"accreditation {body.id!r} of {key.name!r} is valid {valid}, but the verification was "
+            f"signed at {created}; have it verified by a body with a valid accreditation"
         )
 
 
@@ -378,7 +381,7 @@ def sign_list(
         other = places.setdefault(place(name), name)
         if other != name:
             raise StatementStateError(
-                f"{name} and {other} have the same place in the status list; close the later "
+                f"{name} and {other} have the same index in the status list; close the later "
                 "one again"
             )
     bits = bytearray(_BITS // 8)

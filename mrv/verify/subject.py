@@ -106,7 +106,7 @@ class Subject:
     def statement(self) -> dict[str, Any]:
         """Return the statement as in its file."""
         if STATEMENT not in self.pack.files:
-            raise CanonicalError(f"the pack has no {STATEMENT}")
+            raise CanonicalError(f"the pack has no {STATEMENT}; get the pack again")
         return canonical.parse_object(self.pack.files[STATEMENT])
 
     @cached_property
@@ -142,7 +142,7 @@ class Subject:
             or not result
             or not all(isinstance(x, dict) for x in result)
         ):
-            raise CanonicalError(f"{APPROVALS} is not a list of approvals")
+            raise CanonicalError(f"{APPROVALS} is not a list of approvals; get the pack again")
         return result
 
     @cached_property
@@ -164,7 +164,7 @@ class Subject:
         """Return the statement's `credentialSubject` as in its file, of any form."""
         result = self.statement.get("credentialSubject")
         if not isinstance(result, dict):
-            raise CanonicalError("statement.json has no credentialSubject")
+            raise CanonicalError("statement.json has no credentialSubject; get the pack again")
         return result
 
     @cached_property
@@ -215,7 +215,8 @@ class Subject:
         begin, end = instant_us(period.from_, "UTC"), instant_us(period.to, "UTC")
         if end - begin > MAX_YEARS * 366 * 86_400_000_000:
             raise CanonicalError(
-                f"the period {period.from_} to {period.to} is longer than {MAX_YEARS} years"
+                f"the period {period.from_} to {period.to} is longer than {MAX_YEARS} years; have "
+                "the operator close shorter periods"
             )
         return begin, end
 
@@ -244,7 +245,7 @@ class Subject:
         if not isinstance(result, list) or not all(
             isinstance(document, dict) for document in result
         ):
-            raise CanonicalError("factors.json is not a list of factors")
+            raise CanonicalError("factors.json is not a list of factors; get the pack again")
         return result
 
     @cached_property
@@ -286,7 +287,7 @@ class Subject:
     def needs_evidence(self) -> None:
         """Raise NotApplicableError if the statement has no evidence."""
         if self.pack.bare:
-            raise NotApplicableError("a statement without its evidence pack")
+            raise NotApplicableError("the file is a statement without its evidence pack")
 
     def needs_keys(self, *roles: Role) -> None:
         """Raise NotCheckedError if the reader trusts no key of a required role."""
@@ -317,7 +318,7 @@ def refuse(result: Sequence[object], what: str) -> None:
     if result:
         named = "; ".join(str(item) for item in result[:_MAX_NAMED])
         more = f"; and {len(result) - _MAX_NAMED} more" if len(result) > _MAX_NAMED else ""
-        raise CanonicalError(f"evidence {what}: {named}{more}")
+        raise CanonicalError(f"the evidence {what}: {named}{more}; get the pack again")
 
 
 def a(role: str) -> str:

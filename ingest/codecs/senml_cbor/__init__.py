@@ -99,8 +99,10 @@ def _form(places: list[tuple[int, str]], size: int) -> str:
 
 def _places(data: bytes) -> list[tuple[int, str]] | None:
     """
-    Return the positions of a plain pack's numbers, the base time first; None for another
-    pack.
+    Return the (position, struct format) of each number of a pack, the base time first.
+
+    None if the pack is not an array of maps with known labels, or does not begin with its base
+    time.
     """
     try:
         records, at = (data[0] - 0x80, 1) if data[0] in _ARRAYS else (data[1], 2)
@@ -178,7 +180,8 @@ def _loads(payload: bytes) -> Any:
     try:
         return cbor2.loads(payload)
     except (cbor2.CBORDecodeError, ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise PayloadError("malformed_cbor", f"senml_cbor: {error!s:.200}") from None
+        detail = f"senml_cbor: {error!s:.200}; send valid CBOR"
+        raise PayloadError("malformed_cbor", detail) from None
 
 
 def _plain(items: list[Any]) -> Row | None:

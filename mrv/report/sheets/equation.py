@@ -418,4 +418,6 @@ class Written:
                 return self.cells[name].rpartition(":")[2], _WHOLE
             case ast.Call(func=ast.Name(id=name), args=args):
                 return f"{_FUNCTIONS[name]}({','.join(self._of(a, 0) for a in args)})", _WHOLE
-        raise ValueError(f"no workbook formula exists for {ast.unparse(node)!r}")
+        raise ValueError(
+            f"no workbook formula exists for {ast.unparse(node)!r}; use the operators of `Written`"
+        )

@@ -1,11 +1,11 @@
 """
 Tokens of time-stamp authorities (RFC 3161): contents and verification.
 
-1. The answer grants a token, over the digest of these bytes.
-2. Its signer's certificate is for time stamping only, and was valid at the token's time.
-3. Signature and chain lead to the root of an authority that the reader trusts, at the token's
+1.  The answer grants a token, over the digest of these bytes.
+2.  Its signer's certificate is for time stamping only, and was valid at the token's time.
+3.  Signature and chain lead to the root of an authority that the reader trusts, at the token's
    time: a certificate may have expired since.
-4. Policy and time are accepted by the reader for that authority.
+4.  Policy and time are accepted by the reader for that authority.
 
 Revocation of certificates is not queried; the reader sets `until`.
 

@@ -5,7 +5,7 @@ Enter the irradiation of the place (`ghi_kwh_per_m2`: twelve months, or the year
 a published source.  Without it only the upper limit under a cloudless sky is calculated, which
 cannot be used as `expected`.  The tonnes are calculated by JCM VN_AM007, in a country other than
 Viet Nam by AMS-I.D with the factor of that country's grid.  The result is for the first year:
-modules lose about half a per cent a year afterwards [M], which is not included.
+modules lose about half a per cent a year afterwards, which is not included.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """
 Water quality index of Viet Nam.
 
-Decision 1460/QD-TCMT, 12 November 2019: [r], by way of a public implementation
+Decision 1460/QD-TCMT, 12 November 2019, read second-hand: in a public implementation
 and a legal summary.  The exponent of the aggregate is not confirmed: `cube-root`
 is believed to be the Decision's, `square-root` is the implementation's default.
 Group II, pesticides, has no curves here.

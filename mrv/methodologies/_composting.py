@@ -186,7 +186,7 @@ PROJECT_STEPS = (
 
 
 def waste_is_sorted(candidate: Candidate) -> Text | None:
-    """Return a finding if the waste composition is missing, or above 100 %; None if valid. [M]"""
+    """Return a finding if the waste composition is missing, or above 100 %; None if valid."""
     together = sum(candidate.parameters[key] for key in SHARES)
     if 0 < together <= 1:
         return None

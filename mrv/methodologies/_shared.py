@@ -459,6 +459,6 @@ def any_role(candidate: Candidate, roles: Iterable[str]) -> Text | None:
 
 
 def import_is_metered(candidate: Candidate) -> Text | None:
-    """Return a finding if net electricity is claimed without metered import; else None. [M]"""
+    """Return a finding if net electricity is claimed without metered import; else None."""
     blind = tuple(d.id for d in candidate.devices if not d.nets)
     return text("condition.no_import", device=blind) if blind else None

@@ -2,7 +2,7 @@
 A more efficient furnace in place of one of the same kind, by energy per tonne.
 
 CDM AMS-II.D version 13.0.  The equation, the cap at the historical output and the limit of 60 GWh
-were not compared with the text of the methodology [M].
+were not compared with the text of the methodology.
 """
 
 from __future__ import annotations

@@ -204,7 +204,7 @@ class Design:
 
     `latitude` and `longitude`: location of the plant by the document. [deg]  `replaced_until`:
     first day on which replaced equipment would have been replaced without the project as well (CDM
-    TOOL10 [M]); no crediting period extends beyond it.
+    TOOL10); no crediting period extends beyond it.
     """
 
     document: str

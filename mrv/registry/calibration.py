@@ -5,7 +5,8 @@ If a calibration is late or missing, the meter's maximum permissible error is ap
 conservative direction, from the due date until the day of the next calibration.  A larger error is
 applied instead: the permissible error of the next certificate, or the error found by the later
 calibration or by the test of a removed meter (CDM guidelines for delayed calibration, EB 52 annex
-60 [r]).  An error found above the permissible one is applied from the previous calibration on.
+60; secondary source).  An error found above the permissible one is applied from the previous
+calibration on.
 """
 
 from __future__ import annotations

@@ -307,7 +307,7 @@ def _burnt(facts: Facts, invoice: Invoice) -> bool:
 
 
 def project_fuel(facts: Facts) -> Iterator[Judged]:
-    """EVD-07: yield a report on project fuel that only its own meter reports (TOOL03 [M])."""
+    """EVD-07: yield a report on project fuel that only its own meter reports (TOOL03)."""
     there = [
         m
         for m in facts.price.views

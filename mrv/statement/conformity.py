@@ -154,7 +154,7 @@ def uncorrected(versions: Sequence[Version], earlier: Sequence[Version]) -> Iter
 
     A correction may only document the existing practice; another channel, option, frequency or
     device class, or a removed line, is a change of the plan (CDM project standard,
-    post-registration changes [M]).
+    post-registration changes).
     """
     for version in versions:
         every = [*earlier, *(version for version in versions if version not in earlier)]

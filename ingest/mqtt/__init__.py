@@ -43,7 +43,7 @@ class Template:
         return "/".join(ANY if _is_open(level) else level for level in self.levels)
 
     def match(self, topic: str) -> dict[str, str] | None:
-        """Return the values of the template's names in a topic; None for another topic."""
+        """Return the names in braces with their values in a topic; None for another topic."""
         words = topic.split("/")
         if len(words) != len(self.levels):
             return None
@@ -133,7 +133,7 @@ def principal_of(topic: str) -> str:
 
 
 def status_of(topic: str) -> str | None:
-    """Return the principal whose status a topic states; None for another topic."""
+    """Return the name of the principal whose status a topic states; None for another topic."""
     if not topic.startswith(PREFIX) or not topic.endswith("/status"):
         return None
     principal = topic[len(PREFIX) : -len("/status")]
@@ -234,7 +234,7 @@ def _parts(topic: str) -> tuple[str, str]:
 
 
 def device_of(topic: str, fleet: Fleet) -> str | None:
-    """Return the device of a telemetry topic; None for another topic."""
+    """Return the id of the device of a telemetry topic; None for another topic."""
     topic = sparkplug.own_topic(topic)
     try:
         if topic.startswith(PREFIX):

@@ -138,7 +138,7 @@ class Flags:
 
     @staticmethod
     def of(channel: str, test: str, device: Int32, time_us: Int64) -> Flags:
-        """Return the flags of one test of one channel."""
+        """Return one flag for each (device, time): all of one channel and one test."""
         n = len(device)
         return Flags(
             device,

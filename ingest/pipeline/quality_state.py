@@ -231,7 +231,7 @@ class Register:
     power_w: Float64
 
     def seen_us(self, device: Int32) -> Int64:
-        """Return the time of each device's last reading, in any register sequence."""
+        """Return the time of each device's last reading, in any register sequence. [us UTC]"""
         read_us, other_us = self.read_us[device], self.other_read_us[device]
         return np.where(self.other_count[device] != 0, np.maximum(read_us, other_us), read_us)
 

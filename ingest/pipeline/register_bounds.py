@@ -97,7 +97,10 @@ class Bounds:
 
     @cached_property
     def next_swap_us(self) -> Int64:
-        """Return the time of each device's first replacement; in the far future without one."""
+        """
+        Return the time of each device's first replacement; in the far future
+        without one. [us UTC]
+        """
         return self._next_swaps_of(self._all)
 
     def _next_swaps_of(self, index: NDArray[np.intp]) -> Int64:

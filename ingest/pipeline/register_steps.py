@@ -156,7 +156,11 @@ def _unbounded(steps: Steps, counts: NDArray[np.bool_]) -> Steps:
 
 
 def _others(start: Register, first: Int32) -> Int64 | None:
-    """Return the second sequences of devices, one row each; None if no device has one."""
+    """
+    Return the second sequences, n x 4: value, last reading, count, first; NULL without one.
+
+    None if no device has one.
+    """
     there = start.known[first] & (start.other_read_us[first] != NEVER)
     if not there.any():
         return None
@@ -196,7 +200,10 @@ def _places(kept: NDArray[np.bool_]) -> NDArray[np.intp] | slice:
 
 
 def _before(rows: Column, head: NDArray[np.intp], start: Register) -> tuple[Int64, Int64]:
-    """Return value and time before each row; those of the row itself if there is no earlier one."""
+    """
+    Return value [base units] and time [us UTC] before each row; its own if there is
+    no earlier row.
+    """
     value, read = np.empty_like(rows.value), np.empty_like(rows.time_us)
     value[1:], read[1:] = rows.value[:-1], rows.time_us[:-1]
     first = rows.device[head]
@@ -207,7 +214,10 @@ def _before(rows: Column, head: NDArray[np.intp], start: Register) -> tuple[Int6
 
 
 def _changed(rows: Column, head: NDArray[np.intp], rise: Int64, start: Register) -> Int64:
-    """Return the time of the register's last rise at each row; a first reading counts as a rise."""
+    """
+    Return the time of the register's last rise at each row; a first reading is a
+    rise. [us UTC]
+    """
     first = rows.device[head]
     risen = rise > 0
     risen[head] = True

@@ -52,7 +52,11 @@ class Pricing:
         return unit.baseline_t - unit.project_t - unit.leakage_t
 
     def cost(self, monitored: Monitored, year: int) -> Fraction:
-        """Return the increase of net emissions by one base unit that is on both sides. [tCO2e]"""
+        """
+        Return by how much one more base unit lowers the reduction, at least 0. [tCO2e]
+
+        For a quantity that is on both sides of the account.
+        """
         return max(Fraction(0), -self._unit(monitored, year).reduction_t)
 
     def more(self, monitored: Monitored, year: int) -> Fraction:
@@ -196,7 +200,10 @@ def _deduction(
 
 
 def adjusts(side: Side, quantity: Fraction) -> str:
-    """Return the adjustment of a metered quantity, rounded conservatively. [base units]"""
+    """
+    Return an adjustment as text with six decimals, rounded conservatively for its side. [base
+    units]
+    """
     return six_places(quantity, "down" if side == "baseline" else "up")
 
 

@@ -176,7 +176,11 @@ def in_force(
 def expected_of(
     expected: Mapping[str, Any], key: str, span: tuple[int, int, str]
 ) -> Fraction | None:
-    """Return the design's estimate for a span; None if it does not cover the whole span."""
+    """
+    Return the design's estimate `key` for a span, in the unit of the key, in proportion to time.
+
+    None if the estimates do not cover the whole span.
+    """
     result = Fraction(0)
     for item, begin, end in in_force(expected, span):
         if item.get(key) is None:

@@ -2,8 +2,9 @@
 Air quality index of Viet Nam, hourly and daily.
 
 Decision 1459/QD-TCMT, 12 November 2019, read in full in a transcription.  Dust is used as the
-NowCast of twelve hours: a weighted mean in which recent hours count more.  Indices are rounded half up.  The Decision's own example prints 60 for
-118.7 ug/m3 of nitrogen dioxide where its formula gives 59; the formula is followed.
+NowCast of twelve hours: a weighted mean in which recent hours count more.  Indices are rounded half
+up.  The Decision's own example prints 60 for 118.7 ug/m3 of nitrogen dioxide where its formula
+gives 59; the formula is followed.
 """
 
 from __future__ import annotations

@@ -239,7 +239,11 @@ def _climate(parameters: Inputs, factors: Factors) -> str:
 
 
 def default_climate(parameters: Inputs, factors: Factors) -> dict[str, tuple[int, str, str]]:
-    """Return the climate that applies if none is entered, with its meaning and source."""
+    """
+    Return the climate that applies if none is entered, as {name: (value, meaning, source)}.
+
+    Empty if a climate is entered.
+    """
     if "climate" in parameters:
         return {}
     return {"default_climate": (CLIMATES.index(_climate(parameters, factors)) + 1, *_DEFAULT)}

@@ -141,7 +141,7 @@ _STEPS_07 = steps(
 
 def _margins(inputs: Inputs, factors: Factors) -> Mapping[str, Fraction]:
     """
-    Return the operating and the combined margin of a grid. [tCO2/MWh]
+    Return the operating and the combined margin of a grid, by name. [tCO2/MWh]
 
     The build margin is calculated from the newest plants, entered manually, or that of the national
     authority.

@@ -76,8 +76,9 @@ def _by_temperature(
     parameters: Inputs, measured: Mapping[str, Fraction]
 ) -> tuple[Fraction, Fraction]:
     """
-    Return the plausible enthalpy of steam: at most that of its temperature, else of saturated
-    steam.
+    Return 0 and the maximum plausible enthalpy of steam. [kJ/kg]
+
+    It is the enthalpy at the measured temperature, else that of saturated steam.
     """
     del parameters
     maximum = Fraction(_SATURATED)

@@ -109,7 +109,11 @@ _MAX_BEFORE = Fraction(5, 3)
 def _by_head(
     parameters: Inputs, measured: Mapping[str, Fraction]
 ) -> tuple[Fraction, Fraction] | None:
-    """Return the range of specific consumption by head and least efficient pump, if known."""
+    """
+    Return 0 and the maximum plausible consumption for the head, else None. [kWh/m3]
+
+    It is that of the least efficient pump.
+    """
     del measured
     least = hydraulic_minimum(parameters["head_m"])
     return (Fraction(0), least / _WORST) if least else None

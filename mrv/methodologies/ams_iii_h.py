@@ -190,7 +190,7 @@ def _share(part: Fraction, load: Fraction) -> Fraction:
 
 def _gas_of_cod(inputs: Inputs, factors: Factors) -> tuple[Text, dict[str, Fraction]] | None:
     """
-    Return a finding and corrected inputs where methane and COD contradict each other; else None.
+    Return a text and the corrected inputs where methane and COD contradict each other; else None.
 
     At most B_o of methane can form per COD.  If methane is too low for the COD removed, the COD is
     reduced to the value that the gas supports.

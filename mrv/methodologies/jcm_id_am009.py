@@ -138,7 +138,10 @@ def _by_reference(
 
 
 def _air_of_fuel(inputs: Inputs, factors: Factors) -> tuple[Text, Mapping[str, Fraction]] | None:
-    """Return a finding if the blower's electricity is too low for the fuel; else None."""
+    """
+    Return a text and the corrected inputs if the blower's electricity is too low for the fuel; else
+    None.
+    """
     energy = inputs["fuel_t"] * factors.select(f"{inputs['fuel']}.ncv", "either").value
     drawn = inputs["power_mwh"] * _KWH_PER_MWH
     if drawn >= _MIN_KWH_PER_GJ * energy:

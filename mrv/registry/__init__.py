@@ -398,7 +398,10 @@ def of_survey(survey: Survey, least: tuple[int, int]) -> Precision:
 
 
 def _square(item: Survey | Stratum) -> Fraction:
-    """Return the squared standard error of a sample's mean, of a finite population."""
+    """
+    Return the squared standard error of a sample's mean, for a finite population. [unit of the
+    mean, squared]
+    """
     mean = Fraction(item.mean)
     variance = mean * (1 - mean) if item.sd is None else Fraction(item.sd) ** 2
     remaining = Fraction(max(0, item.population - item.n), max(1, item.population - 1))

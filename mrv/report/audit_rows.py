@@ -87,7 +87,7 @@ def _decimal(units: int, parts: int) -> str:
 
 
 def percent_text(percent: Fraction | None) -> str | None:
-    """Return a percentage with two places, rounded up."""
+    """Return a percentage as decimal text with two places, rounded up; None if unknown."""
     return None if percent is None else _decimal(-(-percent * 100 // 1), 100)
 
 
@@ -280,7 +280,10 @@ def verifier_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]
 
 
 def status_url(facts: Facts) -> str | None:
-    """Return the public page with the status of the statement."""
+    """
+    Return the address of the public page with the status of the statement; None if
+    it has none.
+    """
     base = facts.plan.public_url
     return None if base is None else f"{base}/statements/{facts.name}"
 
@@ -417,7 +420,7 @@ def condition_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str, str]]
 
 
 def parameter_rows(facts: Facts, words: Words) -> list[list[str | None]]:
-    """Return the verification of each monitored parameter."""
+    """Return a row on the verification of each monitored parameter."""
     conclusion = None if facts.opinion is None else facts.opinion.credential_subject
     return [
         [
@@ -433,7 +436,7 @@ def parameter_rows(facts: Facts, words: Words) -> list[list[str | None]]:
 
 
 def requirement_rows(facts: Facts, words: Words) -> list[list[str | None]]:
-    """Return the verification of each requirement, including those without a text."""
+    """Return a row on the verification of each requirement, including those without a text."""
     conclusion = None if facts.opinion is None else facts.opinion.credential_subject
     result = {r.requirement: r for r in (conclusion and conclusion.requirements) or ()}
     rows: list[list[str | None]] = []

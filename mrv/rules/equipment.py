@@ -329,7 +329,7 @@ def performing(
 
 
 def _ratio(monitored: Monitored, delivered: Drawn) -> Fraction | None:
-    """Return a device's output per unit of electricity; None if too few data are known."""
+    """Return a device's output divided by its electricity [1]; None if too few data are known."""
     at = delivered.number - monitored.service.first
     kept = (
         (at >= 0)

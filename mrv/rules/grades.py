@@ -414,7 +414,7 @@ def _published(facts: Facts, account: Account, entered: Entered) -> list[str] | 
 
 def ends_of(facts: Facts, entered: Entered, value: Fraction) -> list[Fraction]:
     """
-    Return the published values of a parameter: the ends of its range, its list, its default.
+    Return the published values of a parameter [its unit]: ends of its range, its list, its default.
 
     For a calendar year: the first and the last accepted year.
     """
@@ -469,7 +469,7 @@ def _of_analyser(account: Account, name: str) -> tuple[Grade, Sequence[str]]:
 
 
 def _effect(account: Account, entered: Entered) -> Fraction:
-    """Return the change of the reduction if a value is omitted; if unknown, the whole reduction."""
+    """Return the reduction that depends on a value; all of it if this is unknown. [tCO2e]"""
     now = account.reduced(account.parameters)
     for share in (ZERO, _LESS):
         with suppress(MrvError, ZeroDivisionError):

@@ -320,7 +320,7 @@ def invoiced_sums(facts: Facts, role: Sequence[Monitored]) -> Billed | None:
 
 
 def _shares(facts: Facts, check: CrossCheck) -> Mapping[str, Fraction]:
-    """Return an invoice's division among its meters, by their metered quantity in its time."""
+    """Return by meter its share of an invoice, in proportion to its metered quantity. [1]"""
     mine = {m.device.id for m in facts.views}
     metered = {name: 0 for name in check.devices if name in mine}
     for m in facts.views:

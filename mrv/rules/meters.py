@@ -201,8 +201,10 @@ def _settling(
 ) -> Iterator[tuple[CrossCheck, Fraction]]:  # fmt: skip
     """
     Yield the check meter, or successive invoices, that agree with the register in the time of
-    uncorroborated energy.  Each is yielded with the quantity of the period that it does not
-    corroborate, which is less than the uncorroborated energy of its time.
+    uncorroborated energy.
+
+    Each is yielded with the quantity of the period that it does not corroborate, which is less than
+    the uncorroborated energy of its time. [base units]
     """
     name, quantity = metered.base.device.id, metered.base.needs.quantity
     doubted = facts.supporting.uncorroborated[name, quantity]
@@ -222,7 +224,10 @@ def _settling(
 
 
 def _outside_of(checks: Sequence[CrossCheck], metered: Metered, subset: Uncorroborated) -> Int64:
-    """Return the uncorroborated quantity of intervals outside the time of given checks."""
+    """
+    Return by interval the uncorroborated quantity outside the time of given checks.
+    [base units]
+    """
     result, first = lay_out(metered, subset), metered.whole.first
     for check in checks:
         begin, end = (max(0, us // INTERVAL_US - first) for us in (check.from_us, check.to_us))

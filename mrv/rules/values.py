@@ -174,7 +174,7 @@ class _Kept:
         self, entered: Entered, devices: Sequence[str | None], ends: Sequence[Fraction], ours: int
     ) -> tuple[Fraction, int] | None:
         """
-        Apply the most conservative published end; return it and the reduction.
+        Apply the most conservative published end; return it and the reduction with it [ug CO2e].
 
         None if the entered value is the most conservative.
         """
@@ -375,7 +375,7 @@ def sampled_values(facts: Facts) -> Iterator[Judged]:
 
 
 def _within(value: Fraction, spec: ParameterSpec) -> Fraction:
-    """Return a limit restricted to the possible values of its parameter."""
+    """Return a limit within the minimum and maximum of its parameter. [unit of the parameter]"""
     maximum = value if spec.maximum is None else min(value, Fraction(spec.maximum))
     return rounded(max(Fraction(spec.minimum), maximum), spec)
 
@@ -411,7 +411,7 @@ def monitored_values(facts: Facts) -> Iterator[Judged]:
 def _monitored(  # noqa: PLR0911 - one return a way of measuring
     facts: Facts, name: str, spec: ParameterSpec, sampled: Collection[tuple[int, int]]
 ) -> Text | None:
-    """Return how a value was measured, or what is missing; None with monthly samples."""
+    """Return a text on how a value was measured, or what is missing; None with monthly samples."""
     price = facts.price
     how = price.how.get(name)
     value = amount(Fraction(price.stated[name]), spec.unit)

@@ -27,9 +27,9 @@ def leaf_hash(entry: bytes) -> bytes:
     return sha256(b"\x00" + entry)
 
 
-def node_hash(remaining: bytes, right: bytes) -> bytes:
+def node_hash(left: bytes, right: bytes) -> bytes:
     """Return the hash of two neighbouring subtrees, 32 bytes."""
-    return sha256(b"\x01" + remaining + right)
+    return sha256(b"\x01" + left + right)
 
 
 def root_hash(leaves: Iterable[bytes]) -> bytes:

@@ -92,7 +92,11 @@ def wanted(project: Project, fleet: Fleet, from_us: int, to_us: int) -> Wanted:
 def gauge(
     block: Frame, device: int, rows: slice, analysers: Wanted
 ) -> dict[tuple[int, str], Gauged]:
-    """Return the daily sums of the channels of one device of a block."""
+    """
+    Return the daily sums of a device's channels, by device index and channel.
+
+    `rows`: rows of the device in the block.
+    """
     count = len(analysers.edges) - 1
     gauged = {}
     for channel in analysers.channels.get(device, ()):
@@ -418,8 +422,9 @@ def daily_means(
 
 def _shifted(loads: Sequence[Fraction], errors: Sequence[Fraction]) -> Iterator[Sequence[Fraction]]:
     """
-    Yield the channels' loads with the error subtracted, then with the error added; for a second
-    channel in the opposite order.
+    Yield the channels' loads with the error subtracted, then with the error added.
+
+    For a second channel the order is reversed, as it is subtracted from the first.
     """
     for sign in (-1, 1):
         yield [

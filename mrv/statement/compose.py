@@ -451,7 +451,7 @@ def _keys_documented(case: Case) -> bool:
 
 
 def _signed_by_meter(case: Case) -> dict[str, Fraction]:
-    """Return the share of each meter's energy that the meter signed."""
+    """Return by device the share of its energy that its meter signed, 0 to 1."""
     extract, devices = case.plan.signed, case.result.devices
     result = dict[str, Fraction]()
     for name in dict.fromkeys(d.device for d in devices if d.quantity in ENERGY):

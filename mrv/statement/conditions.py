@@ -263,7 +263,7 @@ def graded(claims: Claims) -> str:
 
 
 def effects(claims: Claims) -> Iterator[str]:
-    """Yield each rule with a deduction, and its amount; nothing before 0.2.0."""
+    """Yield a sentence on each rule with a deduction, and its amount; nothing before 0.2.0."""
     for rule in claims.rules or ():
         if rule.applied:
             yield (
@@ -275,7 +275,11 @@ def effects(claims: Claims) -> Iterator[str]:
 
 
 def gap_lines(claims: Claims) -> Iterator[str]:
-    """Yield gaps by device and cause: number, hours, deduction; nothing before 0.2.0."""
+    """
+    Yield a sentence on the gaps of each device and cause: number, hours, deduction.
+
+    Nothing is yielded for statements before 0.2.0.
+    """
     by_cause: dict[tuple[str, str], list[Gap]] = {}
     for gap in claims.gaps:
         if gap.cause is not UNSET:

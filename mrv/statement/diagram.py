@@ -143,7 +143,8 @@ def diagram(
 
 def _meters(plan: MonitoringPlan, drawing: _Drawing, y: int) -> tuple[list[tuple[int, int]], int]:
     """
-    Draw the meters of each role with their check meters; return the start points of lines.
+    Draw the meters of each role with their check meters; return the start points (x, y) of the
+    lines to the account, and the y below the last box.
 
     In diagrams of 0.1.0 check meters have their own boxes; since then they are a line in their
     meter's box.
@@ -395,7 +396,10 @@ def line_diagram(plan: MonitoringPlan, language: str = "en") -> str | None:
 def _limited(
     feeds: Mapping[str, tuple[str, ...]],
 ) -> tuple[dict[str, tuple[str, ...]], dict[str, int]]:
-    """Return the meters to draw, and for the last one of a group the number of those omitted."""
+    """
+    Return the loads of each meter to draw, and the number of omitted meters by the
+    last one drawn.
+    """
     groups: dict[tuple[str, ...], list[str]] = {}
     fed = {to for each in feeds.values() for to in each}
     for name, to in sorted(feeds.items()):
@@ -411,7 +415,11 @@ def _limited(
 
 
 def _levels(feeds: Mapping[str, tuple[str, ...]], names: list[str]) -> dict[str, int]:
-    """Return the column of each name, after all that supply it; a cycle is opened at one place."""
+    """
+    Return the column of each meter by name: to the right of the columns of all its supplies.
+
+    A cycle of meters is cut at one meter.
+    """
     level = dict.fromkeys(names, 0)
     for _ in names:
         moved = False

@@ -195,7 +195,11 @@ def requirements(claims: Claims) -> tuple[Requirement, ...]:
 
 
 def _of_methodology(claims: Claims) -> tuple[str, ...]:
-    """Return the methodology's own requirements; none for a version that tonne does not include."""
+    """
+    Return the names of the methodology's own requirements.
+
+    None for a version that tonne does not include.
+    """
     try:
         return find(claims.methodology.id, claims.methodology.version).asks
     except MethodologyError:  # the verification reports it

@@ -105,17 +105,17 @@ def values_in(value: Any) -> Any:
 
 
 def time_out(us: int | None) -> str | None:
-    """Return a time as JSON, or null if open. [us UTC]"""
+    """Return a time [us UTC] as RFC 3339 text; None for None."""
     return None if us is None else utc_text(us)
 
 
 def time_us(text: str) -> int:
-    """Return a time from its JSON text. [us UTC]"""
+    """Return the time of an RFC 3339 text. [us UTC]"""
     return instant_us(text, "UTC")
 
 
 def time_in(text: str | None) -> int | None:
-    """Return a time from the result of `time_out`. [us UTC]"""
+    """Return the time of an RFC 3339 text [us UTC]; None for None."""
     return None if text is None else time_us(text)
 
 

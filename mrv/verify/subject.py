@@ -111,13 +111,13 @@ class Subject:
 
     @cached_property
     def verification(self) -> dict[str, Any] | None:
-        """Return the verifier's credential."""
+        """Return the verifier's credential; None before the verification."""
         data = self.pack.files.get(VERIFICATION)
         return None if data is None else canonical.parse_object(data)
 
     @cached_property
     def receipt(self) -> str | None:
-        """Return the receipt of the log."""
+        """Return the text of the log's receipt; None before the issue."""
         data = self.pack.files.get(RECEIPT)
         try:
             return None if data is None else data.decode("utf-8")
@@ -227,7 +227,7 @@ class Subject:
 
     @cached_property
     def leaves(self) -> dict[str, list[DayLeaf]]:
-        """Return the leaves of readings and of intervals in `digests.json`."""
+        """Return the leaves of `digests.json` by table: `readings` and `intervals`."""
         record = canonical.parse_object(self.pack.files[DIGESTS])
         if record.keys() != {"readings", "intervals"} or not all(
             isinstance(listed, list) for listed in record.values()
@@ -304,13 +304,13 @@ class Subject:
         self.lacking.append(Missing(code, state, what, remedy, waiver))
 
 
-def refuse_differences(expected: Iterable[DayLeaf], day_leafs: Iterable[DayLeaf]) -> None:
+def refuse_differences(expected: Iterable[DayLeaf], actual: Iterable[DayLeaf]) -> None:
     """
     Check that evidence equals digests.json.
 
     Raises CanonicalError with the device-days that differ.
     """
-    refuse(differences(expected, day_leafs), "differs from digests.json")
+    refuse(differences(expected, actual), "differs from digests.json")
 
 
 def refuse(result: Sequence[object], what: str) -> None:

@@ -107,7 +107,10 @@ def witnesses(subject: Subject) -> str:
 
 
 def _of_seals(subject: Subject, keys: tuple[Vkey, ...]) -> tuple[list[Cosignature], list[str]]:
-    """Return cosignatures and faults of the earlier head under which the days were sealed."""
+    """
+    Return the cosignatures of the head under which the days were sealed, and texts
+    on its faults.
+    """
     if SEALS not in subject.pack.files:
         return [], []
     head = canonical.parse_object(subject.pack.files[SEALS]).get("head")

@@ -125,7 +125,11 @@ def _places(data: bytes) -> list[tuple[int, str]] | None:
 
 
 def _pair(data: bytes, at: int, places: list[tuple[int, str]]) -> int | None:
-    """Return the end of a label and its value, and add the position of a number to `places`."""
+    """
+    Return the position after a label and its value; add the position of a number to `places`.
+
+    None for a label or value of another kind than a number or a text.
+    """
     label = data[at] if data[at] in _WHOLE else 0x1F - data[at]
     if data[at] not in _WHOLE and data[at] not in _MINUS:
         return None
@@ -185,7 +189,12 @@ def _loads(payload: bytes) -> Any:
 
 
 def _plain(items: list[Any]) -> Row | None:
-    """Return the row of a plain pack, numbers at its base time; None for another pack."""
+    """
+    Return the row of a pack whose records have only a name, a float and perhaps a unit.
+
+    Only the first record has base fields, of which the base time is required.  None for another
+    pack.
+    """
     names, numbers, entries = [], [], 0
     try:
         for record in items:

@@ -293,7 +293,12 @@ def _exact(years: list[int], calculated: Calculated) -> Fraction:
 
 
 def _grams(sheet: Grid, row: int, years: list[int], calculated: Calculated) -> None:
-    """Write the whole grams of years, rounded down; the inner rounding removes the last digit."""
+    """
+    Write the sum of years' reductions as a formula in whole grams, rounded down.
+
+    The sum is first rounded to a thousandth of a gram, since a spreadsheet has only about 15
+    digits.
+    """
     tonnes = "+".join(calculated.reduction[year] for year in years) or "0"
     grams = floor(_exact(years, calculated) * MILLION)
     sheet.formula(row, 1, f"=INT(ROUND(({tonnes})*1000000,3))", grams, "whole")

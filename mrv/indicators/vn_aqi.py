@@ -63,8 +63,8 @@ def hourly(inputs: Inputs, table: Table) -> Mapping[str, Any]:
             sub[name] = _index(table, name, dust)
     if not sub:
         raise IndicatorError(
-            "pm_12h_latest_first_ug_m3: no dust value; at least two of the latest three hours of"
-            " pm2_5 or pm10 are needed"
+            "pm_12h_latest_first_ug_m3 has fewer than two values in the latest three hours; give "
+            "two of pm2_5 or of pm10"
         )
     for name, value in inputs.get("gas_1h_ug_m3", {}).items():
         sub[name] = _index(table, "o3_1h" if name == "o3" else name, value)
@@ -75,7 +75,7 @@ def daily(inputs: Inputs, table: Table) -> Mapping[str, Any]:
     """Return the highest index of mean dust and of the day's highest gases."""
     dust, gases = inputs["pm_24h_ug_m3"], inputs.get("gas_1h_max_ug_m3", {})
     if not dust:
-        raise IndicatorError("pm_24h_ug_m3 is empty; the index needs pm2_5 or pm10")
+        raise IndicatorError("pm_24h_ug_m3 is empty; give pm2_5 or pm10")
     sub = {name: _index(table, name, value) for name, value in dust.items()}
     for name, value in gases.items():
         sub[name] = _index(table, "o3_1h" if name == "o3" else name, value)
@@ -83,8 +83,8 @@ def daily(inputs: Inputs, table: Table) -> Mapping[str, Any]:
         over_8h = table.curves["o3_8h"].at(inputs["o3_8h_max_ug_m3"])
         if over_8h is None and "o3" not in sub:
             raise IndicatorError(
-                "o3_8h_max_ug_m3 is above 400, where only the hourly value is used; "
-                "give gas_1h_max_ug_m3.o3"
+                f"o3_8h_max_ug_m3 = {float(inputs['o3_8h_max_ug_m3']):g} is above 400, where only "
+                "the hourly value is used; give gas_1h_max_ug_m3.o3"
             )
         if over_8h is not None:
             sub["o3"] = max(sub.get("o3", 0), int(half_up(over_8h)))

@@ -43,7 +43,8 @@ def industrial_2011(inputs: Inputs, table: Table) -> Mapping[str, Any]:
         return _judged(inputs, table, _kq(inputs) * _kf(inputs))
     if inputs["column"] != "B":
         raise IndicatorError(
-            "a sewer requires column B; give column B, or the receiving water body"
+            f"a sewer requires column B, not {inputs['column']}; give column B, or the receiving "
+            "water body"
         )
     return _judged(inputs, table, Fraction(1))
 

@@ -150,7 +150,10 @@ def reservoir_is_known(candidate: Candidate) -> Text | None:
 def plausible(inputs: Inputs) -> None:
     """Raise MethodologyError for a power density that is not eligible, or without an area."""
     if "reservoir_m2" in inputs and inputs["reservoir_m2"] <= inputs.get("reservoir_before_m2", 0):
-        raise MethodologyError("reservoir_m2 is not above reservoir_before_m2; leave both out")
+        raise MethodologyError(
+            f"reservoir_m2 = {float(inputs['reservoir_m2']):g} is not above reservoir_before_m2; "
+            "leave both out"
+        )
     if _sparse(inputs, _ELIGIBLE):
         raise MethodologyError(str(text("condition.power_density", least=_ELIGIBLE)))
 

@@ -144,7 +144,8 @@ def plausible(inputs: Inputs) -> None:
         )
     if "history" not in inputs and inputs["months"] != _YEAR:
         raise MethodologyError(
-            "months is used only with history; intercept_mwh is for a whole year"
+            f"months is used only with history, and is {float(inputs['months']):g}; intercept_mwh "
+            f"is for a whole year: give {_YEAR} months, or the history"
         )
     if len(inputs.get("history", _YEAR * [None])) < _YEAR:
         raise MethodologyError(

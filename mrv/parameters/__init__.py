@@ -418,16 +418,18 @@ def required_of(record: Any) -> RequiredGrades:
     required = RequiredGrades(*(text if isinstance(text, str) else "" for text in texts))  # type: ignore[arg-type]
     if not {required.quantities, required.parameters} <= {*ASKABLE}:
         raise ValueError(
-            "`quantities` and `parameters` of a programme's evidence must be B, C or D"
+            f"the grades {required.quantities!r} and {required.parameters!r} of a programme's "
+            "evidence must be B, C or D in `quantities` and `parameters`"
         )
     share = required.above_percent
     if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,3})?", share):
         raise ValueError(
-            '`above_percent` of a programme\'s evidence must be a number in quotes, such as "5"'
+            f"`above_percent` of a programme's evidence is {share!r}; write a number in quotes, "
+            'such as "5"'
         )
     if required.share > 1 or record != required.to_json():
         raise ValueError(
-            "evidence of a programme must have quantities, parameters and above_percent"
+            f"evidence of a programme must have only {', '.join(keys)}, and above_percent up to 100"
         )
     return required
 

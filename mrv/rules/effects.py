@@ -380,8 +380,8 @@ class _Device:
         """
         Yield cuts of implausible quantities, and of those that other channels do not corroborate.
 
-        The error of a meter without certificate is deducted first; its share is not deducted again
-        here.
+        `first`: number of the first interval.  `low`, `high`: its range of intervals in the arrays.
+        The error of a meter without certificate is already deducted and not deducted again here.
         """
         for bound, above in self.above:
             if not above[low:high].any():

@@ -102,7 +102,8 @@ class Authority:
         name, until = record["name"], record.get("until")
         if not isinstance(name, str) or not (until is None or isinstance(until, str)):
             raise EnrolmentError(
-                "`name` and `until` of a time-stamp authority are texts; write them in quotes"
+                f"`name` and `until` of a time-stamp authority are {name!r:.80} and {until!r:.80}; "
+                "write them as texts in quotes"
             )
         certificates = _texts(record["certificates"], f"`certificates` of authority {name!r}")
         policies = _texts(record.get("policies", []), f"`policies` of authority {name!r}")
@@ -162,7 +163,8 @@ class StampRule:
         listed = record["authorities"]
         if type(threshold) is not int or not isinstance(listed, list) or not isinstance(since, str):
             raise EnrolmentError(
-                "`threshold` must be a number, `authorities` a list, `since` a time"
+                f"threshold {threshold!r:.20}, authorities or since {since!r:.40} has the wrong "
+                "type; write a whole number, a list, and a time in quotes"
             )
         return cls(threshold, tuple(map(Authority.from_json, listed)), since)
 
@@ -241,5 +243,5 @@ def _check_moment(text: str | None, what: str) -> None:
 
 def _texts(value: object, what: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise EnrolmentError(f"{what} must be a list of texts")
+        raise EnrolmentError(f"{what} is {value!r:.80}; write a list of texts")
     return tuple(value)

@@ -130,7 +130,9 @@ def verify_inclusion(
     place, last, result = index, size - 1, leaf
     for sibling in proof:
         if last == 0:
-            raise LogError("inclusion proof is too long for the tree; get a new one")
+            raise LogError(
+                f"a proof of {len(proof)} hashes is too long for {size} leaves; get a new one"
+            )
         if place & 1 or place == last:
             result = node_hash(sibling, result)
             place, last = _climb(place, last)

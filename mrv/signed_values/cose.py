@@ -45,7 +45,9 @@ def read(text: str) -> Batch:
     """
     try:
         if len(text) > _LONGEST:
-            raise SignedValueError("it is larger than 1 MB; send smaller batches")
+            raise SignedValueError(
+                f"it has {len(text)} characters, at most {_LONGEST} are read; send smaller batches"
+            )
         return cose_sign1.read(b64decode(text, validate=True))
     except (InputError, binascii.Error) as error:
         raise SignedValueError(

@@ -234,7 +234,7 @@ def _check_about(subject: About, event: What, claims: Claims) -> None:
     """
     if event != "raised":
         raise StatementStateError(
-            "devices and days are entered when a finding is raised; omit them in later events"
+            f"devices and days are entered when a finding is raised, not {event}; omit them"
         )
     known = sorted({parameter.device for parameter in claims.monitored_parameters})
     for device in subject.devices:
@@ -246,7 +246,7 @@ def _check_about(subject: About, event: What, claims: Claims) -> None:
     if subject.from_ is UNSET or subject.to is UNSET:
         if subject.from_ is not subject.to:
             raise StatementStateError(
-                "a finding's days have both `from` and `to`; enter both or neither"
+                "a finding's days need both `from` and `to`, but one is missing; enter both or none"
             )
         return
     period = claims.monitoring_period

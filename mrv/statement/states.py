@@ -450,7 +450,9 @@ def _encode(bits: bytes) -> str:
 def _decode(text: str) -> bytes:
     """Return the bits of an encoded list; data above its size are not decompressed."""
     if not text.startswith("u"):
-        raise CanonicalError("encodedList is not multibase base64url; download the list again")
+        raise CanonicalError(
+            f"encodedList begins with {text[:8]!r}, not with u; download the list again"
+        )
     try:
         packed = urlsafe_b64decode(text[1:] + "=" * (-len(text[1:]) % 4))
         bits = zlib.decompressobj(wbits=31).decompress(packed, _BITS // 8 + 1)

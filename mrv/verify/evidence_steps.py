@@ -365,9 +365,8 @@ def seals(subject: Subject) -> str:
         _check_seal(day, head, of_day, subject, subject.plan.project)
         seen.add(day["entry"]["day"])
     if len(seen) != len(record["days"]) or not seen <= whole:
-        raise LogError(
-            "seals.json has a day twice, or a day outside the period; get the pack again"
-        )
+        strange = sorted(seen - whole) or ["a day twice"]
+        raise LogError(f"seals.json has {strange[0]}, not a day of the period; get the pack again")
     _unsealed(subject, whole, seen)
     sealed = f"{len(seen)} of {len(whole)} days were sealed before the statement was issued"
     return sealed + _came(subject, len(seen))

@@ -80,8 +80,8 @@ def read(data: bytes) -> StoredTokens:
     record = canonical.parse_object(data)
     if record.keys() != _FIELDS or not all(isinstance(part, list) for part in record.values()):
         raise CanonicalError(
-            f"time stamps must have exactly the lists {', '.join(sorted(_FIELDS))}; download the "
-            "file again"
+            f"a file of time stamps must have exactly the lists {', '.join(sorted(_FIELDS))}; "
+            "download it again"
         )
     if any(len(part) > _MAX_TOKENS for part in record.values()):
         raise CanonicalError(

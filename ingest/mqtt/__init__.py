@@ -89,18 +89,18 @@ def parse(text: str) -> Template:
     if text.startswith(_FORBIDDEN) or len(text) > MAX_LENGTH:
         forbidden = ", ".join(_FORBIDDEN)
         raise RegistryError(
-            f"{text!r:.80} must not begin with {forbidden}, and must have at most "
+            f"topic {text!r:.80} must not begin with {forbidden}, and must have at most "
             f"{MAX_LENGTH} characters"
         )
     if not fixed or not all(_LEVEL.fullmatch(level) for level in fixed):
         raise RegistryError(
-            f"{text!r} needs at least one fixed level; {{..}} and + must be "
+            f"topic {text!r} needs at least one fixed level; {{..}} and + must be "
             "whole levels, and # is not allowed"
         )
     template = Template(text, levels)
     if any(template.overlaps(own) for own in _OWN):
         raise RegistryError(
-            f"{text!r} also matches tonne's own topics; begin it with a fixed level"
+            f"topic {text!r} also matches tonne's own topics; begin it with a fixed level"
         )
     return template
 

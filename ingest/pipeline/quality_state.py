@@ -280,7 +280,7 @@ class MeterState:
                 getattr(register, name)[here] = getattr(old, name)[there]
 
     def reset(self, devices: NDArray[np.intp]) -> None:
-        """Reset devices to the state without readings; it must be loaded before use."""
+        """Reset devices to the state without readings; their state must be loaded before use."""
         self.loaded[devices] = False
         self.last_us[devices] = NEVER
         for register in self.registers.values():

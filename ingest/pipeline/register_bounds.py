@@ -159,7 +159,10 @@ class Bounds:
 
     @cached_property
     def _places(self) -> Float64:
-        """Return latitude and longitude by fleet index; NaN for other than solar plants. [deg]"""
+        """
+        Return latitude and longitude by fleet index, n x 2; NaN for other than
+        solar plants. [deg]
+        """
         return self._places_of(self._all)
 
     def _places_of(self, index: NDArray[np.intp]) -> Float64:

@@ -181,7 +181,7 @@ def _clear_of(
     """
     Return a mask of devices whose readings cannot continue a second sequence.
 
-    They have no second sequence, or a recently ended one that the last reading is below.
+    A device has no second sequence, or the last reading is below that of a recently ended one.
     """
     value, _, count, since = other.T
     none = value == NULL

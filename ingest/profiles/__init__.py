@@ -73,11 +73,15 @@ def _parse_register(spec: dict[str, Any], where: str) -> Register:
         or register.word_order not in _ORDERS
     ):
         raise ProfileError(
-            f"{where}, register: type must be one of {', '.join(SIZES)}, table one "
-            f"of {', '.join(_TABLES)}, word_order one of {', '.join(_ORDERS)}"
+            f"{where}, register: type {register.type!r} must be one of {', '.join(SIZES)}, table "
+            f"{register.table!r} one of {', '.join(_TABLES)}, word_order {register.word_order!r} "
+            f"one of {', '.join(_ORDERS)}"
         )
     if not 0 <= register.address <= _LAST or register.divide < 1:
-        raise ProfileError(f"{where}, register: address must be 0 to {_LAST}, divide at least 1")
+        raise ProfileError(
+            f"{where}, register: address {register.address} must be 0 to {_LAST}, divide "
+            f"{register.divide} at least 1"
+        )
     return register
 
 

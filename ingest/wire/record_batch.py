@@ -2,8 +2,9 @@
 Content of a Kafka record: frames and messages of one batch, and their envelope.
 
 The partition of a device is CRC-32 of its principal's id (its own or its gateway's), modulo the
-number of partitions.  It is the same in all processes and releases, so that one principal's
-messages meet in one partition.  A rejected message without a device is assigned by its topic.
+number of partitions.  All processes and releases calculate the same partition, so that one
+principal's messages meet in one partition.  A rejected message without a device is assigned by its
+topic.
 
     "TONW"  u16 schema  sha256 of the content  content of that schema
 

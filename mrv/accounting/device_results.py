@@ -45,7 +45,7 @@ class Pricing:
         """
         Return the reduction of one base unit on the baseline side. [tCO2e]
 
-        It is net of the unit's own project emissions, as of lamp hours or composted mass.  A limit
+        The unit's own project emissions are deducted, as of lamp hours or composted mass.  A limit
         of the methodology on the whole reduction is not included.
         """
         unit = self._unit(monitored, year)

@@ -7,10 +7,10 @@ meters do not agree to a ten thousandth in any order.
 
 Noise added to a copy is uniform relative to the value and independent of the weather.  Real
 neighbours differ little for hours and then strongly, when a cloud or gust reaches one first.  So
-the ratio of the 95th percentile of relative differences to their median is tested.  It is 2.9 for
-normal noise (at most 3.2 in a sample), and less for uniform noise.  It is 4.0 or more for all 233
-pairs of real inverters that differ by less than nine per cent: 22 inverters in India (34 days of
-2020, Kaggle "Solar Power Generation Data"), and two pairs in La Reunion (15 days of 2022,
+the ratio of the 95th percentile of relative differences to their median is tested.  This ratio is
+2.9 for normal noise (at most 3.2 in a sample), and less for uniform noise.  It is 4.0 or more for
+all 233 pairs of real inverters that differ by less than nine per cent: 22 inverters in India (34
+days of 2020, Kaggle "Solar Power Generation Data"), and two pairs in La Reunion (15 days of 2022,
 TwInSolar).  Neighbouring turbines differ by 14 % and more (La Haute Borne, four turbines, 2014 and
 2015, ENGIE).
 

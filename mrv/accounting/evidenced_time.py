@@ -459,7 +459,7 @@ class Corroboration:
 
     @cached_property
     def _no_evidence(self) -> dict[str, Text]:
-        """Return the reason of each invoice that cannot be evidence."""
+        """Return by name of an invoice the reason why it cannot be evidence."""
         texts = dict[str, Text]()
         for invoice in self.supporting.invoices:
             name = name_of(invoice)

@@ -237,7 +237,7 @@ def _out(value: Value) -> str | int | Coded | tuple[str | int | Coded, ...]:
 
 def _single(value: Value) -> str | int:
     if isinstance(value, Text | tuple):
-        raise TypeError(f"the value {value} is a list of lists; a text has no such values")
+        raise TypeError(f"the value {value} is in a list of a text; pass names, numbers or texts")
     return value
 
 

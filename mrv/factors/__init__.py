@@ -367,7 +367,7 @@ def _calculation(value: object, where: str) -> Calculation | None:
         or not all(isinstance(value[key], str) for key in keys[:2])
     ):
         raise FactorError(
-            f"{where}: calculation must have `tool`, such as tool07, `result`, such as"
+            f"{where}: calculation = {value!r:.80} must have `tool`, as tool07, `result`, as"
             " ef_cm_t_per_mwh, and `inputs`; `tonne evaluate tool07 --describe` lists both"
         )
     return Calculation(**value)

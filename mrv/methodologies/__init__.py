@@ -234,9 +234,9 @@ def hypothetical(
     methodology: Methodology, parameters: Mapping[str, Any], factors: Factors, where: str
 ) -> Reductions:
     """
-    Return the emissions of one side of a plan, for planning only.
+    Return the emissions of one side of a plan, exact, for planning only. [tCO2e]
 
-    It is used to find the consumption at which the reduction becomes zero.
+    The caller finds with them the consumption at which the reduction becomes zero.
 
     Raises MethodologyError or FactorError: a key is missing, unknown or out of bounds, or a factor
     is missing.

@@ -107,7 +107,7 @@ def check_pages(source: BinaryIO, chunk: Any, max_rows: int) -> bool:
     """
     Return whether a column chunk can contain a value, from the headers of its pages.
 
-    It cannot if all pages use an empty dictionary.
+    A chunk has no value if all pages use an empty dictionary.
 
     `chunk`: metadata of the chunk.
     `max_rows`: maximum number of values in a page.

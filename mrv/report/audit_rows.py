@@ -292,8 +292,8 @@ def cadence_s(parameter: MonitoredParameter) -> Fraction | None:
     """
     Return the mean interval of a device's readings; None without readings. [s]
 
-    It is calculated from the measured time, as an inverter may switch off at night; without
-    measured time from all time that is not missing.
+    The number of readings divides the measured time, as an inverter may switch off at night;
+    without measured time, all time that is not missing.
     """
     count = parameter.readings.count - parameter.readings.outside_period
     measured = Fraction(parameter.coverage.measured_s)

@@ -1,9 +1,9 @@
 """
 Effects of rules (bounds, parameter values, findings), and the quantities that satisfy them.
 
-Bounds are maxima (baseline side) or minima (project side).  They are applied in one pass from
-intervals upwards, in the order of `Level`: at each node the tightest bound applies, and the parts
-of the node are reduced in proportion.  The result does not depend on the order of the bounds.
+A bound is a maximum (baseline side) or a minimum (project side).  Bounds are applied in one pass
+from intervals upwards, in the order of `Level`: at each node the tightest bound applies, and the
+parts of the node are reduced in proportion.  The result does not depend on the order of the bounds.
 """
 
 from __future__ import annotations

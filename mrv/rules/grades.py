@@ -242,7 +242,7 @@ def _by_replacements(facts: Facts, meter: Monitored) -> Fraction:
     """
     Return the share of a meter's quantity, or of its time if larger, that replacement rows state.
 
-    These are the steps from the reading before each row to the reading after it.
+    Such quantities are the steps from the reading before each row to the reading after it.
     """
     swapped, name = facts.supporting.swapped, meter.device.id
     steps = (step for q in meter.needs.quantities for step in swapped.get((name, q), ()))

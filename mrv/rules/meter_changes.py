@@ -247,7 +247,7 @@ def _beyond(meter: Monitored, falls: Sequence[Fallen], gaps: Iterable[GapOutcome
     """
     Return whether upward breaks occur on several days, or affect most of the time.
 
-    No meter is replaced so often: its rated power is too low, or its unit is wrong.
+    No meter is replaced so often: the registered rated power is too low, or the unit is wrong.
     """
     begin, end = meter.span_us
     mostly = 2 * sum(gap.time_us for gap in gaps) > end - begin

@@ -456,7 +456,7 @@ def _costs_nothing(name: str, used: Inputs, reduction: Callable[[Inputs], Fracti
 
 def _weak(facts: Facts) -> Iterator[Text]:
     """
-    Yield findings on weak evidence of monitored values.
+    Yield a text on each weak evidence of a monitored value.
 
     It is a sample without a report, or an analyser that was read in less than half of the hours.
     """

@@ -5,9 +5,9 @@ A statement is a W3C Verifiable Credential (VC data model 2.0); the signature ad
 proof.  The same evidence gives the same bytes.  Quantities are decimal text in the unit of their
 name; times are RFC 3339; shares have six places, rounded down.
 
-It includes the evidence by grade, in total and by meter and value.  A value signed by a meter has
-grade A only if a third party's document states the meter's key, since the operator enters the key
-in the registry and may have its secret part.
+The statement includes the evidence by grade, in total and by meter and value.  A value signed by a
+meter has grade A only if a third party's document states the meter's key, since the operator enters
+the key in the registry and may have its secret part.
 """
 
 from __future__ import annotations

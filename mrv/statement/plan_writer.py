@@ -448,9 +448,9 @@ def arrivals_out(arrived: Arrivals) -> tuple[ArrivedDevice, ...]:
 
 def arrivals_in(record: tuple[ArrivedDevice, ...]) -> Arrivals:
     """
-    Return arrivals from the result of `arrivals_out`.
+    Return arrivals by device and day from the result of `arrivals_out`.
 
-    Raises ValueError if more readings were late than arrived.
+    Raises ValueError if more readings were late than arrived, or a day appears twice.
     """
     arrived: Arrivals = {}
     for of_device in record:

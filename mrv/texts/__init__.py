@@ -173,7 +173,10 @@ def languages() -> tuple[str, ...]:
 
 
 def form(name: str, language: str) -> str:
-    """Return the name of a language, or a form of its numbers or dates, by key."""
+    """
+    Return an entry of a language's word file, by key: its name, or a pattern of
+    numbers or dates.
+    """
     result: str = _tables(language)[_LANGUAGE][name]
     return result
 

@@ -40,8 +40,9 @@ def index(inputs: Inputs, table: Table) -> Mapping[str, Any]:
         )
     if sum(bool(group) for group in groups.values()) < _FEWEST_GROUPS:
         raise IndicatorError(
-            f"{sum(map(bool, groups.values()))} groups are measured; besides group IV give two of "
-            "ph, metals (as_mg_l and others) and coliform_mpn_100ml or e_coli_mpn_100ml"
+            f"{sum(map(bool, groups.values()))} groups are measured, {_FEWEST_GROUPS} are needed; "
+            "besides group IV give two of ph, metals (as_mg_l and others) and coliform_mpn_100ml or "
+            "e_coli_mpn_100ml"
         )
     result: dict[str, Any] = {}
     organic = float(_mean(groups["iv"]))

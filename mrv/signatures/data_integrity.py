@@ -43,7 +43,7 @@ def check_fields(proof: Mapping[str, Any], purpose: str) -> None:
     """
     if "previousProof" in proof:
         raise SignatureError(
-            "proof has previousProof; chains of proofs are not accepted: sign without that field"
+            "proof has previousProof; proof chains are not accepted: sign without that field"
         )
     missing = [field for field in _REQUIRED if field not in proof]
     if missing:

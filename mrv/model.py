@@ -166,7 +166,7 @@ class RoleNeeds:
 
     @property
     def quantities(self) -> tuple[str, ...]:
-        """Return all quantities of a device that the role uses."""
+        """Return the names of all quantities of a device that the role uses."""
         return (self.quantity, self.less) if self.less else (self.quantity,)
 
     @property

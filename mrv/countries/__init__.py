@@ -71,7 +71,7 @@ def by_zone() -> Mapping[str, str]:
 
 @cache
 def known() -> Mapping[str, tuple[str, ...]]:
-    """Return all countries, each with its time zones."""
+    """Return the time zones of each country, by its code."""
     text = (resources.files(__package__) / "zones.toml").read_text("utf-8")
     return {country: tuple(some) for country, some in tomllib.loads(text)["zones"].items()}
 

@@ -32,7 +32,7 @@ _DN = ((15, 0), (9, 10))
 
 def figures(inputs: Inputs, table: Table) -> Mapping[str, Any]:
     """
-    Return energy means and percentiles of noise levels. [dBA]
+    Return energy means and percentiles of noise levels by name, such as `leq_dba`. [dBA]
 
     Leq = 10 lg(mean 10^(L/10)); L10 is exceeded a tenth of the time.
     """

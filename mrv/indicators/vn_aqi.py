@@ -54,7 +54,11 @@ def nowcast(latest_first: Sequence[Fraction | None]) -> Fraction | None:
 
 
 def hourly(inputs: Inputs, table: Table) -> Mapping[str, Any]:
-    """Return the highest index of NowCast dust and of the hour's gases."""
+    """
+    Return the index of each pollutant (`sub_indices`), and the highest of them (`aqi`).
+
+    Dust has the index of its NowCast, a gas that of the hour's mean.
+    """
     sub: dict[str, int] = {}
     for name in _DUST:
         series = inputs["pm_12h_latest_first_ug_m3"].get(name)
@@ -72,7 +76,11 @@ def hourly(inputs: Inputs, table: Table) -> Mapping[str, Any]:
 
 
 def daily(inputs: Inputs, table: Table) -> Mapping[str, Any]:
-    """Return the highest index of mean dust and of the day's highest gases."""
+    """
+    Return the index of each pollutant (`sub_indices`), and the highest of them (`aqi`).
+
+    Dust has the index of the day's mean, a gas that of its highest hour.
+    """
     dust, gases = inputs["pm_24h_ug_m3"], inputs.get("gas_1h_max_ug_m3", {})
     if not dust:
         raise IndicatorError("pm_24h_ug_m3 is empty; give pm2_5 or pm10")

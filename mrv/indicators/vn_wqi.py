@@ -31,7 +31,11 @@ _DO_SATURATED = tuple(Fraction(c) for c in ("14.652", "-0.41022", "0.0079910", "
 
 
 def index(inputs: Inputs, table: Table) -> Mapping[str, Any]:
-    """Return the water quality index, by the aggregation chosen in the inputs. [1]"""
+    """
+    Return the water quality index `wqi`, and the index of each measured group, by name. [1]
+
+    `aggregate` of the inputs chooses how the groups are combined.
+    """
     groups = _groups(inputs, table)
     if len(groups["iv"]) < _FEWEST_OF_IV:
         raise IndicatorError(
@@ -41,8 +45,8 @@ def index(inputs: Inputs, table: Table) -> Mapping[str, Any]:
     if sum(bool(group) for group in groups.values()) < _FEWEST_GROUPS:
         raise IndicatorError(
             f"{sum(map(bool, groups.values()))} groups are measured, {_FEWEST_GROUPS} are needed; "
-            "besides group IV give two of ph, metals (as_mg_l and others) and coliform_mpn_100ml or "
-            "e_coli_mpn_100ml"
+            "besides group IV give two of ph, metals (as_mg_l and others) and coliform_mpn_100ml "
+            "or e_coli_mpn_100ml"
         )
     result: dict[str, Any] = {}
     organic = float(_mean(groups["iv"]))

@@ -157,7 +157,10 @@ def by_kind(waste_t: Fraction, parameters: Inputs) -> dict[str, Fraction]:
 
 
 def uncredited(parameters: Inputs, first_year: int) -> frozenset[str]:
-    """Return the waste deposited before the crediting period; no reduction is credited for it."""
+    """
+    Return the parameters with waste deposited before the crediting period, which is
+    not credited.
+    """
     began = parameters["first_year"]
     return frozenset(
         name

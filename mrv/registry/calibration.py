@@ -166,7 +166,7 @@ def of_channels(
 
 
 def registers_of(class_id: str, quantity: str) -> frozenset[str]:
-    """Return the registers of a device class that measure a quantity."""
+    """Return the names of the registers of a device class that measure a quantity."""
     known = classes.load()[class_id].registers
     return frozenset(channel.name for channel in known if channel.quantity == quantity)
 

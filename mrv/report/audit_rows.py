@@ -135,7 +135,7 @@ def _ratings(parameter: MonitoredParameter, facts: Facts, words: Words) -> str |
 
 
 def uncertainty_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]:
-    """Yield the uncertainty of the sum, and how it is combined."""
+    """Yield the uncertainty of the sum, and how it is combined, each with its name."""
     uncertainty = combined(facts.parameters)
     if uncertainty.tonnes is None:
         yield words["uncertainty_sum"], words["uncertainty_unknown"]
@@ -229,7 +229,7 @@ def _of_version(version: PlanVersion, facts: Facts, words: Words) -> str:
 
 
 def arrival_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]:
-    """Yield the arrival of the readings, as in the statement."""
+    """Yield the figures on the arrival of the readings, as in the statement, each with its name."""
     arrival = facts.subject.arrival
     if not arrival:
         yield words["arrival"], None
@@ -364,7 +364,7 @@ def _signer(facts: Facts, issuer: Issuer | UnsetType) -> str | None:
 
 
 def conclusion_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]:
-    """Yield opinion, assurance, materiality and activities."""
+    """Yield opinion, assurance, materiality and activities, each with its name."""
     if facts.opinion is None:
         yield words["opinion"], words["not_verified"]
         return
@@ -454,7 +454,7 @@ def open_findings(facts: Facts) -> tuple[int, int]:
 
 
 def evidence_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]:
-    """Yield the digests of the evidence, the log entry and the program."""
+    """Yield the digests of the evidence, the log entry and the program, each with its name."""
     if facts.opinion is not None:
         for related in facts.opinion.related_resource:
             yield words["digest_of_statement"], related.digest_sri

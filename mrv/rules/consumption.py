@@ -227,7 +227,10 @@ def service_by_energy(facts: Facts) -> Iterator[Judged]:
 
 
 def _strictly(facts: Facts) -> frozenset[str]:
-    """Return design values that apply without a margin, because no capacity limits the service."""
+    """
+    Return the design parameters that apply without a margin, as no capacity limits
+    the service.
+    """
     method, large = facts.methodology, too_large(facts, facts.parameters)
     return frozenset(
         taken.by_design

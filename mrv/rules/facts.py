@@ -290,6 +290,6 @@ def _listed(effects: Effects) -> list[Effect]:
 
 
 def in_order(names: Iterable[str]) -> list[str]:
-    """Return rules in the order of the catalogue; no figure depends on this order."""
+    """Return ids of rules in the order of the catalogue; no figure depends on this order."""
     places = {name: k for k, name in enumerate(rules())}
     return sorted(names, key=lambda name: (places.get(name, len(places)), name))

@@ -336,7 +336,7 @@ def _entered(facts: Facts, account: Account) -> Iterator[Entered]:
 
 
 def _grade(facts: Facts, account: Account, entered: Entered) -> tuple[Grade, Sequence[str]]:
-    """Return the grade of an entered value, and the documents that corroborate it."""
+    """Return the grade of an entered value, and the names of its documents."""
     supporting, codes, name = facts.supporting, of_parameter(entered.name).by, entered.name
     if name in supporting.at_published:
         return "B", []
@@ -460,7 +460,7 @@ def _reduced_to(account: Account, entered: Entered, value: Fraction) -> Fraction
 
 
 def _of_analyser(account: Account, name: str) -> tuple[Grade, Sequence[str]]:
-    """Return the grade of the plant's own analyser by its calibration, and its documents."""
+    """Return the grade of the plant's analyser, by its calibration, and its documents' names."""
     role = account.methodology.parameters[name].channels[:1]
     meters = [meter for meter in account.entered if meter.bound.role in role]
     if not meters or any(uncovered_share(meter) > TOLERANCE for meter in meters):

@@ -159,7 +159,7 @@ def _explained(facts: Facts, compared: Sequence[_Stated]) -> Iterator[RuleReport
 
 
 def _meters(less: Iterable[CrossCheck]) -> list[tuple[set[str], str]]:
-    """Return groups of meters that share invoices, and their quantity."""
+    """Return the ids of meters that share invoices, as groups, each with their quantity's name."""
     meters: list[tuple[set[str], str]] = []
     for check in less:
         names, rest = {*check.devices}, list[tuple[set[str], str]]()

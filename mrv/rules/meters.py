@@ -261,8 +261,9 @@ def _cause(monitored: Monitored, reason: Text | str, above: int) -> Iterator[Tex
 
 def _power_below(facts: Facts, metered: Metered, lost: Int64) -> Text:
     """
-    Return the text on a deduction by the device's own power, with the days of nine
-    tenths of it.
+    Return the text on a deduction by the device's own power.
+
+    It names the first and last day of the middle nine tenths of the deduction.
     """
     running = np.cumsum(lost)
     at = np.searchsorted(running, running[-1] * np.array([0.05, 0.95]))

@@ -288,7 +288,7 @@ class _Values:
 
     def _least(self, place: _Place, others: Sequence[Decimal]) -> dict[str, str | Text] | None:
         """
-        Apply the most conservative value; return it and its effect for a text: `applied`, `effect`
+        Apply the most conservative value; return the values of a text on it: `applied`, `effect`
         [t].
 
         None if the entered value is the most conservative.

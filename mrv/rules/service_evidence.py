@@ -144,7 +144,7 @@ def _missing(facts: Facts, capacity: Capacity) -> Iterator[Text]:
 
 
 def _not_counted(methodology: Methodology, bare: Sequence[_Bare]) -> tuple[set[str], set[str]]:
-    """Return devices whose quantity is not counted, and parameters that are set to 0."""
+    """Return the ids of devices that are not counted, and the names of parameters set to 0."""
     devices, zero = set[str](), set[str]()
     for capacity, names, _ in bare:
         strong = {c.of for c in methodology.capacities if c.of and c.serves == capacity.serves}

@@ -200,7 +200,7 @@ class _Kept:
         self, entered: Entered, devices: Sequence[str | None], ours: int
     ) -> int | None:  # fmt: skip
         """
-        Set a value to 0 or exclude its reduction; return the reduction.
+        Set a value to 0, or exclude the reduction that depends on it; return the reduction.
 
         None if a higher value is conservative.
         """

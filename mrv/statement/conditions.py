@@ -250,7 +250,10 @@ def finding_json(item: Unmet, language: str = "en") -> dict[str, Any]:
 
 
 def observations(claims: Claims) -> Iterator[str]:
-    """Yield findings that need no reply: their effect is small, or already deducted."""
+    """
+    Yield a sentence on each finding that needs no reply: its effect is small, or
+    already deducted.
+    """
     yield from (str(condition) for condition in _all(claims) if condition.severity == OBSERVATION)
 
 

@@ -397,8 +397,10 @@ def _limited(
     feeds: Mapping[str, tuple[str, ...]],
 ) -> tuple[dict[str, tuple[str, ...]], dict[str, int]]:
     """
-    Return the loads of each meter to draw, and the number of omitted meters by the
-    last one drawn.
+    Return the meters to draw, each with its loads; and by name, how many more of a kind were
+    omitted.
+
+    The number is listed under the last meter drawn.
     """
     groups: dict[tuple[str, ...], list[str]] = {}
     fed = {to for each in feeds.values() for to in each}
@@ -437,7 +439,11 @@ def _levels(feeds: Mapping[str, tuple[str, ...]], names: list[str]) -> dict[str,
 def _lanes(
     feeds: Mapping[str, tuple[str, ...]], level: Mapping[str, int], gap: int
 ) -> dict[str, int]:
-    """Return the position at which each meter's line bends; meters with equal loads share one."""
+    """
+    Return by meter how far right of its column its line bends. [px]
+
+    Meters of a column with equal loads share a position.  `gap`: distance between two columns.
+    """
     lanes: dict[str, int] = {}
     for column in set(level.values()):
         kinds = sorted({to for name, to in feeds.items() if level[name] == column})

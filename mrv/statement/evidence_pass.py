@@ -205,7 +205,7 @@ def _min_rise(value: Int64, begin: int, end: int) -> int:
 def undercounted(
     result: Iterable[tuple[Window, int]], devices: Iterable[DeviceOutcome]
 ) -> Iterator[str]:
-    """Yield findings on devices whose counted quantity is below the rise of their registers."""
+    """Yield a sentence on each device whose counted quantity is below the rise of its registers."""
     counted = {(d.device, d.role, d.from_us): d for d in devices}
     for window, least in result:
         outcome = counted[window.device, window.role, window.begin_us]

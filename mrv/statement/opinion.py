@@ -288,7 +288,7 @@ def check_rows(claims: Claims, words: Words) -> None:
 
 
 def missing(claims: Claims, conclusion: Conclusion) -> tuple[str, ...]:
-    """Return the missing descriptions of a signed conclusion."""
+    """Return the names of the missing descriptions of a signed conclusion."""
     return tuple(blanks(claims, Words(conclusion.parameters or (), conclusion.requirements or ())))
 
 

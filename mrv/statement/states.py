@@ -417,7 +417,10 @@ def counts(document: Mapping[str, Any], project: str, statement: str) -> bool:
 
 
 def ended(document: Mapping[str, Any], project: str, statements: Iterable[str]) -> set[str]:
-    """Return the statements that are no longer valid by a status list; errors as `counts`."""
+    """
+    Return the ids of statements that are no longer valid by a status list; errors
+    as `counts`.
+    """
     if document.get("type") != list(_LIST_TYPES) or document.get("id") != list_id(project):
         raise CanonicalError(f"not the status list {list_id(project)}; get the project's own list")
     bits_of = read(StatusList, document, f"status list {list_id(project)}").credential_subject

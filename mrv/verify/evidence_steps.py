@@ -483,7 +483,7 @@ def _came(subject: Subject, days: int) -> str:
 
 
 def serving(project: Project, entry: Mapping[str, Any]) -> set[str]:
-    """Return devices that served the project on a sealed day."""
+    """Return the ids of devices that served the project on a sealed day."""
     begin, end = (instant_us(entry[edge], "UTC") for edge in ("from", "to"))
     return {
         d.device

@@ -243,7 +243,7 @@ class Steps:
         return [p.name for p in self.applying(inputs) if p.name in self.extra] if self.extra else []
 
     def rows(self, inputs: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
-        """Return the rows of each list that apply."""
+        """Return by list the rows whose steps are calculated."""
         whole = {**self.defaults, **inputs}
         result = {}
         for name, maximum in self._lengths.items():

@@ -53,7 +53,7 @@ class StoredTokens:
 
 
 def write(tokens: StoredTokens) -> bytes:
-    """Return the bytes of the file."""
+    """Return the bytes of `timestamps.json`."""
     return canonical.legible(
         {
             "chains": list(tokens.chains),

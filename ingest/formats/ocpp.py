@@ -78,7 +78,7 @@ def is_call(payload: bytes) -> bool:
 
 
 class Sample(msgspec.Struct, gc=False, frozen=True):
-    """One sampled value of either version."""
+    """One sampled value of OCPP 1.6 or 2.0.1."""
 
     value: float
     unit: str | None

@@ -97,7 +97,7 @@ def is_number(datatype: int) -> bool:
 
 
 def name_of(datatype: int) -> str:
-    """Return the specification's name of a datatype."""
+    """Return the name of a datatype in the specification of Sparkplug B."""
     return NAMES[datatype] if datatype < len(NAMES) else f"datatype {datatype}"
 
 

@@ -192,7 +192,7 @@ _S = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """One channel's limits, by version."""
+    """Limits of one channel: an array for each limit, by version of the limits."""
 
     low: Float64
     high: Float64

@@ -376,5 +376,5 @@ def register_name(column: str) -> str:
 
 
 def register_of_column(class_id: str, column: str) -> FileRegister:
-    """Return the register of a class in a column."""
+    """Return the register of a class that is stored in a column."""
     return next(r for r in registers(class_id).values() if r.column == column)

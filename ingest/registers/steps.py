@@ -66,8 +66,8 @@ class Steps:
 
     def _rises(self, mark: Mark, time_us: int, value: int) -> bool:
         """
-        Add a rise that is possible in the elapsed time, or jitter; return whether it was one of
-        these.
+        Add a rise that is possible in the elapsed time, or a step of jitter; return whether the
+        reading was one of the two.
         """
         rise = value - mark.value
         at_once = self.meter.at_once(time_us - mark.read_us)

@@ -23,7 +23,7 @@ FIRST_COUNTRY = "VN"
 
 
 class Located(Protocol):
-    """A place with a country."""
+    """Interface of a place with a country and time zones."""
 
     @property
     def country(self) -> str | None:
@@ -35,7 +35,7 @@ class Located(Protocol):
 
 
 class Supplied(Located, Protocol):
-    """A consumer with an electricity grid."""
+    """Interface of a place with a country and an electricity grid."""
 
     @property
     def grid(self) -> str | None:

@@ -396,7 +396,10 @@ def kinds_in(kind: str, grid: str | None) -> list[str]:
 
 
 def national(kind: str) -> tuple[str, str | None]:
-    """Return the general kind of a national factor kind, and its grid; for others None."""
+    """
+    Return the general kind and the grid of a national kind of factor; of others,
+    the kind and None.
+    """
     match = _OF_A_GRID.fullmatch(kind)
     if match is None:
         return kind, None

@@ -88,14 +88,14 @@ def letter_schema() -> Any:
 
 
 class LettersFile(NamedTuple):
-    """File of the rejected messages of a pack."""
+    """Parquet file of the rejected messages of a pack."""
 
     path: Path
     max_rows: int = USUAL.letter_rows
 
     def check(self) -> None:
         """
-        Check the columns.
+        Check that the file has the columns of rejected messages.
 
         Raises InputError if they differ.
         """
@@ -195,7 +195,7 @@ class IntervalsFile(NamedTuple):
 
     def check(self) -> None:
         """
-        Check the columns.
+        Check that the file has the columns of interval rows.
 
         Raises InputError if they differ.
         """

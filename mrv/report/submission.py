@@ -65,7 +65,7 @@ class Line(NamedTuple):
 
     @property
     def holds(self) -> bool:
-        """Return whether nothing is missing."""
+        """Return whether the check has no missing items."""
         return not self.lacking
 
 

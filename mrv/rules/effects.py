@@ -139,7 +139,7 @@ class Fix:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """Value of a parameter, applied if it gives a lower reduction."""
+    """Value of a parameter, which applies if it lowers the reduction."""
 
     parameter: str
     value: Fraction

@@ -160,7 +160,10 @@ class Facts:
         return sum(weeks, start=Fraction(0))
 
     def after(self, solved: Solved, pricer: Callable[[], Account]) -> Facts:
-        """Return the facts for the next stage."""
+        """
+        Return the facts for the next stage: with the counted quantities and the
+        account so far.
+        """
         return replace(self, solved=solved, pricer=pricer)
 
 
@@ -248,7 +251,7 @@ class Prices:
         self.known.clear()
 
     def solved(self, effects: Effects) -> Solved:
-        """Return the quantities after effects."""
+        """Return the counted quantities under the given effects."""
         key = frozenset(effects)
         if key not in self.solutions:
             self.solutions[key] = solve(self.facts.metered, _listed(effects), self.design)

@@ -293,7 +293,7 @@ class Entered(NamedTuple):
 
     @property
     def is_year(self) -> bool:
-        """Return whether it is a calendar year."""
+        """Return whether the value is a calendar year."""
         return self.spec.unit == "year"
 
 

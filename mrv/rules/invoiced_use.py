@@ -101,7 +101,7 @@ class _Meter:
         return sum((_within(charge, span) for charge in charged), own)
 
     def add(self, span: Span, quantity: Fraction) -> None:
-        """Add a charge to a span."""
+        """Add a charge to a span. [us UTC, base units]"""
         begin, end = self.service(span)
         if quantity > 0 and begin < end:
             self.added.append((begin, end, quantity))

@@ -176,7 +176,10 @@ def row_count(data: bytes) -> int:
 def _read(name: str, values: _Array, present: _Mask | None, rows: int) -> tuple[_Array, _Mask]:
     """Return values as int64, float64 or str objects, cleared where missing, and the mask."""
     if values.shape != (rows,) or (present is not None and present.shape != (rows,)):
-        raise CanonicalError(f"column {name!r} does not have one value for each of {rows} times")
+        raise CanonicalError(
+            f"column {name!r} has the shape {values.shape}; pass a value, and a mask if any, for"
+            f" each of {rows} times"
+        )
     if values.dtype.kind == "O" and values.strides == (0,) and present is None and rows > 1:
         single, there = _read(name, np.array(values[:1]), None, 1)  # all rows are the same object
         if single.dtype.kind == "O":

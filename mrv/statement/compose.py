@@ -103,7 +103,7 @@ class Label:
 
 
 def label_of(claims: wire.Claims) -> Label:
-    """Return the label of a statement."""
+    """Return number, program and predecessor of a statement."""
     replaced = claims.supersedes
     if replaced is None:
         return Label(claims.sequence, claims.code_version)

@@ -73,7 +73,7 @@ class Unusual:
         return Unusual(*(column[order] for column in columns))
 
     def of(self, test: str) -> Unusual:
-        """Return the flags of one test."""
+        """Return the rows of one quality test."""
         rows = np.flatnonzero(self.test == TESTS.index(test))
         return Unusual(*(getattr(self, name)[rows] for name in Unusual.__slots__))
 

@@ -188,7 +188,7 @@ def read_event(document: Mapping[str, Any], statement: Mapping[str, Any]) -> Eve
 def _event(
     document: Mapping[str, Any], finding: FindingSaid, statement: Mapping[str, Any]
 ) -> Event:
-    """Return the event of a document, signed or not."""
+    """Return the event of a document, with or without proof."""
     named = related(statement["id"], canonical.encode(statement))
     if finding.id != statement["id"] or document["relatedResource"] != [named]:
         raise CanonicalError(

@@ -136,7 +136,7 @@ def key_of(signed: str) -> str:
 
 
 def holds(row: SignedRow) -> bool:
-    """Return whether the named key signed this row."""
+    """Return whether the key named in a row's signature signed this row."""
     detached = _read(row.signed, row.message)
     return ed25519.verifies(decode_multikey(detached.key), detached.signature, detached.over)
 

@@ -122,7 +122,7 @@ class Rules(NamedTuple):
 
     @property
     def older(self) -> bool:
-        """Return whether the current rules differ."""
+        """Return whether the statement's rules are older than the current ones."""
         return (self.metering, self.accounting) != (self.metering_today, self.accounting_today)
 
     @property
@@ -131,7 +131,7 @@ class Rules(NamedTuple):
         return f"metering {self.metering}, accounting {self.accounting}"
 
     def to_json(self) -> dict[str, Any]:
-        """Return the JSON form."""
+        """Return the JSON form, as part of the report's."""
         return {
             "metering": self.metering,
             "accounting": self.accounting,

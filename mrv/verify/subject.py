@@ -104,7 +104,7 @@ class Subject:
 
     @cached_property
     def statement(self) -> dict[str, Any]:
-        """Return the statement as in its file."""
+        """Return the JSON object of `statement.json`."""
         if STATEMENT not in self.pack.files:
             raise CanonicalError(f"the pack has no {STATEMENT}; get the pack again")
         return canonical.parse_object(self.pack.files[STATEMENT])
@@ -198,7 +198,7 @@ class Subject:
 
     @cached_property
     def plan(self) -> MonitoringPlan:
-        """Return the registry extract."""
+        """Return the registry extract of `plan.json`."""
         plan, budget = read_plan(canonical.parse_object(self.pack.files[PLAN])), self.pack.budget
         if len(plan.devices) > budget.devices:
             raise too_much("devices of plan.json", len(plan.devices), budget.devices)
@@ -240,7 +240,7 @@ class Subject:
 
     @cached_property
     def factor_records(self) -> list[dict[str, Any]]:
-        """Return the factors as in their file."""
+        """Return the JSON objects of `factors.json`."""
         result = canonical.parse(self.pack.files[FACTORS])
         if not isinstance(result, list) or not all(
             isinstance(document, dict) for document in result

@@ -61,7 +61,11 @@ _WORDINGS = ("guide.md", "guide_0_1_0.md")
 
 
 def guide(claims: Claims, wording: str = _WORDINGS[0]) -> bytes:
-    """Return the guide page for a statement."""
+    """
+    Return the bytes of VERIFY.md for a statement.
+
+    `wording`: file of the page's text; the current one by default.
+    """
     period, method = claims.monitoring_period, claims.methodology
     return (
         _text(wording)

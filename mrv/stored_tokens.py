@@ -101,7 +101,7 @@ def read(data: bytes) -> StoredTokens:
     )
     if stored_tokens.tokens > _MAX_TOKENS:
         raise CanonicalError(
-            f"{stored_tokens.tokens} tokens are too many; at most {_MAX_TOKENS} are read"
+            f"{stored_tokens.tokens} tokens are more than {_MAX_TOKENS}; download the file again"
         )
     return stored_tokens
 

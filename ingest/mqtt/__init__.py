@@ -183,7 +183,11 @@ class Router:
         return index
 
     def _resolve_named(self, names: dict[str, str]) -> int:
-        """Return the device that a template's values name; they must match its registry entry."""
+        """
+        Return the fleet index of the device that a template's values name.
+
+        Raises PayloadError if a value does not match the device's registry entry.
+        """
         device_id = names["device"]
         index = self._index(device_id)
         device = self.fleet.devices[index]

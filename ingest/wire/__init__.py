@@ -32,6 +32,7 @@ from ingest.decode import Rejected
 from ingest.model import NULL, Column, Fleet, Frame
 from ingest.wire.record_batch import (
     SCHEMA,
+    WRITER,
     Parcel,
     WireError,
     add_frame,
@@ -233,11 +234,11 @@ def _arrow_parts(content: memoryview) -> list[memoryview]:
     parts, at = [], 0
     while at < len(content):
         if at + _LENGTH.size > len(content):
-            raise WireError("damaged_record", f"its {len(content)} bytes end within a length")
+            raise WireError("damaged_record", f"{len(content)} bytes end within a length{WRITER}")
         (length,) = _LENGTH.unpack_from(content, at)
         at += _LENGTH.size
         if at + length > len(content):
-            raise WireError("damaged_record", f"it ends within a part of {length} bytes")
+            raise WireError("damaged_record", f"it ends within a part of {length} bytes{WRITER}")
         parts.append(content[at : at + length])
         at += length
     return parts
@@ -324,7 +325,7 @@ def decode(record: bytes, fleet: Fleet) -> Parcel:
         struct.error,
     ) as error:
         # the digest is correct, so the record is not damaged but of another program
-        detail = f"no parcel: {_line(error)}; only `tonne bridge` may write to this topic"
+        detail = f"no parcel: {_line(error)}{WRITER}"
         raise WireError("foreign_record", detail) from error
 
 

@@ -182,6 +182,8 @@ def join(parcels: Sequence[Parcel]) -> tuple[Parcel, list[int]]:
 SCHEMA = 2  # version written
 OLDEST = 1  # oldest version read: Arrow tables of 0.1.0
 _MAGIC = b"TONW"
+# remedy for a record that no bridge wrote
+WRITER = "; find its writer, only `tonne bridge` may write to this topic"
 _HEAD = struct.Struct(">4sH32s")
 
 
@@ -203,11 +205,10 @@ def unseal(record: bytes) -> tuple[int, memoryview]:
     if record[:4] != _MAGIC:
         raise WireError(
             "foreign_record",
-            f"{len(record)} bytes begin with {record[:4]!r}, not {_MAGIC!r}; only `tonne bridge` "
-            "may write to this topic",
+            f"{len(record)} bytes begin with {record[:4]!r}, not {_MAGIC!r}{WRITER}",
         )
     if len(record) < _HEAD.size:
-        raise WireError("damaged_record", f"{len(record)} bytes are shorter than a header")
+        raise WireError("damaged_record", f"{len(record)} bytes are less than a header{WRITER}")
     _, schema, digest = _HEAD.unpack_from(record)
     if not OLDEST <= schema <= SCHEMA:
         raise WireError(
@@ -217,7 +218,7 @@ def unseal(record: bytes) -> tuple[int, memoryview]:
         )
     content = memoryview(record)[_HEAD.size :]
     if hashlib.sha256(content).digest() != digest:
-        raise WireError("damaged_record", f"{len(content)} bytes do not match their digest")
+        raise WireError("damaged_record", f"{len(content)} bytes do not match their digest{WRITER}")
     return schema, content
 
 

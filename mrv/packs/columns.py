@@ -141,8 +141,8 @@ def check_pages(source: BinaryIO, chunk: Any, max_rows: int) -> bool:
         unpacked += size
         if not 0 <= size <= MAX_PAGE_BYTES or packed < 0 or unpacked > MAX_CHUNK_BYTES:
             raise InputError(
-                f"column {name} has a page of {size} bytes, {unpacked} in a row group; "
-                f"at most {MAX_PAGE_BYTES} and {MAX_CHUNK_BYTES} are read"
+                f"column {name} has a page of {size} bytes, {unpacked} in a row group, more than "
+                f"{MAX_PAGE_BYTES} or {MAX_CHUNK_BYTES}; download the file again"
             )
         at += head.at + packed
     raise InputError(
@@ -160,8 +160,8 @@ def _check_kind(name: str, fields: dict[int, Any], max_rows: int) -> None:
             ):
                 raise InputError(
                     f"column {name} has a page of {declared.get(count)} values in encoding "
-                    f"{declared.get(encoding)}; up to {max_rows} are read, in encodings "
-                    f"{', '.join(map(str, sorted(_ENCODINGS)))}"
+                    f"{declared.get(encoding)}, not up to {max_rows} in encodings "
+                    f"{', '.join(map(str, sorted(_ENCODINGS)))}; download the file again"
                 )
 
 

@@ -85,7 +85,7 @@ class Limits:
     `ratings`: rated powers by device, with their start. [us UTC, W]
     `per_day`: design capacity of a role, documented before the period. [base units/d]
     `parameters`: parameters of the project, which may limit a class of devices; None in rule set 1.
-    `stretches`: edges of the period's weeks; empty in rule set 1. [numbers]
+    `stretches`: edges of the period's weeks; empty in rule set 1. [interval numbers]
     `versions`: versions of the monitoring plan, which may correct readings.
     """
 

@@ -137,7 +137,11 @@ def _own_use(facts: Facts) -> Iterator[Judged]:
 
 
 def _explained(facts: Facts, compared: Sequence[_Stated]) -> Iterator[RuleReport]:
-    """Yield invoices whose difference only the entered tolerance explains; CL if material."""
+    """
+    Yield the report on invoices whose difference only the entered tolerance explains.
+
+    The report is a clarification request if the difference is material.
+    """
     earning = {m.device.id for m in facts.views if m.needs.side == "baseline"}
     explained = [s for s in compared if s.explained and earning.issuperset(s.check.devices)]
     if not explained:

@@ -325,7 +325,10 @@ class _Bench(NamedTuple):
         )
 
     def _cut_by(self, meter: Monitored, span: Span) -> tuple[str, ...]:
-        """Return the project-side meters that limit a baseline meter's time within a span."""
+        """
+        Return the ids of project-side meters that limit a baseline meter's time
+        within a span.
+        """
         if meter.needs.side != "baseline":
             return ()
         (begin_us, end_us), (first, last) = meter.span_us, (number * INTERVAL_US for number in span)

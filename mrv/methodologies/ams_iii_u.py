@@ -201,7 +201,7 @@ _KWH_PER_PKM = (Fraction("0.005"), Fraction("0.5"))
 
 
 def _specific(inputs: Inputs) -> tuple[Fraction, Fraction]:
-    """Return the plausible electricity per passenger trip. [kWh]"""
+    """Return the lowest and highest plausible electricity per passenger trip. [kWh]"""
     low, high = _KWH_PER_PKM
     return low * inputs["trip_km"], high * inputs["trip_km"]
 

@@ -385,6 +385,8 @@ def of_survey(survey: Survey, least: tuple[int, int]) -> Precision:
     Return the precision of a survey; a stricter requirement of the plan applies.
 
     In a cluster sample each cluster is one unit, as the units of a cluster may be correlated.
+
+    `least`: required confidence and precision. [%]
     """
     mean, parts = Fraction(survey.mean), survey.strata or (survey,)
     square = sum((_square(part) * part.population**2 for part in parts), start=Fraction(0))

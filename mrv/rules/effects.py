@@ -444,7 +444,7 @@ def _why(reason: Text | str, what: str = _NOT) -> Text | str:
 
 
 def _span_us(first: int, values: Int64) -> tuple[int, int]:
-    """Return the time from the first interval above zero to the end of the last. [us UTC]"""
+    """Return the start of the first interval above zero, and the end of the last. [us UTC]"""
     at = np.flatnonzero(values)
     return (first + int(at[0])) * INTERVAL_US, (first + int(at[-1]) + 1) * INTERVAL_US
 

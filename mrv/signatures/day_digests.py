@@ -310,7 +310,7 @@ class DayLeaf(NamedTuple):
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """Return the key of the rows."""
+        """Return the key of the rows: device, day and table."""
         return self.device, self.day, self.table
 
     def hash(self) -> bytes:

@@ -86,7 +86,11 @@ class Pricing:
 def device_outcome(
     monitored: Monitored, pricing: Pricing, from_us: int, to_us: int, *, first: bool
 ) -> DeviceOutcome:
-    """Return a device's monitored parameter, deductions, emissions and coverage."""
+    """
+    Return a device's monitored parameter, deductions, emissions and coverage.
+
+    `first`: for rule set 1, in the form of release 0.1.0.
+    """
     zero = Fraction(0)
     mode: Mode = "down" if monitored.needs.side == "baseline" else "up"
     tonnes = sum((p.counted * pricing.rate(monitored, p.year) for p in monitored.parts), start=zero)

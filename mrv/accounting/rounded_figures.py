@@ -228,7 +228,10 @@ def comparisons(
 
 
 def exceeds(what: str, difference_percent: str | None) -> bool:
-    """Return whether a reduction is so far above its estimate that it has to be explained."""
+    """
+    Return whether `what` is a reduction so far above its estimate that it has to be
+    explained.
+    """
     return what.startswith("reduction") and Fraction(difference_percent or 0) > _ABOVE
 
 

@@ -421,7 +421,7 @@ def is_of_banks(factor: Factor) -> bool:
 
 
 def row_to_write(kind: str, at: date) -> str:
-    """Return a template of the registry file's row for a grid factor."""
+    """Return a template of the registry file's row for a grid factor that begins on a day."""
     what, _ = national(kind)
     return (
         f"{{id: .., kind: {kind}, value: .., unit: {UNITS[what]}, direction:"

@@ -254,6 +254,7 @@ def calculated(calculation: Calculation, factors: Factors, where: str) -> Fracti
     """
     Return the result of a factor's calculation.
 
+    `where`: source of the factor, for the error.
     Raises MethodologyError or FactorError if there is no such tool or result, or an input is
     missing or wrong.
     """

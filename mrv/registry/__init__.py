@@ -411,7 +411,11 @@ def _square(item: Survey | Stratum) -> Fraction:
 
 
 def of_samples(values: Sequence[Fraction], least: tuple[int, int]) -> Precision | None:
-    """Return the precision of the mean of some samples; None for fewer than two."""
+    """
+    Return the precision of the mean of some samples; None for fewer than two.
+
+    `least`: required confidence and precision. [%]
+    """
     n = len(values)
     if n < 2:  # noqa: PLR2004 - one sample has no spread
         return None

@@ -165,7 +165,7 @@ def _rate(parts: Sequence[_Part], weights: Sequence[Fraction]) -> Fraction:
 
 
 def _raised(monitored: Monitored, more: Fraction, above: Sequence[AbovePower]) -> Monitored:
-    """Return a group with its power increased by additional electricity. [Wh]"""
+    """Return a group with its power increased by `more` electricity. [Wh]"""
     _, names = monitored.needs.draws or ("", ())
     served = monitored.counts * _pieces(monitored)
     if not served or not more:

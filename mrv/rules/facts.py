@@ -146,16 +146,19 @@ class Facts:
         return months(self.stretches)
 
     def span_us(self, first: int, last: int) -> tuple[int, int]:
-        """Return start and end of a run of weeks. [us UTC]"""
+        """Return start and end of weeks [first, last). [us UTC]"""
         return self.stretches[first] * INTERVAL_US, self.stretches[last] * INTERVAL_US
 
     def in_time(self, what: Value, first: int, last: int, reason: Text) -> Text:
-        """Return the text of a reason with its subject and the time of a run of weeks."""
+        """
+        Return the text of a reason with its subject `what` and the time of
+        weeks [first, last).
+        """
         time = local_span(self.span_us(first, last), self.timezone)
         return text("deduction.in_time", what=what, reason=reason, **time)
 
     def served(self, of: Sequence[int], first: int, last: int) -> Fraction:
-        """Return the counted quantity of devices in a run of weeks. [base units]"""
+        """Return the counted quantity of devices in weeks [first, last). [base units]"""
         weeks = (value for i in of for value in self.solved.weeks[i][first:last])
         return sum(weeks, start=Fraction(0))
 

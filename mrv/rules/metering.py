@@ -62,7 +62,8 @@ def _room(gap: Gap, whole: Service, per_day: Fraction | None, timezone: str) -> 
 
 def stretches(first: int, last: int) -> tuple[int, ...]:
     """
-    Return the edges of a period's weeks: stretches of about seven days. [interval numbers]
+    Return the edges of the weeks of intervals [first, last): stretches of about seven days.
+    [interval numbers]
 
     They have equal length, so that no short remainder is evaluated separately.
     """

@@ -165,7 +165,7 @@ def built_for(
     Return the daily design capacity of a role by dated documents; None if absent. [base units]
 
     It also limits the charge for time without data, as the highest rate of a weighbridge does not
-    occur for weeks.
+    occur for weeks.  `first`: first local day of the period; documents must be older.
     """
     return min(
         (

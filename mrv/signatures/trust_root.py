@@ -163,6 +163,7 @@ def read_root(data: bytes, at: datetime) -> TrustRoot:
     """
     Return a trust root signed by its own root keys.
 
+    `at`: time at which it must not have expired.
     Raises EnrolmentError if too few of them signed it, it has another form, or it has expired.
     """
     root = read_pinned(data)

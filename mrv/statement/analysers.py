@@ -441,12 +441,16 @@ def _mean(loads: Sequence[Fraction], flow: int, spec: ParameterSpec) -> Fraction
 
 
 def _load(flow: Int64, gauged: Gauged, *, low: bool) -> Fraction:
-    """Return the sum of daily flow times daily mean. [thousandths]"""
+    """Return the sum of daily flow times daily mean, as `_loads`. [thousandths]"""
     return sum(_loads(flow, gauged, low=low), start=Fraction(0))
 
 
 def _loads(flow: Int64, gauged: Gauged, *, low: bool) -> list[Fraction]:
-    """Return daily flow times daily mean. [thousandths]"""
+    """
+    Return daily flow times daily mean. [thousandths]
+
+    A day without readings has the mean 0 if `low`, else the highest daily mean.
+    """
     means = [
         Fraction(total, count) if count else None
         for total, count in zip(gauged.total.tolist(), gauged.number.tolist(), strict=True)

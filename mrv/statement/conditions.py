@@ -363,6 +363,7 @@ def check_reason(reason: str, what: str = "the reason") -> None:
     """
     Check that a justification, or a finding's text, is not too short.
 
+    `what`: name of the text, for the error.
     Raises StatementStateError otherwise.
     """
     if not reasoned(reason):

@@ -130,6 +130,7 @@ def check_step(statement: str, state: str, wanted: State) -> None:
     """
     Check that a transition is permitted in the current state.
 
+    `wanted`: state after the transition.
     Raises StatementStateError that names the state and the permitted next states.
     """
     allowed = _NEXT[state]
@@ -201,6 +202,7 @@ def check_project(key: EnrolledKey, project: str, what: str) -> None:
     """
     Check that a key may sign for a project.
 
+    `what`: the document to be signed, for the error.
     Raises EnrolmentError that names both.
     """
     allowed = key.bounds.projects
@@ -308,6 +310,7 @@ def check_enough(result: int, wanted: int, statement: str) -> None:
     """
     Check that an issue has enough approvals.
 
+    `result`, `wanted`: number of approving persons, and the required number.
     Raises EnrolmentError that states the next step.
     """
     if result < wanted:

@@ -55,7 +55,7 @@ class Text:
         return repr(self) < repr(other)
 
     def named(self, what: str) -> Iterator[str]:
-        """Yield the values of a name in a text and its nested texts, such as of `device`."""
+        """Yield the values named `what` in a text and its nested texts, such as `device`."""
         for name, value in self.values:
             for each in value if isinstance(value, tuple) else (value,):
                 if isinstance(each, Text):

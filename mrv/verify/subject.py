@@ -314,7 +314,7 @@ def refuse_differences(expected: Iterable[DayLeaf], actual: Iterable[DayLeaf]) -
 
 
 def refuse(result: Sequence[object], what: str) -> None:
-    """Raise CanonicalError if there are any differences."""
+    """Raise CanonicalError that states the first of the differences, if there are any."""
     if result:
         named = "; ".join(str(item) for item in result[:_MAX_NAMED])
         more = f"; and {len(result) - _MAX_NAMED} more" if len(result) > _MAX_NAMED else ""

@@ -226,7 +226,7 @@ def equation(
     sheet: Grid, at: int, methodology: Methodology, values: tuple[int, Inputs, Linked], words: Words
 ) -> Block:
     """
-    Write the equation of a year.
+    Write the equation of a year from row `at` on.
 
     `values`: year, inputs with their cells, factors with theirs.
     """

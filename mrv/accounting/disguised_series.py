@@ -112,7 +112,12 @@ def _telling(ordered: Int64) -> bool:
 
 
 def _same_sums(own: Int64, other: Int64) -> tuple[int, int, float, bool] | None:
-    """Return the number of equal daily sums and their ratio; None where too few are equal."""
+    """
+    Return a comparison of the daily sums of two meters, in any order.
+
+    It consists of the number of sums with a common ratio, the number of days of `own`, the ratio,
+    and whether these sums are equal.  None if too few sums have a common ratio.
+    """
     first, second = own[own > 0], other[other > 0]
     need = max(MIN_DAYS, int(np.ceil(_ORDER_SHARE * len(first))))
     if len(second) < need:

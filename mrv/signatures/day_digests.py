@@ -236,7 +236,7 @@ def _floats(name: str, values: _Array, mask: _Mask) -> tuple[_Array, _Mask]:
     known = values.astype("<f8", copy=False)
     numbers = (known if mask.all() else np.where(mask, known, 0.0)) + 0.0  # 0.0 for -0.0
     if np.isinf(numbers).any():
-        raise CanonicalError(f"column {name!r} has an infinite value; such a reading is rejected")
+        raise CanonicalError(f"column {name!r} has an infinite value; pass finite values")
     return numbers.astype("<f8", copy=False), mask
 
 

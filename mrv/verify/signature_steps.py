@@ -136,7 +136,7 @@ def _credential(document: Mapping[str, Any], types: tuple[str, ...], name: str) 
     if document.get("@context") != list(CONTEXT) or document.get("type") != list(types):
         raise CanonicalError(
             f"{name} has @context {document.get('@context')!r} and type {document.get('type')!r};"
-            f" expected {list(CONTEXT)!r} and {list(types)!r}"
+            f" expected {list(CONTEXT)!r} and {list(types)!r}: get the pack again"
         )
 
 
@@ -224,7 +224,7 @@ def _signed(subject: Subject) -> list[tuple[Mapping[str, Any], Role]]:
 def _issuer(document: Mapping[str, Any]) -> Mapping[str, Any]:
     result = document.get("issuer")
     if not isinstance(result, dict) or result.keys() != {"id", "name"}:
-        raise CanonicalError(f"issuer of {document.get('id')} is {result!r}; expected id and name")
+        raise CanonicalError(f"issuer of {document.get('id')} is {result!r}; get the pack again")
     return result
 
 
@@ -273,7 +273,7 @@ def log_holder(ring: Iterable[EnrolledKey], note: str) -> EnrolledKey:
     if len(result) != 1:
         raise EnrolmentError(
             f"the head of log {origin!r} is signed by {len(result)} of the {len(logs)} "
-            "log keys among the trusted keys; exactly one is required"
+            "log keys among the trusted keys, not by exactly one; correct the file of --keys"
         )
     return result[0]
 
@@ -298,7 +298,7 @@ def verifier(subject: Subject) -> str:
     if document.get("relatedResource") != [expected]:
         raise SignatureError(
             f"the verifier signed {document.get('relatedResource')!r}; this statement is"
-            f" {expected['id']} with digest {expected['digestMultibase']}"
+            f" {expected['id']} with digest {expected['digestMultibase']}: get the pack again"
         )
     conclusion = subject.conclusion
     if conclusion is None or conclusion.id != subject.statement["id"]:

@@ -319,7 +319,7 @@ def _dated_once(document: Mapping[str, Any]) -> None:
     if time != at:
         raise SignatureError(
             f"{document.get('id')} states the time {document['validFrom']}, but "
-            f"was signed at {at:%Y-%m-%dT%H:%M:%SZ}; one of the two is false"
+            f"was signed at {at:%Y-%m-%dT%H:%M:%SZ}; ask its signer which is right"
         )
 
 

@@ -65,7 +65,10 @@ def find(payload: bytes, content_type: str | None) -> Codec:
     codec = _BY_TYPE.get(content_type.split(";", 1)[0].strip().lower())
     if codec is None:
         known = ", ".join(_BY_TYPE)
-        raise PayloadError("content_type_unknown", f"{content_type!r:.80}; known: {known}")
+        raise PayloadError(
+            "content_type_unknown",
+            f"content type {content_type!r:.80} is not supported; send one of {known}",
+        )
     return by_first_bytes(payload) if codec is JSON else codec
 
 

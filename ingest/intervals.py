@@ -4,8 +4,8 @@ Division of register steps into 15-minute intervals, exactly; and energy from po
 Of a step of d base units over [a, b), the part before a time x within it is floor(d * (x - a) / (b
 - a)).  So the parts between the edges of the intervals sum to d exactly.
 
-Energy from power is calculated by the trapezoidal rule between successive readings, but never
-across more than the maximum gap: energy in a longer gap is missing.  It is always an estimate.
+Energy from power is always an estimate.  It is calculated by the trapezoidal rule between
+successive readings, but never across more than the maximum gap: energy in a longer gap is missing.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ class _Dated(tzinfo):
         return moment.replace(tzinfo=UTC).astimezone(_plain(_at(instant, self._zones).name))
 
     def utcoffset(self, moment: datetime | None) -> timedelta | None:
-        raise NotImplementedError("a local time needs a time zone")
+        raise NotImplementedError("this zone converts from UTC only; use zone(name).fromutc")
 
     tzname = dst = utcoffset  # type: ignore[assignment]
 

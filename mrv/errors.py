@@ -11,6 +11,7 @@ TonneError
         |-- SignedValueError       a value signed by a meter, or the meter's key, cannot be read
         |-- LogError               a Merkle proof, checkpoint or receipt is not valid
         |   `-- WitnessRefusedError    a witness does not cosign a checkpoint
+        |-- TimestampError         a time-stamp token is not of these bytes or not accepted
         |-- EnrolmentError         a key is not enrolled, enrolled twice, or in the wrong role
         |-- MethodologyError       a methodology is unknown, or its inputs do not suit it
         |-- RuleError              a rule is not in the catalogue
@@ -65,7 +66,7 @@ class LogError(MrvError):
 
 
 class TimestampError(MrvError):
-    """A time-stamp token is not for these bytes, or not of an accepted authority."""
+    """A time-stamp token is not of these bytes, or not by an accepted authority."""
 
 
 class WitnessRefusedError(LogError):

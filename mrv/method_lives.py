@@ -102,7 +102,7 @@ def registration_refused(life: Life, registered: date) -> Text | None:
 
 def broken(life: Life, registered: date | None, end: date) -> Iterator[Text]:
     """
-    Yield the rules of a methodology's validity that a period does not meet.
+    Yield a text on each rule of a methodology's validity that a period does not meet.
 
     `registered`: when the project was registered; None where not stated.
     `end`: first local day after the period.

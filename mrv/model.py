@@ -99,7 +99,7 @@ class Factor:
 
 
 class Factors(Protocol):
-    """Factor book, as far as methodologies use it."""
+    """Interface of a factor book, as far as methodologies use it."""
 
     def select(self, kind: str, direction: Direction, at: date | None = None) -> Factor:
         """Return the factor of a kind for a direction on a local date (None: the newest)."""
@@ -166,7 +166,7 @@ class RoleNeeds:
 
     @property
     def quantities(self) -> tuple[str, ...]:
-        """Return all quantities of a device that the role uses."""
+        """Return the names of all quantities of a device that the role uses."""
         return (self.quantity, self.less) if self.less else (self.quantity,)
 
     @property
@@ -356,7 +356,7 @@ class Methodology:
     uncredited: Callable[[Inputs, int], frozenset[str]] = lambda *_: frozenset()
 
     def reductions(self, inputs: Inputs, factors: Factors) -> Reductions:
-        """Return the results of the steps. [tCO2e]"""
+        """Return the emissions that the steps calculate from complete inputs. [tCO2e]"""
         result = self.steps.values(inputs, factors)
         return Reductions(
             result[BASELINE],
@@ -373,7 +373,7 @@ class Methodology:
 
     @property
     def version(self) -> str:
-        """Return the version for new projects."""
+        """Return the version of the methodology for new projects."""
         return self.versions[0]
 
     @property

@@ -139,7 +139,7 @@ Bool = NDArray[np.bool_]
 
 
 class NoEstimate(StrEnum):
-    """Reason for the absence of an estimate."""
+    """Reason why the share lost to soiling cannot be estimated."""
 
     SHORT = "short"
     "Less than one year of data."

@@ -1,9 +1,9 @@
 """
 Rounding: once, and conservatively; quantities as text in usual units (kWh, not Wh).
 
-All calculation before it is exact, in `Fraction` or whole micrograms.  Credited amounts are rounded
-down, deducted amounts up; displayed numbers half to even, and figures printed by a standard half
-up.
+All calculation before the rounding is exact, in `Fraction` or whole micrograms.  Credited amounts
+are rounded down, deducted amounts up; displayed numbers half to even, and figures printed by a
+standard half up.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def exact_text(value: Fraction) -> str:
     while (value * 10**places).denominator != 1:
         places += 1
         if places > _MAX_PLACES:
-            raise ValueError(f"{value} is not a decimal number of {_MAX_PLACES} places")
+            raise ValueError(f"{value} has no exact decimal text of at most {_MAX_PLACES} places")
     return decimal_text(value, places, "down")
 
 
@@ -220,7 +220,11 @@ def plain_text(value: Fraction, places: int) -> str:
 
 
 def amount(value: int | Fraction, unit: str) -> dict[str, str]:
-    """Return a quantity in its usual unit for a text: at most 3 decimals, rounded up."""
+    """
+    Return a quantity in its usual unit as the values of a text: `quantity`, `unit`.
+
+    At most 3 decimals, rounded up.
+    """
     name, scale = _IN.get(unit, (unit, 1))
     written = decimal_text(Fraction(value) / scale, _PLACES, "up")
     return {"quantity": written.rstrip("0").rstrip("."), "unit": name}

@@ -78,7 +78,11 @@ class Published:
     over: str = ""
 
     def factor_of(self, factors: Any, inputs: Mapping[str, Any], *, quantity: bool) -> Any:
-        """Return the factor, or None; `quantity`: whether its quantity is above zero."""
+        """
+        Return the factor; None if its quantity is zero and no direction for zero is declared.
+
+        `quantity`: whether its quantity is above zero.
+        """
         direction = self.direction if quantity else self.zero
         return factors.select(self.kind.format_map(inputs), direction) if direction else None
 
@@ -235,11 +239,11 @@ class Steps:
         return tuple(result.values())
 
     def reported(self, inputs: Mapping[str, Any]) -> list[str]:
-        """Return the results other than emissions."""
+        """Return the names of the results other than emissions."""
         return [p.name for p in self.applying(inputs) if p.name in self.extra] if self.extra else []
 
     def rows(self, inputs: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
-        """Return the rows of each list that apply."""
+        """Return by list the rows whose steps are calculated."""
         whole = {**self.defaults, **inputs}
         result = {}
         for name, maximum in self._lengths.items():
@@ -252,7 +256,7 @@ class Steps:
 
     def published(self, inputs: Mapping[str, Any], factors: Any) -> dict[str, Any]:
         """
-        Return the factors that formulas name; None for one that is not needed.
+        Return the factors by their names in formulas; None for one that is not needed.
 
         A factor of a list is itself a list, with one value per row.
         """

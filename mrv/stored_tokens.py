@@ -53,7 +53,7 @@ class StoredTokens:
 
 
 def write(tokens: StoredTokens) -> bytes:
-    """Return the bytes of the file."""
+    """Return the bytes of `timestamps.json`."""
     return canonical.legible(
         {
             "chains": list(tokens.chains),
@@ -80,7 +80,8 @@ def read(data: bytes) -> StoredTokens:
     record = canonical.parse_object(data)
     if record.keys() != _FIELDS or not all(isinstance(part, list) for part in record.values()):
         raise CanonicalError(
-            f"time stamps must be lists of {', '.join(sorted(_FIELDS))}, without other keys"
+            f"a file of time stamps must have exactly the lists {', '.join(sorted(_FIELDS))}; "
+            "download it again"
         )
     if any(len(part) > _MAX_TOKENS for part in record.values()):
         raise CanonicalError(
@@ -100,7 +101,7 @@ def read(data: bytes) -> StoredTokens:
     )
     if stored_tokens.tokens > _MAX_TOKENS:
         raise CanonicalError(
-            f"{stored_tokens.tokens} tokens are too many; at most {_MAX_TOKENS} are read"
+            f"{stored_tokens.tokens} tokens are more than {_MAX_TOKENS}; download the file again"
         )
     return stored_tokens
 
@@ -120,14 +121,17 @@ def _texts(tokens: Sequence[bytes]) -> list[str]:
 
 def _tokens(listed: object) -> tuple[bytes, ...]:
     if not isinstance(listed, list) or not all(isinstance(token, str) for token in listed):
-        raise CanonicalError("tokens must be a list of texts in base64")
+        raise CanonicalError("tokens must be a list of base64 texts; download the file again")
     return tuple(map(decode_base64, listed))
 
 
 def _objects(listed: Sequence[Any], fields: set[str]) -> list[dict[str, Any]]:
     for item in listed:
         if not isinstance(item, dict) or item.keys() != fields:
-            raise CanonicalError(f"a part of the time stamps must have only {sorted(fields)}")
+            raise CanonicalError(
+                f"a part of the time stamps must have exactly the fields {sorted(fields)}; "
+                "download the file again"
+            )
     return list(listed)
 
 
@@ -139,7 +143,9 @@ def _text(item: Mapping[str, Any], name: str) -> str:
 
 def _chain(value: object) -> str:
     if not isinstance(value, str):
-        raise CanonicalError("chains of the time stamps must be certificates in PEM")
+        raise CanonicalError(
+            "chains of the time stamps must be certificates in PEM; download the file again"
+        )
     return value
 
 

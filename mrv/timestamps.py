@@ -1,11 +1,11 @@
 """
 Tokens of time-stamp authorities (RFC 3161): contents and verification.
 
-1. The answer grants a token, over the digest of these bytes.
-2. Its signer's certificate is for time stamping only, and was valid at the token's time.
-3. Signature and chain lead to the root of an authority that the reader trusts, at the token's
+1.  The answer grants a token, over the digest of these bytes.
+2.  Its signer's certificate is for time stamping only, and was valid at the token's time.
+3.  Signature and chain lead to the root of an authority that the reader trusts, at the token's
    time: a certificate may have expired since.
-4. Policy and time are accepted by the reader for that authority.
+4.  Policy and time are accepted by the reader for that authority.
 
 Revocation of certificates is not queried; the reader sets `until`.
 
@@ -53,7 +53,7 @@ def _sorted(response: bytes) -> bytes:
     (outer,) = _parts(response)
     status, token, *rest = _parts(outer.content)
     if rest:
-        raise ValueError("an answer must have a status and a token")
+        raise ValueError(f"an answer has a status and a token; this one has {len(rest)} more parts")
     kind, wrapper = _parts(token.content)
     (signed,) = _parts(wrapper.content)
     parts = _parts(signed.content)
@@ -75,12 +75,12 @@ def _parts(content: bytes) -> list[_Part]:
         if size >= _SHORT:
             count = size - _SHORT
             if not 1 <= count <= _MAX_LENGTH_BYTES:
-                raise ValueError("a length that DER does not allow")
+                raise ValueError(f"DER allows no length of {count} bytes")
             head += count
             size = int.from_bytes(content[place + 2 : place + head], "big")
         end = place + head + size
         if end > len(content):
-            raise ValueError("a value is longer than its container")
+            raise ValueError(f"a value ends at byte {end}, but its container at {len(content)}")
         parts.append(_Part(content[place], content[place:end], content[place + head : end]))
         place = end
     return parts
@@ -153,7 +153,7 @@ def request(message: bytes) -> Request:
     builder = library.TimestampRequestBuilder(message, library.HashAlgorithm.SHA256)
     made = builder.build()
     if made.nonce is None:
-        raise RuntimeError("the builder adds a nonce")
+        raise RuntimeError("rfc3161-client made a request without a nonce; install another version")
     return Request(made.as_bytes(), made.nonce)
 
 
@@ -291,7 +291,8 @@ def _for_stamps(signer: x509.Certificate, stamp: Stamp) -> None:
         raise TimestampError(
             f"the token of {stamp.signer} is dated {stamp.time:%Y-%m-%dT%H:%M:%SZ}, "
             f"but the authority's certificate was valid from {begins:%Y-%m-%d} to "
-            f"{stamp.ends:%Y-%m-%d}: it could not stamp at that time"
+            f"{stamp.ends:%Y-%m-%d}: it could not stamp at that time; use a stamp of another "
+            "authority"
         )
     try:
         usage = signer.extensions.get_extension_for_class(x509.ExtendedKeyUsage)
@@ -342,7 +343,8 @@ def _authority(
     if ended:
         raise TimestampError(
             f"a certificate between {stamp.signer} and its root was not valid at the token's time, "
-            f"{stamp.time:%Y-%m-%dT%H:%M:%SZ}: the authority could not stamp at that time"
+            f"{stamp.time:%Y-%m-%dT%H:%M:%SZ}: the authority could not stamp at that time; use a "
+            "stamp of another authority"
         )
     raise UnknownAuthorityError(
         f"the token of {stamp.signer} is not from one of your trusted authorities "

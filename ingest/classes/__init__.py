@@ -118,15 +118,15 @@ def _problem(name: str, value: Any) -> str | None:
     if name in PAIRS:
         pair = value if isinstance(value, list | tuple) else ()
         sound = len(pair) == 2 and all(map(_number, pair)) and pair[0] < pair[1]  # noqa: PLR2004
-        return None if sound else f"{name} is [low, high], with low below high"
+        return None if sound else f"{name} {value!r} must be [low, high], with low below high"
     if not _number(value) or value <= 0:
         return (
             f"{name} {value!r} must be a number above 0; omit it, or set null, to disable the test"
         )
     if name == "flat_s" and value > MAX_FLAT_S:
         return (
-            f"flat_s {value} is longer than one week ({MAX_FLAT_S} s), the longest "
-            "time that is tested"
+            f"flat_s {value} is longer than one week, the longest time that is tested; enter at "
+            f"most {MAX_FLAT_S} s"
         )
     return None
 

@@ -18,7 +18,7 @@ from google.protobuf.message import DecodeError
 from ingest.errors import PayloadError
 from ingest.formats import sparkplug as sparkplug_form
 from ingest.formats import sparkplug_b_pb2
-from ingest.formats.sparkplug import Birth, Tag, is_number, name_of, number
+from ingest.formats.sparkplug import Birth, Tag, is_number, mismatch, name_of, number
 from ingest.reading import Line
 
 NAME = "sparkplug_b"
@@ -75,7 +75,8 @@ def decode(payload: bytes) -> Message:
     try:
         result = _parse(payload)
     except (DecodeError, RecursionError) as error:
-        raise PayloadError("malformed_protobuf", f"{NAME}: {error!s:.200}") from None
+        detail = f"{NAME}: {error!s:.200}; send a Sparkplug B payload"
+        raise PayloadError("malformed_protobuf", detail) from None
     if len(result.metrics) > _MAX_METRICS:
         raise PayloadError(
             "wrong_shape", f"{NAME}: the message has more than {_MAX_METRICS} metrics; split it"
@@ -211,7 +212,7 @@ def _value(metric: Any, tag: Tag) -> float:
         return number(tag.datatype, field, getattr(metric, field))
     except (PayloadError, TypeError, ValueError) as error:
         reason = error.reason if isinstance(error, PayloadError) else "datatype_mismatch"
-        detail = error.detail if isinstance(error, PayloadError) else field
+        detail = error.detail if isinstance(error, PayloadError) else mismatch(tag.datatype, field)
         raise PayloadError(reason, f"{tag.name!r:.80}: {detail}") from None
 
 

@@ -50,9 +50,9 @@ def messages(
         result = decoder.decode(utf8(payload, codec))
     except msgspec.ValidationError as error:
         reason = "time_missing" if "required field `ts`" in str(error) else "wrong_shape"
-        raise PayloadError(reason, f"{codec}: {error}") from None
+        raise PayloadError(reason, f"{codec}: {error}; correct that field") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise PayloadError("malformed_json", f"{codec}: {error}") from None
+        raise PayloadError("malformed_json", f"{codec}: {error}; send valid JSON") from None
     return result if isinstance(result, list) else [result]
 
 
@@ -78,7 +78,7 @@ def is_call(payload: bytes) -> bool:
 
 
 class Sample(msgspec.Struct, gc=False, frozen=True):
-    """One sampled value of either version."""
+    """One sampled value of OCPP 1.6 or 2.0.1."""
 
     value: float
     unit: str | None
@@ -162,7 +162,7 @@ def unwrap(
         kind, message, action = (msgspec.json.decode(part) for part in frame[:3])
         body = frame[3]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise PayloadError("malformed_json", f"{codec}: {error}") from None
+        raise PayloadError("malformed_json", f"{codec}: {error}; send valid JSON") from None
     except (IndexError, ValueError):
         raise PayloadError(
             "wrong_shape",
@@ -193,9 +193,9 @@ def body(raw: msgspec.Raw, kind: type[Any], codec: str) -> Any:
         return msgspec.json.decode(raw, type=kind)
     except msgspec.ValidationError as error:
         reason = "time_missing" if "required field `timestamp`" in str(error) else "wrong_shape"
-        raise PayloadError(reason, f"{codec}: {error}") from None
+        raise PayloadError(reason, f"{codec}: {error}; correct that field") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise PayloadError("malformed_json", f"{codec}: {error}") from None
+        raise PayloadError("malformed_json", f"{codec}: {error}; send valid JSON") from None
 
 
 def readings(values: Iterable[Moment], message: str | None) -> Sequence[Stated]:

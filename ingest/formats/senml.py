@@ -221,7 +221,7 @@ Units = tuple[str | None, ...]
 
 
 class _First(msgspec.Struct, gc=False, forbid_unknown_fields=True, kw_only=True):
-    """First record of a plain pack."""
+    """First record of a pack, with only name, unit, value and base fields."""
 
     bn: str = ""
     bt: float
@@ -233,7 +233,7 @@ class _First(msgspec.Struct, gc=False, forbid_unknown_fields=True, kw_only=True)
 
 
 class _Next(msgspec.Struct, gc=False, forbid_unknown_fields=True, kw_only=True):
-    """Further record of a plain pack."""
+    """Further record of a pack, with only name, unit and value."""
 
     n: str
     u: str | None = None

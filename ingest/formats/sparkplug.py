@@ -97,7 +97,7 @@ def is_number(datatype: int) -> bool:
 
 
 def name_of(datatype: int) -> str:
-    """Return the specification's name of a datatype."""
+    """Return the name of a datatype in the specification of Sparkplug B."""
     return NAMES[datatype] if datatype < len(NAMES) else f"datatype {datatype}"
 
 
@@ -117,7 +117,12 @@ def number(datatype: int, field: str, value: float) -> float:
         return value
     if datatype == BOOLEAN and field == "boolean_value":
         return float(value)
-    raise PayloadError("datatype_mismatch", f"{field} under {name_of(datatype)}")
+    raise PayloadError("datatype_mismatch", mismatch(datatype, field))
+
+
+def mismatch(datatype: int, field: str) -> str:
+    """Return the error of a value whose field does not belong to its datatype."""
+    return f"the value is sent as {field}, which is not a {name_of(datatype)}; send that datatype"
 
 
 def whole(datatype: int, value: int) -> int:
@@ -292,7 +297,12 @@ def learn(payload: bytes, line: Line, birth: Birth) -> None:
 
 
 def _spans(payload: bytes) -> list[Span] | None:
-    """Return the variable parts of a layout; None if the message is not plain."""
+    """
+    Return the variable parts of a payload, in order.
+
+    None if the payload has an unknown or repeated field, a metric without exactly one number, or a
+    time whose varint is not six bytes long.
+    """
     spans: list[Span] = []
     roles = {(_TIMESTAMP, _VARINT): _SENT, (_SEQ, _VARINT): _NUMBER}
     for item in fields(payload, 0, len(payload)):
@@ -367,13 +377,13 @@ def _read_varint(payload: bytes, at: int, end: int) -> tuple[int, int]:
 
 
 def _time(x: int) -> int:
-    """Return the number of a six-byte varint, whose bytes have seven bits of it each."""
+    """Return the value of a varint of six bytes, given as one little-endian integer."""
     x = x & 0x007F007F007F | (x & 0x7F007F007F00) >> 1
     return x & 0x3FFF | (x & 0x3FFF0000) >> 2 | x >> 32 << 28
 
 
 def _varint(packed: bytes) -> int | None:
-    """Return the integer of exactly these bytes."""
+    """Return the value of a varint, modulo 2**64; None if it ends before the last byte or later."""
     value, last = 0, len(packed) - 1
     for k, byte in enumerate(packed):
         if (byte < 0x80) != (k == last):  # noqa: PLR2004 (the continuation bit)

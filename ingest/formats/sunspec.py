@@ -207,7 +207,7 @@ def unpack(words: Words, byte_order: Order, where: str) -> bytes:
     """
     spellings = [words.hex, words.base64, words.registers]
     if sum(s is not None for s in spellings) != 1:
-        raise _wrong(where, "must be one of 'hex', 'base64' and 'registers'")
+        raise _wrong(where, "has none or several of 'hex', 'base64' and 'registers'; send one")
     data = _bytes(words, where)
     if len(data) % WORD or not 0 < len(data) <= MAX_WORDS * WORD:
         raise _wrong(

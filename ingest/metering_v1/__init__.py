@@ -49,7 +49,7 @@ def energy_steps(
     up: bool = False,
 ) -> tuple[Int64, np.ndarray]:
     """
-    Return the energy of each pair of power readings, and which pairs are valid.
+    Return the energy of each pair of power readings, and which pairs are valid. [Wh]
 
     Parameters
     ----------
@@ -215,7 +215,7 @@ def meter(bounds: Bounds, state: MeterState, frames: Sequence[Frame]) -> Metered
 
 
 def _order(frame: Frame) -> NDArray[np.intp] | slice:
-    """Return rows by device and time; all rows without a copy if they are in this order."""
+    """Return an index that sorts rows by device and time; a slice, without a copy, if sorted."""
     device, time_us = frame.device, frame.time_us
     same, later = device[1:] == device[:-1], time_us[1:] >= time_us[:-1]
     if bool(((device[1:] > device[:-1]) | (same & later)).all()):
@@ -224,7 +224,7 @@ def _order(frame: Frame) -> NDArray[np.intp] | slice:
 
 
 def _unread(device: Int32, time_us: Int64, value: Int64, register: Register) -> Rows:
-    """Return the readings of a register later than its mark; without a copy if all are."""
+    """Return the readings of a register after its stored time; without a copy if all are later."""
     held = value != NULL
     first = heads(device)
     # times ascend: if a device's first reading is later, all are
@@ -244,8 +244,9 @@ def _joined(parts: Sequence[Steps] | Sequence[Marks]) -> Sequence[Any]:
 
 def _newly_metered(state: MeterState, register: Register, device: Int32) -> dict[int, int]:
     """
-    Return known devices with a first register reading, whose estimates
-    from power are removed.
+    Return {device index: start of time} for known devices with a first register reading.
+
+    They are metered again from the start, to remove estimates from power.
     """
     first = device[~register.known[device] & (state.last_us[device] > NEVER)]
     return dict.fromkeys(first.tolist(), FROM_START)
@@ -259,7 +260,7 @@ def _from_power(
     steps: list[Steps],
     out: Metered,
 ) -> None:
-    """Add the estimated energy of devices without register readings."""
+    """Add steps estimated from power for devices without register readings."""
     bare = ~register.known
     bare[metered] = False
     known = bare[rows.device]
@@ -273,7 +274,7 @@ def _from_power(
 
 
 def _add_open(state: MeterState, rows: IntervalRows) -> IntervalRows:
-    """Add the quantities of earlier batches in intervals that are still open."""
+    """Return rows combined with the rows of earlier batches in intervals that have not ended."""
     for quantity in np.flatnonzero(np.bincount(rows.quantity)).tolist():
         register = state.registers[quantity]
         of = np.flatnonzero(rows.quantity == quantity)
@@ -289,7 +290,7 @@ def _add_open(state: MeterState, rows: IntervalRows) -> IntervalRows:
 
 
 def _keep_mark(rows: IntervalRows, bare: NDArray[np.intp], register: Register) -> None:
-    """Keep the earlier mark of an open interval without further readings."""
+    """Keep the earlier mark in open intervals without a further reading of the register."""
     device = rows.device[bare]
     rows.register[bare] = register.value[device]
     rows.read_us[bare] = register.read_us[device]

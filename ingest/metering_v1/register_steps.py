@@ -129,8 +129,8 @@ class Bounds:
     @cached_property
     def next_swap_us(self) -> Int64:
         """
-        Return the time of each device's first meter replacement; far in the future where there is
-        none.
+        Return the time of each device's first replacement; in the far future
+        without one. [us UTC]
         """
         swaps = [min((r.at_us for r in d.replacements), default=_FAR) for d in self.fleet.devices]
         return np.array(swaps, dtype=np.int64)
@@ -215,7 +215,7 @@ def trace(
     bounds: Bounds, class_id: str, column: RegisterColumn, rows: Column, start: Register
 ) -> Trace:
     """
-    Return steps between successive readings, from stored marks.
+    Return the steps between successive readings of a register, beginning with its stored mark.
 
     `rows`: sorted by device and time; times unique per device and later than its mark.
     `start`: stored marks.
@@ -252,7 +252,7 @@ def trace(
 
 
 def _places(kept: NDArray[np.bool_]) -> NDArray[np.intp] | slice:
-    """Return the places of kept rows; a slice, without a copy, where they are consecutive."""
+    """Return the indices of kept rows; a slice, without a copy, if consecutive."""
     places = np.flatnonzero(kept)
     if len(places) and places[-1] - places[0] + 1 == len(places):
         return slice(int(places[0]), int(places[-1]) + 1)
@@ -260,7 +260,10 @@ def _places(kept: NDArray[np.bool_]) -> NDArray[np.intp] | slice:
 
 
 def _before(rows: Column, head: NDArray[np.intp], start: Register) -> tuple[Int64, Int64]:
-    """Return value and time before each row; the row itself if there is none."""
+    """
+    Return value [base units] and time [us UTC] before each row; its own if there is
+    no earlier one.
+    """
     value, read = np.empty_like(rows.value), np.empty_like(rows.time_us)
     value[1:], read[1:] = rows.value[:-1], rows.time_us[:-1]
     first = rows.device[head]
@@ -271,7 +274,10 @@ def _before(rows: Column, head: NDArray[np.intp], start: Register) -> tuple[Int6
 
 
 def _changed(rows: Column, head: NDArray[np.intp], rise: Int64, start: Register) -> Int64:
-    """Return the time of the last rise up to each row; a first reading counts as one."""
+    """
+    Return the time of the register's last rise at each row; a first reading is a
+    rise. [us UTC]
+    """
     first = rows.device[head]
     last = np.where(rise > 0, np.arange(len(rise)), 0)
     last[head] = head
@@ -304,7 +310,7 @@ def _read_others(
     start: Register,
     out: Trace,
 ) -> None:
-    """Read the devices that need decisions, one reading at a time."""
+    """Process the other devices one reading at a time, and add their results to `out`."""
     limits = np.append(head, len(rows.device))
     steps, marks = [out.steps], [out.marks]
     for k in np.flatnonzero(~fine_device):

@@ -230,7 +230,7 @@ def _one_interval(from_us: int, to_us: int) -> bool:
 
 def wrap(meter: Meter, before: int, after: int, elapsed_us: int) -> int | None:
     """
-    Return the step across a rollover to zero, or None where the meter could not have made it.
+    Return the step across a rollover to zero [base units]; None if the meter cannot have made it.
 
     A model's own modulus needs only a step that the rated power allows.  A possible modulus (the
     first above `before`) is accepted only with a known limit, or if the step is below a hundredth
@@ -250,7 +250,7 @@ def wrap(meter: Meter, before: int, after: int, elapsed_us: int) -> int | None:
 
 def clean(rate: np.ndarray, tolerance: int, elapsed_us: Int64, rise: Int64) -> np.ndarray:
     """
-    Return a mask of steps that need no decision: a rise within the allowance of their own time.
+    Return a mask of rises that the meter can have made in the time of the step.
 
     The same comparison as in `Reader` for a register without jitter, in columns.
 
@@ -371,7 +371,7 @@ class _Sums(NamedTuple):
 
 
 def _places(steps: Steps) -> tuple[Int64, NDArray[np.intp]]:
-    """Return the interval in which each step begins, and the steps that extend beyond it."""
+    """Return the interval in which each step begins, and the indices of steps that end later."""
     # a step without duration belongs to the interval that ends with it
     first = (steps.from_us - (steps.to_us == steps.from_us)) // INTERVAL_US
     return first, np.flatnonzero(steps.to_us > (first + 1) * INTERVAL_US)
@@ -379,8 +379,9 @@ def _places(steps: Steps) -> tuple[Int64, NDArray[np.intp]]:
 
 def _whole(steps: Steps, first: Int64, across: NDArray[np.intp]) -> _Sums:
     """
-    Return the steps summed by the interval in which they begin; for steps `across` intervals only
-    their parts.
+    Return the sums of steps by the interval in which they begin.
+
+    Steps that extend beyond it (`across`) are counted as zero, as `_cut` returns their parts.
     """
     if 2 * len(across) > len(first):
         # only steps across an edge are divided and sorted
@@ -416,7 +417,7 @@ def _cut(steps: Steps, first: Int64, across: NDArray[np.intp]) -> _Sums:
 
 
 def _last(marks: Marks) -> tuple[Int64, NDArray[np.intp]]:
-    """Return key and index of the last mark in each interval."""
+    """Return the key of each interval with a register value, and the row of its last mark."""
     at = (marks.time_us - ~marks.first) // INTERVAL_US
     key = _key(marks.device, marks.quantity, at)
     there = marks.value != NULL
@@ -429,7 +430,7 @@ def _last(marks: Marks) -> tuple[Int64, NDArray[np.intp]]:
 
 
 def _add(rows: IntervalRows, row: NDArray[np.intp], sums: _Sums, order: NDArray[np.intp]) -> None:
-    """Add sums to their rows, in an order that groups the sums of one row."""
+    """Add sums to their interval rows; `order` groups the sums of one row."""
     runs = heads(row)
     into = row[runs]
     for name in _Sums._fields[1:]:
@@ -439,7 +440,7 @@ def _add(rows: IntervalRows, row: NDArray[np.intp], sums: _Sums, order: NDArray[
 def _stand(
     rows: IntervalRows, row: NDArray[np.intp], marks: Marks, stood: NDArray[np.intp]
 ) -> None:
-    """Set each row's register state to the last of its marks."""
+    """Set the register state of each interval row to its last mark."""
     last = tails(row)
     row, stood = row[last], stood[last]
     rows.register[row] = marks.value[stood]
@@ -452,14 +453,14 @@ def _at(columns: tuple[Any, ...], rows: NDArray[np.intp]) -> Iterator[Any]:
 
 
 def heads(values: NDArray[Any]) -> NDArray[np.intp]:
-    """Return the index of the first of each run of equal values."""
+    """Return the index of the first row of each run of equal values."""
     new = np.ones(len(values), dtype=np.bool_)
     new[1:] = values[1:] != values[:-1]
     return np.flatnonzero(new)
 
 
 def tails(values: NDArray[Any]) -> NDArray[np.intp]:
-    """Return the index of the last of each run of equal values."""
+    """Return the index of the last row of each run of equal values."""
     return np.append(heads(values)[1:], len(values))[: len(values)] - 1
 
 

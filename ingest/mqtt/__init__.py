@@ -43,7 +43,7 @@ class Template:
         return "/".join(ANY if _is_open(level) else level for level in self.levels)
 
     def match(self, topic: str) -> dict[str, str] | None:
-        """Return the values of the template's names in a topic; None for another topic."""
+        """Return the names in braces with their values in a topic; None for another topic."""
         words = topic.split("/")
         if len(words) != len(self.levels):
             return None
@@ -81,26 +81,26 @@ def parse(text: str) -> Template:
     levels = tuple(text.split("/"))
     names = [level[1:-1] for level in levels if level[:1] == "{" and level[-1:] == "}"]
     if names.count("device") != 1:
-        raise RegistryError(f"{text!r} must have {{device}} as a separate level")
+        raise RegistryError(f"topic {text!r} must have {{device}} as a separate level")
     if len(set(names)) < len(names) or not set(names) <= set(NAMES):
         known = ", ".join(f"{{{name}}}" for name in NAMES)
-        raise RegistryError(f"{text!r} may contain only {known}, each once")
+        raise RegistryError(f"topic {text!r} may contain only {known}, each once")
     fixed = [level for level in levels if level != ANY and level[1:-1] not in names]
     if text.startswith(_FORBIDDEN) or len(text) > MAX_LENGTH:
         forbidden = ", ".join(_FORBIDDEN)
         raise RegistryError(
-            f"{text!r:.80} must not begin with {forbidden}, and must have at most "
+            f"topic {text!r:.80} must not begin with {forbidden}, and must have at most "
             f"{MAX_LENGTH} characters"
         )
     if not fixed or not all(_LEVEL.fullmatch(level) for level in fixed):
         raise RegistryError(
-            f"{text!r} needs at least one fixed level; {{..}} and + must be "
+            f"topic {text!r} needs at least one fixed level; {{..}} and + must be "
             "whole levels, and # is not allowed"
         )
     template = Template(text, levels)
     if any(template.overlaps(own) for own in _OWN):
         raise RegistryError(
-            f"{text!r} also matches tonne's own topics; begin it with a fixed level"
+            f"topic {text!r} also matches tonne's own topics; begin it with a fixed level"
         )
     return template
 
@@ -133,7 +133,7 @@ def principal_of(topic: str) -> str:
 
 
 def status_of(topic: str) -> str | None:
-    """Return the principal whose status a topic states; None for another topic."""
+    """Return the name of the principal whose status a topic states; None for another topic."""
     if not topic.startswith(PREFIX) or not topic.endswith("/status"):
         return None
     principal = topic[len(PREFIX) : -len("/status")]
@@ -183,7 +183,11 @@ class Router:
         return index
 
     def _resolve_named(self, names: dict[str, str]) -> int:
-        """Return the device that a template's values name; they must match its registry entry."""
+        """
+        Return the fleet index of the device that a template's values name.
+
+        Raises PayloadError if a value does not match the device's registry entry.
+        """
         device_id = names["device"]
         index = self._index(device_id)
         device = self.fleet.devices[index]
@@ -234,7 +238,7 @@ def _parts(topic: str) -> tuple[str, str]:
 
 
 def device_of(topic: str, fleet: Fleet) -> str | None:
-    """Return the device of a telemetry topic; None for another topic."""
+    """Return the id of the device of a telemetry topic; None for another topic."""
     topic = sparkplug.own_topic(topic)
     try:
         if topic.startswith(PREFIX):

@@ -41,7 +41,11 @@ class Inbox:
         return len(self.mids)
 
     def first(self, count: int, size: int) -> int:
-        """Return how many of the first `count` messages have at most `size` bytes; at least one."""
+        """
+        Return the number of messages to take: at most `count`, at least one.
+
+        Their payloads together have at most `size` bytes, unless a single one has more.
+        """
         if self.size <= size:
             return min(count, len(self))
         total = 0

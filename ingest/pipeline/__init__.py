@@ -258,9 +258,10 @@ def _joined(parts: Sequence[Steps] | Sequence[Marks]) -> Sequence[Any]:
 
 def _newly_metered(state: MeterState, register: Register, device: Int32) -> dict[int, int]:
     """
-    Return known devices that report a register for the first time.
+    Return {device index: start of time} for known devices that report a register for the first
+    time.
 
-    Their rows are metered again from the start, to remove estimates from power.
+    They are metered again from the start, to remove estimates from power.
     """
     first = device[~register.known[device] & (state.last_us[device] > NEVER)]
     return dict.fromkeys(first.tolist(), FROM_START)

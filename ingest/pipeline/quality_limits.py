@@ -24,7 +24,7 @@ Rows = NDArray[np.intp]
 
 
 def heads(device: Int32) -> Rows:
-    """Return the first row of each device; rows of a device are consecutive."""
+    """Return the index of each device's first row; rows of a device are consecutive."""
     head = np.ones(len(device), dtype=np.bool_)
     head[1:] = device[1:] != device[:-1]
     return np.flatnonzero(head)
@@ -72,7 +72,7 @@ class Series:
         )
 
     def tails(self) -> Rows:
-        """Return the last row of each device."""
+        """Return the index of each device's last row."""
         return np.append(self.head[1:], len(self)) - 1
 
     def after(self, earlier: tuple[Series, ...]) -> tuple[Series, NDArray[np.bool_]]:
@@ -138,7 +138,7 @@ class Flags:
 
     @staticmethod
     def of(channel: str, test: str, device: Int32, time_us: Int64) -> Flags:
-        """Return the flags of one test of one channel."""
+        """Return one flag for each (device, time): all of one channel and one test."""
         n = len(device)
         return Flags(
             device,
@@ -192,7 +192,7 @@ _S = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """One channel's limits, by version."""
+    """Limits of one channel: an array for each limit, by version of the limits."""
 
     low: Float64
     high: Float64
@@ -391,7 +391,7 @@ def _thresholds(table: Float64) -> Thresholds | None:
 
 
 def _runs(first: Int64, count: Int64) -> Int64:
-    """Return runs of consecutive integers, joined: `count` numbers from `first` on, for each."""
+    """Return first[0], first[0] + 1, ... (count[0] numbers), then count[1] from first[1] on, ..."""
     begins = np.cumsum(count) - count
     return np.repeat(first - begins, count) + np.arange(int(count.sum()))
 

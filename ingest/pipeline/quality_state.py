@@ -231,7 +231,7 @@ class Register:
     power_w: Float64
 
     def seen_us(self, device: Int32) -> Int64:
-        """Return the time of each device's last reading, in any register sequence."""
+        """Return the time of each device's last reading, in any register sequence. [us UTC]"""
         read_us, other_us = self.read_us[device], self.other_read_us[device]
         return np.where(self.other_count[device] != 0, np.maximum(read_us, other_us), read_us)
 
@@ -280,7 +280,7 @@ class MeterState:
                 getattr(register, name)[here] = getattr(old, name)[there]
 
     def reset(self, devices: NDArray[np.intp]) -> None:
-        """Reset devices to the state without readings; it must be loaded before use."""
+        """Reset devices to the state without readings; their state must be loaded before use."""
         self.loaded[devices] = False
         self.last_us[devices] = NEVER
         for register in self.registers.values():

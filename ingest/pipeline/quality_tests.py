@@ -119,8 +119,8 @@ class _Judge:
 
     def _asleep(self, whole: Series, rows: NDArray[np.intp], sleep_us: Float64) -> Mask:
         """
-        Return a mask of readings after a night without data: it is dark in the middle
-        of the gap.
+        Return a mask of readings after a night without data: the sun is down in the middle of the
+        gap.
         """
         device, since_us = whole.device[rows], whole.time_us[rows - 1]
         step_us = whole.time_us[rows] - since_us

@@ -97,7 +97,10 @@ class Bounds:
 
     @cached_property
     def next_swap_us(self) -> Int64:
-        """Return the time of each device's first replacement; in the far future without one."""
+        """
+        Return the time of each device's first replacement; in the far future
+        without one. [us UTC]
+        """
         return self._next_swaps_of(self._all)
 
     def _next_swaps_of(self, index: NDArray[np.intp]) -> Int64:
@@ -114,7 +117,12 @@ class Bounds:
         return None if bound.all() else bound
 
     def interval_maximum(self, quantity: int) -> Float64:
-        """Return the highest value of a 15-minute interval by fleet index; inf where unknown."""
+        """
+        Return the highest value of a 15-minute interval by fleet index. [base units]
+
+        `quantity`: index of the quantity.
+        Infinite where the rate is unknown.
+        """
         if quantity not in self._maximum:
             self._maximum[quantity] = self._maximum_of(quantity, self._all)
         return self._maximum[quantity]
@@ -151,7 +159,10 @@ class Bounds:
 
     @cached_property
     def _places(self) -> Float64:
-        """Return latitude and longitude by fleet index; NaN for other than solar plants. [deg]"""
+        """
+        Return latitude and longitude by fleet index, n x 2; NaN for other than
+        solar plants. [deg]
+        """
         return self._places_of(self._all)
 
     def _places_of(self, index: NDArray[np.intp]) -> Float64:

@@ -131,10 +131,10 @@ def _needed(
     rows: Column, head: NDArray[np.intp], risen: NDArray[np.bool_], good: NDArray[np.bool_]
 ) -> NDArray[np.intp]:
     """
-    Return the readings that intervals depend on; steps on both sides of another one are added.
+    Return the indices of the readings that determine the interval rows.
 
-    A reading is left out if it and both of its neighbours are in one interval, and the register
-    rose, or stood, in both steps.
+    A reading is omitted, and the steps before and after it become one, if it and both of its
+    neighbours are in one interval, and the register rose in both steps or in neither.
     """
     interval = (rows.time_us - 1) // INTERVAL_US
     kept = np.ones(len(interval) + 1, dtype=np.bool_)
@@ -146,7 +146,7 @@ def _needed(
 
 
 def _unbounded(steps: Steps, counts: NDArray[np.bool_]) -> Steps:
-    """Return the steps, with those of devices without a limit marked as unknown."""
+    """Return the steps; those of devices without a limit get the value 0 and the kind UNKNOWN."""
     free = np.flatnonzero(~counts[steps.device])
     if not len(free):
         return steps
@@ -156,7 +156,11 @@ def _unbounded(steps: Steps, counts: NDArray[np.bool_]) -> Steps:
 
 
 def _others(start: Register, first: Int32) -> Int64 | None:
-    """Return the second sequences of devices, one row each; None if no device has one."""
+    """
+    Return the second sequences, n x 4: value, last reading, count, first; NULL without one.
+
+    None if no device has one.
+    """
     there = start.known[first] & (start.other_read_us[first] != NEVER)
     if not there.any():
         return None
@@ -174,7 +178,11 @@ def _clear_of(
     tail: NDArray[np.intp],
     tolerance: int,
 ) -> NDArray[np.bool_]:
-    """Return a mask of devices whose readings all stay far from a stored second sequence."""
+    """
+    Return a mask of devices whose readings cannot continue a second sequence.
+
+    A device has no second sequence, or the last reading is below that of a recently ended one.
+    """
     value, _, count, since = other.T
     none = value == NULL
     kept = (count == 0) & (rows.time_us[tail] - np.abs(since) <= RETIRED_US)
@@ -192,7 +200,10 @@ def _places(kept: NDArray[np.bool_]) -> NDArray[np.intp] | slice:
 
 
 def _before(rows: Column, head: NDArray[np.intp], start: Register) -> tuple[Int64, Int64]:
-    """Return value and time before each row; those of the row itself if there is no earlier one."""
+    """
+    Return value [base units] and time [us UTC] before each row; its own if there is
+    no earlier row.
+    """
     value, read = np.empty_like(rows.value), np.empty_like(rows.time_us)
     value[1:], read[1:] = rows.value[:-1], rows.time_us[:-1]
     first = rows.device[head]
@@ -203,7 +214,10 @@ def _before(rows: Column, head: NDArray[np.intp], start: Register) -> tuple[Int6
 
 
 def _changed(rows: Column, head: NDArray[np.intp], rise: Int64, start: Register) -> Int64:
-    """Return the time of the register's last rise at each row; a first reading counts as a rise."""
+    """
+    Return the time of the register's last rise at each row; a first reading is a
+    rise. [us UTC]
+    """
     first = rows.device[head]
     risen = rise > 0
     risen[head] = True

@@ -66,18 +66,22 @@ def _parse_register(spec: dict[str, Any], where: str) -> Register:
     try:
         register = Register(**{**spec, "absent": tuple(spec.get("absent", ()))})
     except TypeError as error:
-        raise ProfileError(f"{where}, register: {error}") from None
+        raise ProfileError(f"{where}, register: {error}; see ingest/profiles for keys") from None
     if (
         register.type not in SIZES
         or register.table not in _TABLES
         or register.word_order not in _ORDERS
     ):
         raise ProfileError(
-            f"{where}, register: type must be one of {', '.join(SIZES)}, table one "
-            f"of {', '.join(_TABLES)}, word_order one of {', '.join(_ORDERS)}"
+            f"{where}, register: type {register.type!r} must be one of {', '.join(SIZES)}, table "
+            f"{register.table!r} one of {', '.join(_TABLES)}, word_order {register.word_order!r} "
+            f"one of {', '.join(_ORDERS)}"
         )
     if not 0 <= register.address <= _LAST or register.divide < 1:
-        raise ProfileError(f"{where}, register: address must be 0 to {_LAST}, divide at least 1")
+        raise ProfileError(
+            f"{where}, register: address {register.address} must be 0 to {_LAST}, divide "
+            f"{register.divide} at least 1"
+        )
     return register
 
 
@@ -177,7 +181,7 @@ def read(file: str, text: str) -> Profile:
     try:
         return parse(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
-        raise ProfileError(f"{file}: {error}") from None
+        raise ProfileError(f"{file}: {error}; write valid TOML") from None
     except ProfileError as error:
         raise ProfileError(f"{file}:{_line(text, str(error))}: {error}") from None
 
@@ -265,7 +269,7 @@ def _source(profile: str, channel: str, spec: dict[str, Any]) -> Source:
             **spec,
         )
     except TypeError as error:
-        raise ProfileError(f"{where}: {error}") from None
+        raise ProfileError(f"{where}: {error}; see ingest/profiles for the keys") from None
 
 
 @cache
@@ -372,5 +376,5 @@ def register_name(column: str) -> str:
 
 
 def register_of_column(class_id: str, column: str) -> FileRegister:
-    """Return the register of a class in a column."""
+    """Return the register of a class that is stored in a column."""
     return next(r for r in registers(class_id).values() if r.column == column)

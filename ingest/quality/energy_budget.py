@@ -184,7 +184,10 @@ class _Cut(NamedTuple):
         return _Cut(at, time_us[at + 1] - time_us[at], (edges - time_us[at]).clip(min=0))
 
     def divided(self, of_step: Float64) -> Float64:
-        """Return the energy of each interval; that of a step is divided in proportion to time."""
+        """
+        Return the energy of each interval; that of a step is divided in
+        proportion to time. [Wh]
+        """
         total = np.zeros(len(of_step) + 1)
         np.cumsum(of_step, out=total[1:])
         # equal to np.interp in every digit, in half the time
@@ -196,7 +199,11 @@ class _Cut(NamedTuple):
 
 
 def _smooth(variance: Float64) -> Float64:
-    """Return the mean variance of the intervals around each one; a single one is uncertain."""
+    """
+    Return the variance of each interval as the mean of the intervals around it. [Wh2]
+
+    The variance of a single interval is uncertain.
+    """
     total = np.concatenate([[0.0], np.cumsum(variance)])
     at = np.arange(len(variance))
     low, high = np.maximum(at - _AROUND, 0), np.minimum(at + _AROUND + 1, len(variance))
@@ -310,7 +317,10 @@ def _together(value: Any, runs: list[tuple[int, int]] | None) -> Any:
 
 
 def _apart(beyond: Int64, value: Int64, runs: list[tuple[int, int]] | None) -> Int64:
-    """Return the excess of each run distributed over its intervals, in proportion to the values."""
+    """
+    Return the excess of each run, distributed over its intervals in proportion to
+    the values. [Wh]
+    """
     for begin, end in runs or ():
         more, whole = int(beyond[end - 1]), int(value[begin:end].sum())
         if more:
@@ -320,7 +330,7 @@ def _apart(beyond: Int64, value: Int64, runs: list[tuple[int, int]] | None) -> I
 
 def _alone(value: Float64, gauged: Float64, variance: Float64, tolerance: Tolerance) -> Float64:
     """
-    Return the energy of each interval, limited to the other channel's plus the register's lag.
+    Return the energy of each interval, limited to the other channel's plus the register's lag. [Wh]
 
     The limit applies only to intervals that exceed the other channel by more than the tolerance.
     """
@@ -358,7 +368,7 @@ def _running(ahead: Float64) -> Float64:
 
 
 def _up(beyond: Float64, value_wh: Float64) -> Int64:
-    """Return whole watt-hours, rounded up, and at most the value."""
+    """Return the energy rounded up to whole watt-hours, at most the value of the register. [Wh]"""
     whole = np.ceil(np.maximum(beyond - _NOTHING, 0.0))
     result: Int64 = np.minimum(whole, value_wh).astype(np.int64)
     return result

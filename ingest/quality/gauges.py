@@ -10,17 +10,17 @@ Spike: a value far from both neighbours, on the same side.  QARTOD compares with
 neighbours.  Here the nearer neighbour is used, so that a steep change, far from one neighbour only,
 is not a spike.  A reading is flagged when the next one arrives.
 
-Time gap: a reading that arrived long after the one before.  A gap is three times the previous
-interval, so that a meter with hourly readings has none.
+Time gap: a reading that arrived long after the one before.  A gap is longer than three times the
+previous interval, so that a meter with hourly readings has none.
 
 These four follow the QARTOD tests for ocean observing systems (IOOS, Manual for Real-Time Quality
 Control).
 
 Time: late data are always accepted, so the only lower limit is the year 2000.  Seconds sent as
-milliseconds give January 1970; they have a reason of their own, as the remedy differs.
+milliseconds give January 1970; their reason of rejection is a separate one, as the remedy differs.
 
 Night: solar power while the sun is well below the horizon indicates a clock off by hours (local
-time sent as UTC) or swapped channels.  A minimum power excludes the few watts of standby.
+time sent as UTC) or interchanged channels.  A minimum power excludes the few watts of standby.
 """
 
 from __future__ import annotations

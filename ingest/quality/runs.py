@@ -186,7 +186,7 @@ def flat_from_begin(
     """
     Return a mask of all readings of each constant run that has a marked reading.
 
-    It is used if the complete series is available (as in pvanalytics, `mark="all"`).
+    This mask is used if the complete series is available (as in pvanalytics, `mark="all"`).
 
     Parameters
     ----------

@@ -102,10 +102,10 @@ def fell(tolerance: int, before: Any, after: Any) -> Any:
 
 def wrap(meter: Meter, before: int, after: int, elapsed_us: int) -> int | None:
     """
-    Return the step across a rollover to zero; None if a rollover is not certain.
+    Return the step across a rollover to zero [base units]; None if a rollover is not certain.
 
-    It is certain only at a model's own modulus, with a step within the rated power; at a candidate
-    modulus it may as well be a reset.
+    A rollover is certain only at a model's own modulus, with a step within the rated power; a fall
+    at a candidate modulus may as well be a reset.
     """
     if after >= before or not meter.exact:
         return None
@@ -127,7 +127,9 @@ def clean(rate: np.ndarray, tolerance: int, elapsed_us: Int64, rise: Int64) -> n
     rate : float64 array, n
         Highest plausible base units per microsecond, including a margin.
     tolerance : int
+        Largest step back that is jitter. [base units]
     elapsed_us, rise : int64 array, n
+        Time [us] and step [base units] between successive readings.
     """
     with np.errstate(invalid="ignore", over="ignore"):
         allowance = tolerance + rate * np.minimum(elapsed_us, AT_ONCE_US)

@@ -66,8 +66,8 @@ class Steps:
 
     def _rises(self, mark: Mark, time_us: int, value: int) -> bool:
         """
-        Add a rise that is possible in the elapsed time, or jitter; return whether it was one of
-        these.
+        Add a rise that is possible in the elapsed time, or a step of jitter; return whether the
+        reading was one of the two.
         """
         rise = value - mark.value
         at_once = self.meter.at_once(time_us - mark.read_us)
@@ -131,10 +131,12 @@ class Steps:
 
     def _doubt(self, amount: float) -> None:
         """
-        Add the time of an uncertain amount to the unknown time of the next step. [base units]
+        Add the time of an uncertain amount to the unknown time of the next step.
 
-        The amount may have been counted twice or not at all.  It is not credited; its time at rated
-        power becomes unknown, and the project side is charged for that time.
+        The amount may have been counted twice or not at all.  No credit is given for it: its time
+        at rated power becomes unknown, and the project side is charged for that time.
+
+        `amount`: [base units]
         """
         if amount > self.meter.tolerance:
             self.doubt_us += self.meter.takes_us(amount)

@@ -128,7 +128,8 @@ class WaitingMessage(NamedTuple):
     """
     Message that waits for an earlier one.
 
-    `id`: its own id.  `message`: its index in the current batch; None if it is of an earlier batch.
+    `id`: unique id of the message.  `message`: its index in the current batch; None if it is of an
+    earlier batch.
     """
 
     id: str

@@ -32,6 +32,7 @@ from ingest.decode import Rejected
 from ingest.model import NULL, Column, Fleet, Frame
 from ingest.wire.record_batch import (
     SCHEMA,
+    WRITER,
     Parcel,
     WireError,
     add_frame,
@@ -114,7 +115,7 @@ def _decode_packed(content: memoryview, fleet: Fleet) -> Parcel:
     )  # fmt: skip
     lists = (packed.payloads, packed.content_types, packed.repeated, packed.codecs)
     if {len(column) for column in lists} != {len(parcel)}:
-        raise ValueError("lists of messages differ in length")
+        raise ValueError(f"its lists do not all have an entry for each of {len(parcel)} messages")
     places = np.array([r.message for r in parcel.rejected], dtype=np.int32)
     within(places, len(parcel), "message")
     for table in packed.tables:
@@ -126,7 +127,7 @@ def _unpacked(content: memoryview) -> bytes:
     (length,) = _LENGTH.unpack_from(content)
     block = content[_LENGTH.size :]
     if length > _MAX_RATIO * len(block):
-        raise ValueError(f"{len(block)} bytes are not {length} before compression")
+        raise ValueError(f"{len(block)} bytes cannot be unpacked to {length} bytes")
     raw: bytes = _lz4().decompress(block, decompressed_size=length, asbytes=True)
     return raw
 
@@ -233,11 +234,11 @@ def _arrow_parts(content: memoryview) -> list[memoryview]:
     parts, at = [], 0
     while at < len(content):
         if at + _LENGTH.size > len(content):
-            raise WireError("damaged_record", "ends inside a length")
+            raise WireError("damaged_record", f"{len(content)} bytes end within a length{WRITER}")
         (length,) = _LENGTH.unpack_from(content, at)
         at += _LENGTH.size
         if at + length > len(content):
-            raise WireError("damaged_record", f"ends inside a part of {length} bytes")
+            raise WireError("damaged_record", f"it ends within a part of {length} bytes{WRITER}")
         parts.append(content[at : at + length])
         at += length
     return parts
@@ -324,7 +325,8 @@ def decode(record: bytes, fleet: Fleet) -> Parcel:
         struct.error,
     ) as error:
         # the digest is correct, so the record is not damaged but of another program
-        raise WireError("foreign_record", f"no parcel: {_line(error)}") from error
+        detail = f"no parcel: {_line(error)}{WRITER}"
+        raise WireError("foreign_record", detail) from error
 
 
 def _line(error: Exception) -> str:

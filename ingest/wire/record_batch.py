@@ -2,8 +2,9 @@
 Content of a Kafka record: frames and messages of one batch, and their envelope.
 
 The partition of a device is CRC-32 of its principal's id (its own or its gateway's), modulo the
-number of partitions.  It is the same in all processes and releases, so that one principal's
-messages meet in one partition.  A rejected message without a device is assigned by its topic.
+number of partitions.  All processes and releases calculate the same partition, so that one
+principal's messages meet in one partition.  A rejected message without a device is assigned by its
+topic.
 
     "TONW"  u16 schema  sha256 of the content  content of that schema
 
@@ -181,6 +182,8 @@ def join(parcels: Sequence[Parcel]) -> tuple[Parcel, list[int]]:
 SCHEMA = 2  # version written
 OLDEST = 1  # oldest version read: Arrow tables of 0.1.0
 _MAGIC = b"TONW"
+# remedy for a record that no bridge wrote
+WRITER = "; find its writer, only `tonne bridge` may write to this topic"
 _HEAD = struct.Struct(">4sH32s")
 
 
@@ -202,11 +205,10 @@ def unseal(record: bytes) -> tuple[int, memoryview]:
     if record[:4] != _MAGIC:
         raise WireError(
             "foreign_record",
-            f"{len(record)} bytes begin with {record[:4]!r}, not {_MAGIC!r}; only `tonne bridge` "
-            "may write to this topic",
+            f"{len(record)} bytes begin with {record[:4]!r}, not {_MAGIC!r}{WRITER}",
         )
     if len(record) < _HEAD.size:
-        raise WireError("damaged_record", f"{len(record)} bytes are shorter than a header")
+        raise WireError("damaged_record", f"{len(record)} bytes are less than a header{WRITER}")
     _, schema, digest = _HEAD.unpack_from(record)
     if not OLDEST <= schema <= SCHEMA:
         raise WireError(
@@ -216,7 +218,7 @@ def unseal(record: bytes) -> tuple[int, memoryview]:
         )
     content = memoryview(record)[_HEAD.size :]
     if hashlib.sha256(content).digest() != digest:
-        raise WireError("damaged_record", f"{len(content)} bytes do not match their digest")
+        raise WireError("damaged_record", f"{len(content)} bytes do not match their digest{WRITER}")
     return schema, content
 
 
@@ -270,7 +272,7 @@ def add_frame(
     within(message, len(parcel), "message")
     within(place, len(ids), "device")
     if {len(place), len(message), *map(len, columns.values())} - {count}:
-        raise ValueError(f"columns of {known.id} differ in length")
+        raise ValueError(f"a column of {known.id} does not have {count} values")
     index = np.array([_index(fleet, name, known.id) for name in ids] or [-1], dtype=np.int32)
     device = index[place]
     filled = {
@@ -290,10 +292,11 @@ def within(places: Int32, count: int, what: str) -> None:
     """
     Check that all indices are below a count.
 
-    Raises ValueError, naming the indexed object and the largest index.
+    `what`: name of the indexed object, such as `device`.
+    Raises ValueError, naming the object, the largest index and the count.
     """
     if len(places) and (places.min() < 0 or places.max() >= count):
-        raise ValueError(f"{what} {places.max()} of {count}")
+        raise ValueError(f"index {places.max()} of a {what} is not within 0 to {count - 1}")
 
 
 def _index(fleet: Fleet, name: str, class_id: str) -> int:

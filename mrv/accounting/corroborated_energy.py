@@ -364,7 +364,7 @@ def _seldom(time_us: Int64) -> bool:
 
 
 class _Register(NamedTuple):
-    """Readings of a register: time, value, and its step. [us UTC, Wh]"""
+    """Readings of a register: times [us UTC], values [Wh], and the register's resolution [Wh]."""
 
     time_us: Int64
     register: Int64

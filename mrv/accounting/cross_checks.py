@@ -239,7 +239,10 @@ class _Bench(NamedTuple):
         )
 
     def _outside(self, invoice: Invoice, of: Sequence[Monitored]) -> _Outside | None:
-        """Return the quantity of an invoice outside period or project; None if it is not known."""
+        """
+        Return the metered quantity of an invoice's time or meters outside period or project, if
+        known.
+        """
         period_us = self.years[0][1], self.years[-1][2]
         spans = outside(invoice, period_us)
         if spans is None:
@@ -322,7 +325,10 @@ class _Bench(NamedTuple):
         )
 
     def _cut_by(self, meter: Monitored, span: Span) -> tuple[str, ...]:
-        """Return the project-side meters that limit a baseline meter's time within a span."""
+        """
+        Return the ids of project-side meters that limit a baseline meter's time
+        within a span.
+        """
         if meter.needs.side != "baseline":
             return ()
         (begin_us, end_us), (first, last) = meter.span_us, (number * INTERVAL_US for number in span)

@@ -326,7 +326,10 @@ class Monitored:
 
     @property
     def own_use(self) -> Fraction:
-        """Return the own use deducted in the period; an invoice of the output does not state it."""
+        """
+        Return the own use deducted in the period, not included in an invoice of the output. [base
+        units]
+        """
         return sum((part.cut(Kind.OWN_USE) for part in self.parts), start=Fraction(0))
 
     @property

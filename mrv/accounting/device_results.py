@@ -45,14 +45,18 @@ class Pricing:
         """
         Return the reduction of one base unit on the baseline side. [tCO2e]
 
-        It is net of the unit's own project emissions, as of lamp hours or composted mass.  A limit
+        The unit's own project emissions are deducted, as of lamp hours or composted mass.  A limit
         of the methodology on the whole reduction is not included.
         """
         unit = self._unit(monitored, year)
         return unit.baseline_t - unit.project_t - unit.leakage_t
 
     def cost(self, monitored: Monitored, year: int) -> Fraction:
-        """Return the increase of net emissions by one base unit that is on both sides. [tCO2e]"""
+        """
+        Return by how much one more base unit lowers the reduction, at least 0. [tCO2e]
+
+        For a quantity that is on both sides of the account.
+        """
         return max(Fraction(0), -self._unit(monitored, year).reduction_t)
 
     def more(self, monitored: Monitored, year: int) -> Fraction:
@@ -82,7 +86,11 @@ class Pricing:
 def device_outcome(
     monitored: Monitored, pricing: Pricing, from_us: int, to_us: int, *, first: bool
 ) -> DeviceOutcome:
-    """Return a device's monitored parameter, deductions, emissions and coverage."""
+    """
+    Return a device's monitored parameter, deductions, emissions and coverage.
+
+    `first`: for rule set 1, in the form of release 0.1.0.
+    """
     zero = Fraction(0)
     mode: Mode = "down" if monitored.needs.side == "baseline" else "up"
     tonnes = sum((p.counted * pricing.rate(monitored, p.year) for p in monitored.parts), start=zero)
@@ -196,7 +204,10 @@ def _deduction(
 
 
 def adjusts(side: Side, quantity: Fraction) -> str:
-    """Return the adjustment of a metered quantity, rounded conservatively. [base units]"""
+    """
+    Return an adjustment as text with six decimals, rounded conservatively for its side. [base
+    units]
+    """
     return six_places(quantity, "down" if side == "baseline" else "up")
 
 

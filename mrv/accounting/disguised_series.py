@@ -7,10 +7,10 @@ meters do not agree to a ten thousandth in any order.
 
 Noise added to a copy is uniform relative to the value and independent of the weather.  Real
 neighbours differ little for hours and then strongly, when a cloud or gust reaches one first.  So
-the ratio of the 95th percentile of relative differences to their median is tested.  It is 2.9 for
-normal noise (at most 3.2 in a sample), and less for uniform noise.  It is 4.0 or more for all 233
-pairs of real inverters that differ by less than nine per cent: 22 inverters in India (34 days of
-2020, Kaggle "Solar Power Generation Data"), and two pairs in La Reunion (15 days of 2022,
+the ratio of the 95th percentile of relative differences to their median is tested.  This ratio is
+2.9 for normal noise (at most 3.2 in a sample), and less for uniform noise.  It is 4.0 or more for
+all 233 pairs of real inverters that differ by less than nine per cent: 22 inverters in India (34
+days of 2020, Kaggle "Solar Power Generation Data"), and two pairs in La Reunion (15 days of 2022,
 TwInSolar).  Neighbouring turbines differ by 14 % and more (La Haute Borne, four turbines, 2014 and
 2015, ENGIE).
 
@@ -112,7 +112,12 @@ def _telling(ordered: Int64) -> bool:
 
 
 def _same_sums(own: Int64, other: Int64) -> tuple[int, int, float, bool] | None:
-    """Return the number of equal daily sums and their ratio; None where too few are equal."""
+    """
+    Return a comparison of the daily sums of two meters, in any order.
+
+    It consists of the number of sums with a common ratio, the number of days of `own`, the ratio,
+    and whether these sums are equal.  None if too few sums have a common ratio.
+    """
     first, second = own[own > 0], other[other > 0]
     need = max(MIN_DAYS, int(np.ceil(_ORDER_SHARE * len(first))))
     if len(second) < need:
@@ -131,7 +136,10 @@ def _same_sums(own: Int64, other: Int64) -> tuple[int, int, float, bool] | None:
 
 
 def _matched(first: NDArray[np.float64], second: Int64) -> list[tuple[int, int]]:
-    """Return pairs of equal values of two descending lists, each value once."""
+    """
+    Return the pairs of indices at which two descending lists have equal values,
+    each index once.
+    """
     result, i, j = [], 0, 0
     while i < len(first) and j < len(second):
         room = max(_EXACTLY * first[i], 1)
@@ -187,7 +195,14 @@ def _adds_up(values: Int64, parts: Int64) -> bool:
 
 
 def may_be_parts(values: Int64, others: Int64) -> list[int]:
-    """Return meters that may be parts of a sum: none exceeds it; the largest first."""
+    """
+    Return the indices of meters that may be parts of a sum, the largest first.
+
+    On nearly all days a part is at most the sum.  Empty if the sum has few days or hardly varies.
+
+    `values`: daily sums of the possible sum, one per day.  `others`: those of m meters, m x days.
+    [base units]
+    """
     known = values > 0
     if np.count_nonzero(known) < MIN_DAYS or not _telling(-np.sort(-values[known])):
         return []
@@ -328,7 +343,7 @@ def _count(mask: NDArray[np.bool_]) -> Int64:
 
 def in_step(own: Int32, others: Int32) -> Int32:
     """
-    Return other series, each shifted by up to four hours to the best agreement.
+    Return the other series, each shifted by up to four hours to the best agreement with `own`.
 
     A series that `likely_noisy` excludes at every shift is returned unshifted.
     """
@@ -434,7 +449,10 @@ def _linked(off: NDArray[np.float64], deviation: float) -> float:
 def _alike(
     size: NDArray[np.float64], values: NDArray[np.float64], large: NDArray[np.bool_]
 ) -> bool:
-    """Return whether the differences of each day are of equal size at small and at large values."""
+    """
+    Return whether each day's relative differences are equally large at small and at
+    large values.
+    """
     low, high = np.quantile(values[large], [1 / 3, 2 / 3])
     small, great = (np.median(size[large & part]) for part in (values <= low, values >= high))
     if not small <= _LEVELS * great or not great <= _LEVELS * small:

@@ -149,10 +149,11 @@ def _agrees(check: CrossCheck) -> bool:
 
 def with_lines_added(supporting: SupportingData) -> SupportingData:
     """
-    Return the data of a period with the lines of each document added up.
+    Return the data of a period with the lines of each document added up to one invoice.
 
     Lines have issuer, number, file, meters and time in common.  If all amounts of a document occur
-    n times, the document was entered n times.  A correction replaces all lines of a document.
+    n times, the document was entered n times and is counted once.  A correction replaces all lines
+    of a document.
     """
     documents = defaultdict[Invoice, list[Invoice]](list)
     for row in supporting.invoices:
@@ -199,10 +200,14 @@ def states_less(check: CrossCheck) -> bool:
 
 def uncorroborated_part(check: CrossCheck, inside_us: int, side: str) -> Fraction | None:
     """
-    Return the part of a metered quantity that a comparison over longer time does not corroborate.
+    Return the part of a meter's quantity that an invoice or check meter does not corroborate. [base
+    units]
 
-    None if it corroborates none of it.  An invoice of longer time states a total.  It corroborates
-    a part in proportion to time, if that part is most of its time. [base units]
+    A comparison over longer time than the period corroborates the share of its total that is in
+    proportion to time.  None if too little of its time is in the period.
+
+    `inside_us`: time of the comparison within the period.
+    `side`: side of the meter in the account.
     """
     whole_us = check.to_us - check.from_us
     if inside_us >= whole_us:
@@ -279,7 +284,7 @@ class Corroboration:
         return filter(states_less, self._bounding(meter))
 
     def _bounding(self, meter: Monitored) -> Iterator[CrossCheck]:
-        """Yield a baseline meter's comparisons with differing invoices; the lower value counts."""
+        """Yield a baseline meter's comparisons with differing invoices, which limit it if lower."""
         narrow = self._narrow(meter) if meter.needs.side == "baseline" else ()
         return (check for check in narrow if check.holds is False and not _of_another(check))
 
@@ -402,7 +407,7 @@ class Corroboration:
     def agreeing_in_part(self, meter: Monitored) -> Iterator[tuple[CrossCheck, Fraction]]:
         """
         Yield the cross-checks that corroborate a meter's quantity wholly or in part, each with the
-        part that it does not corroborate (see `uncorroborated_part`).
+        part that it does not corroborate (see `uncorroborated_part`). [base units]
         """
         begin, end = meter.span_us
         for check in (*self.of(meter, METER), *self.of(meter)):
@@ -454,7 +459,7 @@ class Corroboration:
 
     @cached_property
     def _no_evidence(self) -> dict[str, Text]:
-        """Return the reason of each invoice that cannot be evidence."""
+        """Return by name of an invoice the reason why it cannot be evidence."""
         texts = dict[str, Text]()
         for invoice in self.supporting.invoices:
             name = name_of(invoice)

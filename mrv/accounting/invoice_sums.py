@@ -108,6 +108,6 @@ def _more_than_made_good(run: Sequence[CrossCheck]) -> bool:
 
 
 def _offset(check: CrossCheck, others: Sequence[CrossCheck]) -> CrossCheck:
-    """Return an offset comparison as accepted."""
+    """Return a comparison as accepted, since the other invoices offset its difference."""
     named = tuple(other.against for other in others)
     return replace(check, holds=True, detail=text(OFFSET, invoices=named))

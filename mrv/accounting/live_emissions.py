@@ -88,7 +88,7 @@ class _Columns:
         return len(self.begin)
 
     def base(self, fleet: Fleet) -> Int64:
-        """Return the part of each row's key that encodes device and quantity."""
+        """Return the part of each row's key that encodes device and quantity (see `key`)."""
         if self.by_id is not fleet.by_id:
             self.by_id = fleet.by_id
             self.index = np.array([self.by_id[name] for name in self.names], dtype=np.int64)

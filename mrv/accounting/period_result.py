@@ -1,7 +1,7 @@
 """
 Types of a closed period's result: text and whole numbers.
 
-All of it is copied into the statement (`dataclasses.asdict`). Tonnes are decimal text with six
+All of it is copied into the statement (`dataclasses.asdict`).  Tonnes are decimal text with six
 places, each rounded conservatively: baseline and reduction down, project and leakage up.  The
 credit is calculated from the exact reduction, not from these texts.
 """

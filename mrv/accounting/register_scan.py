@@ -113,7 +113,10 @@ class Scan:
         return self.rows.device.astype(np.int64) * len(QUANTITY_INDEX) + self.rows.quantity
 
     def laid_out(self, index: int, quantity: str, *names: str) -> list[Int64]:
-        """Return columns of a register's rows as arrays over all intervals; 0 without a row."""
+        """
+        Return columns of a register's rows, by their `names`, as arrays over all intervals; 0
+        without a row.
+        """
         key = index * len(QUANTITY_INDEX) + QUANTITY_INDEX[quantity]
         begin, end = np.searchsorted(self._keys, [key, key + 1])
         place = self.rows.start_us[begin:end] // INTERVAL_US - self.first

@@ -148,7 +148,8 @@ def check_energy(methodology: Methodology, roles: tuple[str, ...]) -> None:
     if roles and roles != ours:
         raise PeriodError(
             f"the plan compares the energy of {', '.join(roles)} with its design; {methodology.id} "
-            f"uses that of {', '.join(ours) or 'all meters'}"
+            f"uses that of {', '.join(ours) or 'all meters'}; use the version of tonne that closed "
+            "the period"
         )
 
 
@@ -175,7 +176,11 @@ def in_force(
 def expected_of(
     expected: Mapping[str, Any], key: str, span: tuple[int, int, str]
 ) -> Fraction | None:
-    """Return the design's estimate for a span; None if it does not cover the whole span."""
+    """
+    Return the design's estimate `key` for a span, in the unit of the key, in proportion to time.
+
+    None if the estimates do not cover the whole span.
+    """
     result = Fraction(0)
     for item, begin, end in in_force(expected, span):
         if item.get(key) is None:
@@ -223,7 +228,10 @@ def comparisons(
 
 
 def exceeds(what: str, difference_percent: str | None) -> bool:
-    """Return whether a reduction is so far above its estimate that it has to be explained."""
+    """
+    Return whether `what` is a reduction so far above its estimate that it has to be
+    explained.
+    """
     return what.startswith("reduction") and Fraction(difference_percent or 0) > _ABOVE
 
 

@@ -149,9 +149,10 @@ def twins_between(
 
 def _likely(own: Int64, others: Int64, chosen: np.random.Generator) -> list[tuple[int, int]]:
     """
-    Return other series that may be copies, and their lags, by a sample; smallest lag first.
+    Return (index in `others`, lag) of series that may be copies, smallest lag first. [intervals]
 
-    If the common sample is too small, all are returned.
+    A sample of intervals is compared.  A pair with too few common intervals in the sample is
+    returned as well; if `own` has too few intervals itself, nothing is returned.
     """
     n = len(own)
     at = np.flatnonzero(own[LAGS : n - LAGS] > 0) + LAGS

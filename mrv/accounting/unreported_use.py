@@ -114,8 +114,8 @@ class UnreportedUse(Scan):
 
     def _hidden(self, block: Frame, of: slice, index: int, channel: _Channel) -> Int64:
         """
-        Return by interval the excess of readings that arrived under an interchanged register's
-        name.
+        Return by interval the excess of readings that arrived under the name of an interchanged
+        register. [base units]
         """
         (value,) = self.laid_out(index, channel.quantity, "value")
         more = np.zeros_like(value)
@@ -190,7 +190,10 @@ class _Compared(NamedTuple):
         return gauged > 0 and value <= (1 + METERS) * gauged + doubt
 
     def of_period(self) -> Int64:
-        """Return the gauge's excess over the whole period, distributed over its intervals."""
+        """
+        Return the gauge's excess over the whole period, distributed over its intervals. [base
+        units]
+        """
         more = float(self.by_power.sum() - self.value.sum())
         doubt = METERS * self.value.sum() + SIGMAS * np.sqrt(self.variance.sum())
         if more <= doubt + self.step + self.rounded.sum():
@@ -198,7 +201,12 @@ class _Compared(NamedTuple):
         return in_whole_units(np.maximum(self.by_power - self.value, 0.0), more)
 
     def of_days(self, into_day: int, spread: np.ndarray) -> Int64:
-        """Return the gauge's excess on single days, less the register's excess on other days."""
+        """
+        Return the gauge's excess on single days, by interval. [base units]
+
+        The register's excess on other days is deducted; the rest is distributed over the intervals
+        of the days with an excess of the gauge.
+        """
         edges = into_day, -(into_day + len(self.value)) % DAY
 
         def by_day(of: Float64) -> Float64:

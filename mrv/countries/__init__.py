@@ -23,7 +23,7 @@ FIRST_COUNTRY = "VN"
 
 
 class Located(Protocol):
-    """A place with a country."""
+    """Interface of a place with a country and time zones."""
 
     @property
     def country(self) -> str | None:
@@ -35,7 +35,7 @@ class Located(Protocol):
 
 
 class Supplied(Located, Protocol):
-    """A consumer with an electricity grid."""
+    """Interface of a place with a country and an electricity grid."""
 
     @property
     def grid(self) -> str | None:
@@ -71,7 +71,7 @@ def by_zone() -> Mapping[str, str]:
 
 @cache
 def known() -> Mapping[str, tuple[str, ...]]:
-    """Return all countries, each with its time zones."""
+    """Return the time zones of each country, by its code."""
     text = (resources.files(__package__) / "zones.toml").read_text("utf-8")
     return {country: tuple(some) for country, some in tomllib.loads(text)["zones"].items()}
 

@@ -192,12 +192,12 @@ class Coded(Form):
 
 
 def coded(text: Text) -> Coded:
-    """Return a text in the form of a document."""
+    """Return a text as `Coded`, its form in a document."""
     return Coded(code=text.code, values={name: _out(value) for name, value in text.values})
 
 
 def text_in(coded: Coded) -> Text:
-    """Return a text from the form of a document."""
+    """Return the text of its form in a document."""
     return Text(coded.code, tuple(sorted((n, _in(v)) for n, v in coded.values.items())))
 
 
@@ -237,7 +237,7 @@ def _out(value: Value) -> str | int | Coded | tuple[str | int | Coded, ...]:
 
 def _single(value: Value) -> str | int:
     if isinstance(value, Text | tuple):
-        raise TypeError(f"the value {value} is a list of lists; a text has no such values")
+        raise TypeError(f"the value {value} is in a list of a text; pass names, numbers or texts")
     return value
 
 

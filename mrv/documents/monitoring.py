@@ -276,7 +276,7 @@ def acceptance_text(
 
 
 class AcceptanceSigned(Form):
-    """Signature of an acceptance: the programme's key [Multikey], 64 bytes [base58]"""
+    """Signature of an acceptance: the programme's key [Multikey], and the signature [base58]."""
 
     key: str
     value: str

@@ -80,7 +80,7 @@ class Vintage(Form):
 
 
 class Credited(Form):
-    """Whole tonnes, rounded down once."""
+    """Whole tonnes credited, rounded down once."""
 
     t: Whole
     rounding: Literal["down"]

@@ -193,7 +193,7 @@ class Claims(Form):
 
 
 class FixedExAnte(Form):
-    """Claims of values fixed ex ante."""
+    """The claims of a statement that state values fixed ex ante."""
 
     fixed_parameters: tuple[FixedParameter, ...] | UnsetType = UNSET
     applicability: tuple[Condition, ...]

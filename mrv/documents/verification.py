@@ -175,10 +175,7 @@ class FindingShown(Form):
     """
     A finding with its events; or a remark, which has only `kind` and `text`.
 
-    Raises
-    ------
-    ValueError
-        If it is neither.
+    Raises ValueError if fields of both, or only some of a finding's, are given.
     """
 
     kind: Kind

@@ -312,7 +312,11 @@ def _complete(frame: Frame, measured: NDArray[np.bool_], start_us: Int64) -> _Ho
 
 
 def _means(values: Float64, hours: _Hours) -> Float64:
-    """Return arithmetic means, summed in order so that the result does not depend on the batch."""
+    """
+    Return the arithmetic mean of each hour, in the unit of the values.
+
+    Values are added in order of time, so that the result does not depend on the batch.
+    """
     count = hours.end - hours.begin
     hour = np.repeat(np.arange(len(count)), count)
     rows = np.arange(len(hour)) + np.repeat(hours.begin - np.cumsum(count) + count, count)

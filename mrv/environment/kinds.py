@@ -252,10 +252,7 @@ _NEEDED = Fraction(3, 4)
 
 
 def known(values: Mapping[int, float], hours: Sequence[int]) -> list[float]:
-    """
-    Return the known values of some hours; an empty list if fewer than three quarters are
-    known.
-    """
+    """Return the known values of the given hours; empty if fewer than three quarters are known."""
     result = [values[start] for start in hours if start in values]
     return result if result and len(result) >= _NEEDED * len(hours) else []
 

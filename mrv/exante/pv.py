@@ -5,7 +5,7 @@ Enter the irradiation of the place (`ghi_kwh_per_m2`: twelve months, or the year
 a published source.  Without it only the upper limit under a cloudless sky is calculated, which
 cannot be used as `expected`.  The tonnes are calculated by JCM VN_AM007, in a country other than
 Viet Nam by AMS-I.D with the factor of that country's grid.  The result is for the first year:
-modules lose about half a per cent a year afterwards [M], which is not included.
+modules lose about half a per cent a year afterwards, which is not included.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ def capacity(declared_kwh: Fraction, rated_kw: Fraction, ceiling_kwh_per_kw: int
 
 
 def ratio(peak_kw: Fraction, rated_kw: Fraction) -> Iterator[Flag]:
-    """Yield a flag if the ratio of module power to inverter power is implausible. [kW]"""
+    """Yield a flag if the power of the modules divided by that of the inverters is implausible."""
     result = peak_kw / rated_kw
     low, high = DC_TO_AC
     if not low <= result <= high:
@@ -227,7 +227,13 @@ _OF_MODEL = (4, 4, 3)
 def plan(
     inputs: Inputs, peak: Fraction, rated: Fraction, ceiling: int, declared: Reductions | None
 ) -> Iterator[Flag]:
-    """Yield the inconsistencies between the values of a plan. [kW, kWh/kW]"""
+    """
+    Yield a flag for each inconsistency between the values of a plan.
+
+    `peak`, `rated`: power of the modules and of the inverters. [kW]
+    `ceiling`: yearly energy under a cloudless sky. [kWh/kW]
+    `declared`: reduction that follows from the declared energy. [tCO2e]
+    """
     energy, tonnes = inputs.get("declared_kwh_per_year"), inputs.get("declared_t_per_year")
     if energy is not None:
         yield from capacity(energy, rated, ceiling)

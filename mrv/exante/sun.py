@@ -12,7 +12,7 @@ the sky, which is within the model uncertainty.
 
 The clear-sky irradiation of any location is known, its cloud cover is not.  So the irradiation of a
 month is its clear-sky value times a clearness that increases with it: in temperate zones winter is
-cloudier, in the tropics all months are similar.  The line is tonne's own value [M], fitted to the
+cloudier, in the tropics all months are similar.  The line is tonne's own value, fitted to the
 months of Freiburg; it gives a clearness index of about 0.3 for December in London and 0.6 in sunny
 summers, within the usual range of 0.25 to 0.75 (HOMER, "Clearness index").  Monsoons are not
 modelled: use a design with its own twelve months.  Only the proportions are used.

@@ -78,7 +78,7 @@ class Source:
 
     @property
     def credited(self) -> int:
-        """Return whole tonnes credited. [t]"""
+        """Return the whole tonnes credited. [t]"""
         return int(self.claims.credited.t)
 
     def vintage(self, year: int) -> int | None:

@@ -139,7 +139,10 @@ def _place(case: _Case) -> None:
 
 
 def _points(source: Source) -> list[list[float]]:
-    """Return the locations of the project's devices, longitude first as in GeoJSON (RFC 7946)."""
+    """
+    Return [longitude, latitude] of each device of the project, as in GeoJSON (RFC
+    7946). [deg]
+    """
     bound = {device.device for device in source.plan.project.devices}
     places = [d.place for d in source.plan.devices if d.id in bound]
     result = {(float(p.longitude), float(p.latitude)) for p in places if p}

@@ -250,7 +250,7 @@ def _registration(registration: Registration) -> Iterator[str]:
 
 
 def _participants(where: str, participants: Sequence[Participant]) -> Iterator[str]:
-    """Yield errors of shares that are invalid or do not add up to the whole."""
+    """Yield a sentence on each share that is invalid, and on shares that do not add up to 100 %."""
     for twice in _unique(where, (participant.name for participant in participants)):
         yield twice.text
     wrong = [
@@ -276,7 +276,7 @@ def _listed(where: str, value: str | None, known: Iterable[str]) -> Iterator[str
 
 
 def _disjoint(where: str, ranges: Sequence[Units | Itmos]) -> Iterator[str]:
-    """Yield errors of number ranges that are reversed or overlap."""
+    """Yield a sentence on each number range that is reversed or overlaps another."""
     for item in ranges:
         if not 0 < item.first <= item.last:
             yield f"{where}: {item.first} to {item.last} is not a range; first <= last"

@@ -21,7 +21,7 @@ from mrv.signatures.trust_root import Accepted
 
 
 class Entity(Entry, frozen=True, kw_only=True):
-    """An entity that a Party authorized."""
+    """An entity that a Party authorized, with the day and the conditions."""
 
     id: str
     name: str

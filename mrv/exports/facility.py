@@ -2,9 +2,9 @@
 Annual greenhouse gas inventory of a facility from its meters, for Viet Nam.
 
 Decree 06/2022 as amended by 119/2025, forms of its Appendix II; the exact cells of the forms were
-not available [r], so they are in a map file (`cell_map`).  Included are carbon dioxide of fuels,
-and electricity by the national grid factor of the year; entries without factor, meter or document
-are reported as missing, never set to zero.
+not available, so they are in a map file (`cell_map`).  Included are carbon
+dioxide of fuels, and electricity by the national grid factor of the year; entries without factor,
+meter or document are reported as missing, never set to zero.
 """
 
 from __future__ import annotations

@@ -140,12 +140,15 @@ def read_map(text: str, name: str) -> CellMap:
     try:
         cell_map = msgspec.convert(tomllib.loads(text), CellMap)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
-        raise ExportError(f"{name}: {error}") from None
+        raise ExportError(f"{name}: {error}; see mrv/exports/forms/jcm-vn-am007.toml") from None
     taken: set[tuple[str, str]] = set()
     single: list[Cell | Formula] = [*cell_map.cell, *cell_map.formula]
     for item in single:
         if not _AT.match(item.at):
-            raise ExportError(f"{name}: at {item.at!r} is not a cell; write it as B4")
+            raise ExportError(
+                f"{name}: `at` = {item.at!r} on sheet {item.sheet!r} is not a cell; write it "
+                "like B4"
+            )
         if (item.sheet, item.at) in taken:
             raise ExportError(
                 f"{name}: {item.sheet}!{item.at} is assigned twice; remove one of them"
@@ -153,7 +156,7 @@ def read_map(text: str, name: str) -> CellMap:
         taken.add((item.sheet, item.at))
     for table in cell_map.table:
         if bad := next((key for key in table.columns if not _COLUMN.match(key)), None):
-            raise ExportError(f"{name}: column {bad!r} is not a column name; write it as B")
+            raise ExportError(f"{name}: {bad!r} is not the name of a column; write it like B")
     return cell_map
 
 

@@ -3,8 +3,8 @@ JCM export: monitoring spreadsheet, request for issuance, contribution report, d
 
 The official spreadsheets were not available: a map file per methodology (`cell_map`) assigns values
 to cells, of a given official file or of tonne's own layout, marked as such.  The contents of an
-issuance request and of a sustainable development contribution report are unverified [M].
-Contributions besides the reduction and its renewable electricity are entered manually.
+issuance request and of a sustainable development contribution report are unverified.  Contributions
+besides the reduction and its renewable electricity are entered manually.
 """
 
 from __future__ import annotations

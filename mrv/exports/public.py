@@ -64,7 +64,7 @@ class Hidden(NamedTuple):
 
 
 class Twin(NamedTuple):
-    """Documents with marks in place of hidden texts, and the hidden texts."""
+    """Documents with marks in place of hidden texts, and a list of these texts."""
 
     documents: dict[str, Any]
     hidden: list[Hidden]

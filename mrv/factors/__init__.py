@@ -300,7 +300,7 @@ def read(text: str, name: str) -> list[Factor]:
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise FactorError(f"{name}: {error}") from None
+        raise FactorError(f"{name}: {error}; write valid TOML") from None
     entries = [*document.get("factor", []), *_by_country(document.get("national", []))]
     return [parse_entry(entry, name) for entry in entries]
 
@@ -367,7 +367,7 @@ def _calculation(value: object, where: str) -> Calculation | None:
         or not all(isinstance(value[key], str) for key in keys[:2])
     ):
         raise FactorError(
-            f"{where}: calculation must have `tool`, such as tool07, `result`, such as"
+            f"{where}: calculation = {value!r:.80} must have `tool`, as tool07, `result`, as"
             " ef_cm_t_per_mwh, and `inputs`; `tonne evaluate tool07 --describe` lists both"
         )
     return Calculation(**value)
@@ -396,7 +396,10 @@ def kinds_in(kind: str, grid: str | None) -> list[str]:
 
 
 def national(kind: str) -> tuple[str, str | None]:
-    """Return the general kind of a national factor kind, and its grid; for others None."""
+    """
+    Return the general kind and the grid of a national kind of factor; of others,
+    the kind and None.
+    """
     match = _OF_A_GRID.fullmatch(kind)
     if match is None:
         return kind, None
@@ -418,7 +421,7 @@ def is_of_banks(factor: Factor) -> bool:
 
 
 def row_to_write(kind: str, at: date) -> str:
-    """Return a template of the registry file's row for a grid factor."""
+    """Return a template of the registry file's row for a grid factor that begins on a day."""
     what, _ = national(kind)
     return (
         f"{{id: .., kind: {kind}, value: .., unit: {UNITS[what]}, direction:"

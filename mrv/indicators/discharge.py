@@ -18,7 +18,7 @@ _SUBSTANCES = ("cod", "bod5", "tss", "tn", "tp", "nh4_n")
 
 
 def load(inputs: Inputs, table: Table) -> Mapping[str, Any]:
-    """Return the load of a discharge: concentration times flow. [kg/d]"""
+    """Return `load_kg_d`: concentration times flow, by pollutant. [kg/d]"""
     del table
     flow = inputs["flow_m3_d"]
     return {

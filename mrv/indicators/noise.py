@@ -3,7 +3,7 @@ Noise: energy means, levels exceeded, day-evening-night levels, and limits.
 
 Energy mean and percentiles by definition; percentiles interpolate between
 ranks.  Lden by the European directive, Ldn by the American practice: neither is
-a limit in Viet Nam.  Limits of QCVN 26:2010/BTNMT: [r], second-hand, at the
+a limit in Viet Nam.  Limits of QCVN 26:2010/BTNMT were read second-hand; they apply at the
 affected place, 06:00 to 21:00 by day.  The table of QCVN 26:2025/BNNMT, which
 replaces it, could not be read.
 """
@@ -32,7 +32,7 @@ _DN = ((15, 0), (9, 10))
 
 def figures(inputs: Inputs, table: Table) -> Mapping[str, Any]:
     """
-    Return energy means and percentiles of noise levels. [dBA]
+    Return energy means and percentiles of noise levels by name, such as `leq_dba`. [dBA]
 
     Leq = 10 lg(mean 10^(L/10)); L10 is exceeded a tenth of the time.
     """
@@ -51,7 +51,7 @@ def figures(inputs: Inputs, table: Table) -> Mapping[str, Any]:
 
 def judge(inputs: Inputs, table: Table) -> Mapping[str, Any]:
     """
-    Return the limits of the area by day and night, and exceedances. [dBA].
+    Return the limits of the area by day and night, and the levels above them. [dBA]
 
     Raises IndicatorError when the table has none for the area.
     """

@@ -1,9 +1,8 @@
 """
 Ambient air compared with its limits.
 
-QCVN 05:2023/BTNMT: [T], in a transcription.  A mean counts from the date that it
-is for: the limit of fine dust over 24 hours falls from 50 to 45 ug/m3 on 1
-January 2026.
+QCVN 05:2023/BTNMT, read in a transcription.  A mean is compared with the limit of its own
+date: the limit of fine dust over 24 hours falls from 50 to 45 ug/m3 on 1 January 2026.
 """
 
 from __future__ import annotations
@@ -24,7 +23,11 @@ _SUBSTANCES = (
 
 
 def judge(inputs: Inputs, table: Table) -> Mapping[str, Any]:
-    """Return the limits of measured values, and exceedances."""
+    """
+    Return the limit of each measured value, and the values above their limit. [ug/m3]
+
+    Raises IndicatorError for a parameter without a limit for its averaging time.
+    """
     limits: dict[str, dict[str, Any]] = {}
     exceeded = []
     for mean, values in inputs["mean_ug_m3"].items():

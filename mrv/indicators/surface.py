@@ -1,9 +1,9 @@
 """
 Surface water compared with its limits.
 
-QCVN 08:2023/BTNMT judges rivers (canals among them) and lakes by classes A to D [M].  Its table
-could not be read when this was written, and none is assumed: it can be given as a TOML.  The limit
-of oxygen is a minimum: `lowest`.  Parameters without a limit are not compared.
+QCVN 08:2023/BTNMT assesses rivers (including canals) and lakes by classes A to D (unverified).
+Its table could not be read when this was written, and none is assumed: enter it as a TOML file.
+The limit of oxygen is a minimum: `lowest`.  Parameters without a limit are not compared.
 """
 
 from __future__ import annotations

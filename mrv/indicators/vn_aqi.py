@@ -1,9 +1,10 @@
 """
 Air quality index of Viet Nam, hourly and daily.
 
-Decision 1459/QD-TCMT, 12 November 2019: [T], full text, in a transcription.  Dust is used as
-NowCast of twelve hours.  Indices are rounded half up.  The Decision's own example prints 60 for
-118.7 ug/m3 of nitrogen dioxide where its formula gives 59; the formula is followed.
+Decision 1459/QD-TCMT, 12 November 2019, read in full in a transcription.  Dust is used as the
+NowCast of twelve hours: a weighted mean in which recent hours count more.  Indices are rounded half
+up.  The Decision's own example prints 60 for 118.7 ug/m3 of nitrogen dioxide where its formula
+gives 59; the formula is followed.
 """
 
 from __future__ import annotations
@@ -53,7 +54,11 @@ def nowcast(latest_first: Sequence[Fraction | None]) -> Fraction | None:
 
 
 def hourly(inputs: Inputs, table: Table) -> Mapping[str, Any]:
-    """Return the highest index of NowCast dust and of the hour's gases."""
+    """
+    Return the index of each pollutant (`sub_indices`), and the highest of them (`aqi`).
+
+    Dust has the index of its NowCast, a gas that of the hour's mean.
+    """
     sub: dict[str, int] = {}
     for name in _DUST:
         series = inputs["pm_12h_latest_first_ug_m3"].get(name)
@@ -62,8 +67,8 @@ def hourly(inputs: Inputs, table: Table) -> Mapping[str, Any]:
             sub[name] = _index(table, name, dust)
     if not sub:
         raise IndicatorError(
-            "pm_12h_latest_first_ug_m3: no dust value; at least two of the latest three hours of"
-            " pm2_5 or pm10 are needed"
+            "pm_12h_latest_first_ug_m3 has fewer than two values in the latest three hours; give "
+            "two of pm2_5 or of pm10"
         )
     for name, value in inputs.get("gas_1h_ug_m3", {}).items():
         sub[name] = _index(table, "o3_1h" if name == "o3" else name, value)
@@ -71,10 +76,14 @@ def hourly(inputs: Inputs, table: Table) -> Mapping[str, Any]:
 
 
 def daily(inputs: Inputs, table: Table) -> Mapping[str, Any]:
-    """Return the highest index of mean dust and of the day's highest gases."""
+    """
+    Return the index of each pollutant (`sub_indices`), and the highest of them (`aqi`).
+
+    Dust has the index of the day's mean, a gas that of its highest hour.
+    """
     dust, gases = inputs["pm_24h_ug_m3"], inputs.get("gas_1h_max_ug_m3", {})
     if not dust:
-        raise IndicatorError("pm_24h_ug_m3 is empty; the index needs pm2_5 or pm10")
+        raise IndicatorError("pm_24h_ug_m3 is empty; give pm2_5 or pm10")
     sub = {name: _index(table, name, value) for name, value in dust.items()}
     for name, value in gases.items():
         sub[name] = _index(table, "o3_1h" if name == "o3" else name, value)
@@ -82,8 +91,8 @@ def daily(inputs: Inputs, table: Table) -> Mapping[str, Any]:
         over_8h = table.curves["o3_8h"].at(inputs["o3_8h_max_ug_m3"])
         if over_8h is None and "o3" not in sub:
             raise IndicatorError(
-                "o3_8h_max_ug_m3 is above 400, where only the hourly value is used; "
-                "give gas_1h_max_ug_m3.o3"
+                f"o3_8h_max_ug_m3 = {float(inputs['o3_8h_max_ug_m3']):g} is above 400, where only "
+                "the hourly value is used; give gas_1h_max_ug_m3.o3"
             )
         if over_8h is not None:
             sub["o3"] = max(sub.get("o3", 0), int(half_up(over_8h)))

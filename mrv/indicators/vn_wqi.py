@@ -1,7 +1,7 @@
 """
 Water quality index of Viet Nam.
 
-Decision 1460/QD-TCMT, 12 November 2019: [r], by way of a public implementation
+Decision 1460/QD-TCMT, 12 November 2019, read second-hand: in a public implementation
 and a legal summary.  The exponent of the aggregate is not confirmed: `cube-root`
 is believed to be the Decision's, `square-root` is the implementation's default.
 Group II, pesticides, has no curves here.
@@ -31,7 +31,11 @@ _DO_SATURATED = tuple(Fraction(c) for c in ("14.652", "-0.41022", "0.0079910", "
 
 
 def index(inputs: Inputs, table: Table) -> Mapping[str, Any]:
-    """Return the water quality index, by the aggregation chosen in the inputs. [1]"""
+    """
+    Return the water quality index `wqi`, and the index of each measured group, by name. [1]
+
+    `aggregate` of the inputs chooses how the groups are combined.
+    """
     groups = _groups(inputs, table)
     if len(groups["iv"]) < _FEWEST_OF_IV:
         raise IndicatorError(
@@ -40,8 +44,9 @@ def index(inputs: Inputs, table: Table) -> Mapping[str, Any]:
         )
     if sum(bool(group) for group in groups.values()) < _FEWEST_GROUPS:
         raise IndicatorError(
-            "fewer than three groups are measured; besides group IV give two of "
-            "ph, metals (as_mg_l and others) and coliform_mpn_100ml or e_coli_mpn_100ml"
+            f"{sum(map(bool, groups.values()))} groups are measured, {_FEWEST_GROUPS} are needed; "
+            "besides group IV give two of ph, metals (as_mg_l and others) and coliform_mpn_100ml "
+            "or e_coli_mpn_100ml"
         )
     result: dict[str, Any] = {}
     organic = float(_mean(groups["iv"]))

@@ -1,11 +1,11 @@
 """
 Wastewater compared with its limits.
 
-QCVN 40:2011/BTNMT, industrial: [r] and for some parameters [M]; limits are scaled with Kq
-(receiving water) and Kf (flow), but not pH, temperature, colour and coliform.  QCVN 14:2008/BTNMT,
-domestic: [M], scaled with K.  Their successors of 2025 hold for plants commissioned from 1
-September 2025, and from 1 January 2032 for all; they have a column C and flow bands in place of Kq
-and Kf, and their tables were not available.
+QCVN 40:2011/BTNMT, industrial, was read second-hand, and some parameters are unverified; limits are
+scaled with Kq (receiving water) and Kf (flow), but not pH, temperature, colour and coliform.  QCVN
+14:2008/BTNMT, domestic, is unverified; limits are scaled with K.  Their successors of 2025 apply to
+plants commissioned from 1 September 2025, and from 1 January 2032 to all; they have a column C and
+flow bands in place of Kq and Kf, and their tables were not available.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _KQ_UNKNOWN = {"river": "0.9", "lake": "0.6", "coast-protected": "1.0", "coast":
 
 def industrial_2011(inputs: Inputs, table: Table) -> Mapping[str, Any]:
     """
-    Return the limits of industrial wastewater, and exceedances. [mg/L]
+    Return the limits of industrial wastewater, and the values above them. [mg/L]
 
     C_max = C * Kq * Kf, for a plant to which the standard still applies; for a sewer without a
     treatment plant C_max = C of column B.
@@ -43,19 +43,20 @@ def industrial_2011(inputs: Inputs, table: Table) -> Mapping[str, Any]:
         return _judged(inputs, table, _kq(inputs) * _kf(inputs))
     if inputs["column"] != "B":
         raise IndicatorError(
-            "a sewer requires column B; give column B, or the receiving water body"
+            f"a sewer requires column B, not {inputs['column']}; give column B, or the receiving "
+            "water body"
         )
     return _judged(inputs, table, Fraction(1))
 
 
 def domestic_2008(inputs: Inputs, table: Table) -> Mapping[str, Any]:
-    """Return the limits of domestic wastewater, and exceedances: C_max = C * K. [mg/L]"""
+    """Return the limits of domestic wastewater, and the values above them: C_max = C * K. [mg/L]"""
     _refuse_new_plants(inputs, "qcvn-14-2025")
     return _judged(inputs, table, inputs["k"])
 
 
 def by_flow(inputs: Inputs, table: Table) -> Mapping[str, Any]:
-    """Return the limits of the column and flow band, and exceedances. [mg/L]"""
+    """Return the limits of the column and flow band, and the values above them. [mg/L]"""
     return _judged(inputs, table, Fraction(1), inputs["flow_m3_d"])
 
 

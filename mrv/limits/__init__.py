@@ -151,7 +151,7 @@ def read(text: str, where: str) -> Table:
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise IndicatorError(f"{where}: {error}") from None
+        raise IndicatorError(f"{where}: {error}; write valid TOML") from None
     if unknown := sorted(set(document) - _KEYS):
         known = ", ".join(sorted(_KEYS))
         raise IndicatorError(f"{where}: unknown key {unknown[0]!r}; known: {known}")

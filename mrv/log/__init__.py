@@ -171,7 +171,7 @@ def _split(note: str) -> tuple[str, list[str]]:
     lines = tail[:-1].split("\n")
     if len(lines) > _MAX_SIGNATURES:
         raise SignatureError(
-            f"note has {len(lines)} signatures; at most {_MAX_SIGNATURES} are read"
+            f"note has {len(lines)} signatures; remove all but {_MAX_SIGNATURES} of them"
         )
     return head + "\n", lines
 

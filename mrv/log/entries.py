@@ -200,7 +200,8 @@ class Checkpoint:
         lines = text.split("\n")
         if len(lines) != 4 or lines[3] or not lines[0] or not _SIZE.fullmatch(lines[1]):  # noqa: PLR2004  # three lines and the end
             raise LogError(
-                "checkpoint is not origin, size and root on three lines; download it again"
+                f"checkpoint {text[:80]!r} is not origin, size and root on three lines; download "
+                "it again"
             )
         return cls(lines[0], int(lines[1]), decode_hash(lines[2]))
 
@@ -213,7 +214,10 @@ def read_head(text: str) -> Checkpoint:
     """
     lines = text.split("\n")
     if len(lines) < 4 or lines[-1] or not all(lines[3:-1]):  # noqa: PLR2004  # three lines and the end
-        raise LogError("checkpoint does not begin with origin, size and root; download it again")
+        raise LogError(
+            f"checkpoint {text[:80]!r} does not begin with origin, size and root on three lines; "
+            "download it again"
+        )
     return Checkpoint.from_text("\n".join([*lines[:3], ""]))
 
 

@@ -424,7 +424,7 @@ class _Reading:
             )
         if not _MIN_WORDS[kind] <= len(words) <= _LARGEST.get(kind, _MAX_LINES + 3):
             raise LogError(
-                f"{kind} has {len(rest)} values, which is not the format of this line; correct it"
+                f"{kind} has {len(rest)} values, not as many as it needs; see docs/witnesses.md"
             )
         getattr(self, f"_{kind}")(*rest)
 
@@ -440,8 +440,8 @@ class _Reading:
         key = Vkey.parse(text)
         if key.kind not in WITNESS_TYPES:
             raise LogError(
-                f"the key of witness {name} is of type {key.kind:#04x}; witnesses cosign with"
-                " 0x04 (Ed25519) or 0x06 (ML-DSA-44)"
+                f"the key of witness {name} is of type {key.kind:#04x}; name a key of type 0x04"
+                " (Ed25519) or 0x06 (ML-DSA-44), with which witnesses cosign"
             )
         if any(witness.key.public == key.public for witness in self.witnesses.values()):
             raise LogError(f"the key of witness {name} appears twice; name it once")

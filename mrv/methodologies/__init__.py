@@ -171,7 +171,7 @@ def low_reference(methodology: Methodology, inputs: Inputs, factors: Factors) ->
 
 def unserved(methodology: Methodology, inputs: Inputs) -> str | None:
     """
-    Return a service that was delivered in the year without any consumption; None if there is none.
+    Return a text on a service delivered in the year without any consumption; None if there is none.
 
     Zero consumption for a delivered service means that it was not measured.
     """
@@ -186,7 +186,10 @@ def unserved(methodology: Methodology, inputs: Inputs) -> str | None:
 
 
 def _overused(methodology: Methodology, inputs: Inputs) -> str | None:
-    """Return a service whose specific consumption is above the plausible range; None if none is."""
+    """
+    Return a text on a service whose specific consumption is above the plausible
+    range, else None.
+    """
     return next(
         (
             f"{text}; check the units"
@@ -200,7 +203,10 @@ def _overused(methodology: Methodology, inputs: Inputs) -> str | None:
 def _specific(
     methodology: Methodology, inputs: Inputs
 ) -> Iterator[tuple[Fraction, tuple[Fraction, Fraction], str]]:
-    """Yield the specific consumption of each service, its plausible range, and its description."""
+    """
+    Yield of each service its specific consumption, plausible range [both in its
+    unit], and text.
+    """
     for consumption in methodology.consumptions:
         if (
             consumption.keys is None
@@ -228,9 +234,9 @@ def hypothetical(
     methodology: Methodology, parameters: Mapping[str, Any], factors: Factors, where: str
 ) -> Reductions:
     """
-    Return the emissions of one side of a plan, for planning only.
+    Return the emissions of one side of a plan, exact, for planning only. [tCO2e]
 
-    It is used to find the consumption at which the reduction becomes zero.
+    The caller finds with them the consumption at which the reduction becomes zero.
 
     Raises MethodologyError or FactorError: a key is missing, unknown or out of bounds, or a factor
     is missing.

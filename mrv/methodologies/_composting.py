@@ -157,7 +157,10 @@ def by_kind(waste_t: Fraction, parameters: Inputs) -> dict[str, Fraction]:
 
 
 def uncredited(parameters: Inputs, first_year: int) -> frozenset[str]:
-    """Return the waste deposited before the crediting period; no reduction is credited for it."""
+    """
+    Return the parameters with waste deposited before the crediting period, which is
+    not credited.
+    """
     began = parameters["first_year"]
     return frozenset(
         name
@@ -186,7 +189,7 @@ PROJECT_STEPS = (
 
 
 def waste_is_sorted(candidate: Candidate) -> Text | None:
-    """Return a finding if the waste composition is missing, or above 100 %; None if valid. [M]"""
+    """Return a finding if the waste composition is missing, or above 100 %; None if valid."""
     together = sum(candidate.parameters[key] for key in SHARES)
     if 0 < together <= 1:
         return None
@@ -239,7 +242,11 @@ def _climate(parameters: Inputs, factors: Factors) -> str:
 
 
 def default_climate(parameters: Inputs, factors: Factors) -> dict[str, tuple[int, str, str]]:
-    """Return the climate that applies if none is entered, with its meaning and source."""
+    """
+    Return the climate that applies if none is entered, as {name: (value, meaning, source)}.
+
+    Empty if a climate is entered.
+    """
     if "climate" in parameters:
         return {}
     return {"default_climate": (CLIMATES.index(_climate(parameters, factors)) + 1, *_DEFAULT)}

@@ -354,12 +354,12 @@ SURE = Fraction(19, 20)
 
 
 def built_for_flow(role: str) -> tuple[Capacity, ...]:
-    """Return the limit of a water flow by the plant's design capacity."""
+    """Return the design capacity that limits a role's flow of water."""
     return (Capacity("design_flow_m3_per_d", (role,), ML_PER_M3),)
 
 
 def built_for_mass(*roles: str) -> tuple[Capacity, ...]:
-    """Return the limit of the mass of some roles by the plant's design capacity."""
+    """Return the design capacity that limits the mass of some roles."""
     return (Capacity("design_mass_t_per_d", roles, G_PER_T),)
 
 
@@ -459,6 +459,6 @@ def any_role(candidate: Candidate, roles: Iterable[str]) -> Text | None:
 
 
 def import_is_metered(candidate: Candidate) -> Text | None:
-    """Return a finding if net electricity is claimed without metered import; else None. [M]"""
+    """Return a finding if net electricity is claimed without metered import; else None."""
     blind = tuple(d.id for d in candidate.devices if not d.nets)
     return text("condition.no_import", device=blind) if blind else None

@@ -141,7 +141,7 @@ _STEPS_07 = steps(
 
 def _margins(inputs: Inputs, factors: Factors) -> Mapping[str, Fraction]:
     """
-    Return the operating and the combined margin of a grid. [tCO2/MWh]
+    Return the operating and the combined margin of a grid, by name. [tCO2/MWh]
 
     The build margin is calculated from the newest plants, entered manually, or that of the national
     authority.
@@ -149,7 +149,7 @@ def _margins(inputs: Inputs, factors: Factors) -> Mapping[str, Fraction]:
     values = [key for key in ("newest_units", "ef_bm_t_per_mwh") if key in inputs]
     if len(values) > 1:
         raise MethodologyError(
-            "tool07, build margin: enter exactly one of ef_bm_t_per_mwh and newest_units"
+            "tool07, build margin: ef_bm_t_per_mwh and newest_units are both given; omit one"
         )
     if not values:
         inputs = {**inputs, "ef_bm_t_per_mwh": _published_margin(factors)}
@@ -162,8 +162,8 @@ def _published_margin(factors: Factors) -> Fraction:
         value: Fraction = factors.select("grid.build", "avoided").value
     except FactorError:
         raise MethodologyError(
-            "tool07, build margin: enter either ef_bm_t_per_mwh or newest_units, or use "
-            "`--country` of a country with a factor in tonne, such as IN"
+            "tool07, build margin: no factor of the country is known; give ef_bm_t_per_mwh or "
+            "newest_units, or use `--country` of a country with a factor in tonne, such as IN"
         ) from None
     return value
 
@@ -254,6 +254,7 @@ def calculated(calculation: Calculation, factors: Factors, where: str) -> Fracti
     """
     Return the result of a factor's calculation.
 
+    `where`: source of the factor, for the error.
     Raises MethodologyError or FactorError if there is no such tool or result, or an input is
     missing or wrong.
     """

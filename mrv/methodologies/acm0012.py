@@ -2,9 +2,9 @@
 Power and heat from waste energy.
 
 CDM ACM0012 version 6.0.  The equations, caps and shares were not compared with the text of the
-methodology [M].  The fuel properties are those of IPCC 2006 [r].  Enter electricity, heat, or
-both.  If several boilers burn several fuels, enter the fuel with the lowest emission factor and
-the best efficiency among them.
+methodology.  The fuel properties are those of IPCC 2006 (secondary source).  Enter electricity,
+heat, or both.  If several boilers burn several fuels, enter the fuel with the lowest emission
+factor and the best efficiency among them.
 """
 
 from __future__ import annotations
@@ -76,8 +76,9 @@ def _by_temperature(
     parameters: Inputs, measured: Mapping[str, Fraction]
 ) -> tuple[Fraction, Fraction]:
     """
-    Return the plausible enthalpy of steam: at most that of its temperature, else of saturated
-    steam.
+    Return 0 and the maximum plausible enthalpy of steam. [kJ/kg]
+
+    It is the enthalpy at the measured temperature, else that of saturated steam.
     """
     del parameters
     maximum = Fraction(_SATURATED)
@@ -104,13 +105,13 @@ _COLD = text("condition.feedwater")
 def something_is_recovered(candidate: Candidate) -> Text | None:
     """
     Return a finding if neither electricity nor steam from waste energy is metered; else
-    None. [M]
+    None.
     """
     return any_role(candidate, ("turbine", "steam"))
 
 
 def feedwater_is_known(candidate: Candidate) -> Text | None:
-    """Return a finding if steam is metered without its feedwater; else None. [M]"""
+    """Return a finding if steam is metered without its feedwater; else None."""
     steam = any(d.role == "steam" for d in candidate.devices)
     return _COLD if steam and not candidate.parameters["feedwater_kj_per_kg"] else None
 

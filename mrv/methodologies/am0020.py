@@ -1,12 +1,11 @@
 """
 Water pumping with less electricity per cubic metre.
 
-CDM AM0020 version 2.0.  The equations were not compared with the text of the methodology [M].
-The service (head and pressure) must be the same in baseline and project.  If `head_m` is entered,
-the energy that lifts the water is the lower limit of the consumption: `tonne evaluate` rejects a
-lower consumption, and a closed period applies the upper end of the plausible range (MTR-05).
-Enter the electricity of additional water treatment in `energy_mwh` only if the baseline includes
-it too.
+CDM AM0020 version 2.0.  The equations were not compared with the text of the methodology.  The
+service (head and pressure) must be the same in baseline and project.  If `head_m` is entered, the
+energy that lifts the water is the lower limit of the consumption: `tonne evaluate` rejects a lower
+consumption, and a closed period applies the upper end of the plausible range (MTR-05).  Enter the
+electricity of additional water treatment in `energy_mwh` only if the baseline includes it too.
 """
 
 from __future__ import annotations
@@ -110,7 +109,11 @@ _MAX_BEFORE = Fraction(5, 3)
 def _by_head(
     parameters: Inputs, measured: Mapping[str, Fraction]
 ) -> tuple[Fraction, Fraction] | None:
-    """Return the range of specific consumption by head and least efficient pump, if known."""
+    """
+    Return 0 and the maximum plausible consumption for the head, else None. [kWh/m3]
+
+    It is that of the least efficient pump.
+    """
     del measured
     least = hydraulic_minimum(parameters["head_m"])
     return (Fraction(0), least / _WORST) if least else None

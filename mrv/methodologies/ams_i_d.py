@@ -1,14 +1,13 @@
 """
 Grid-connected renewable electricity, for wind and other plants.
 
-CDM AMS-I.D version 18.0.  The equations, weights and the limit of 15 MW were not compared with
-the text of the methodology [M].  The combined margin of the grid is fixed ex ante: calculate it
-with `tonne evaluate tool07`, or enter the value that the Department of Climate Change announces
-(published as one number; its weights were not available).  Net electricity is export minus
-import: when a period is closed, the import of the plant's own meter is deducted.  The reservoir
-of a hydropower plant emits methane by CDM ACM0002, to which AMS-I.D refers: 90 kgCO2e/MWh of the
-gross generation if the power density is at most 10 W/m2.  A plant with at most 4 W/m2 is not
-eligible [M].
+CDM AMS-I.D version 18.0.  The equations, weights and the limit of 15 MW were not compared with the
+text of the methodology.  The combined margin of the grid is fixed ex ante: calculate it with `tonne
+evaluate tool07`, or enter the value that the Department of Climate Change announces (published as
+one number; its weights were not available).  Net electricity is export minus import: when a period
+is closed, the import of the plant's own meter is deducted.  The reservoir of a hydropower plant
+emits methane by CDM ACM0002, to which AMS-I.D refers: 90 kgCO2e/MWh of the gross generation if the
+power density is at most 10 W/m2.  A plant with at most 4 W/m2 is not eligible.
 """
 
 from __future__ import annotations
@@ -110,13 +109,13 @@ _ELIGIBLE, _EMITTING = 4, 10
 
 
 def meters_are_certified(candidate: Candidate) -> Text | None:
-    """Return a finding if net electricity is not metered with a certificate; else None. [M]"""
+    """Return a finding if net electricity is not metered with a certificate; else None."""
     bare = tuple(d.id for d in candidate.devices if d.certificates == 0)
     return text("condition.no_certificate", device=bare) if bare else None
 
 
 def within_capacity(candidate: Candidate) -> Text | None:
-    """Return a finding if the capacity exceeds the type I limit of 15 MW; else None. [M]"""
+    """Return a finding if the capacity exceeds the type I limit of 15 MW; else None."""
     capacity = candidate.parameters["capacity_mw"]
     if capacity <= Fraction(15):
         return None
@@ -135,7 +134,7 @@ def _sparse(values: Inputs, density: int) -> bool:
 
 
 def reservoir_is_known(candidate: Candidate) -> Text | None:
-    """Return a finding if the emissions of a reservoir cannot be calculated; else None. [M]"""
+    """Return a finding if the emissions of a reservoir cannot be calculated; else None."""
     generating = [d for d in candidate.devices if d.role == "generation"]
     if "reservoir_m2" not in candidate.parameters:
         water = tuple(d.id for d in generating if d.technology == WATER)
@@ -149,15 +148,18 @@ def reservoir_is_known(candidate: Candidate) -> Text | None:
 
 
 def plausible(inputs: Inputs) -> None:
-    """Raise MethodologyError for a power density that is not eligible, or without an area. [M]"""
+    """Raise MethodologyError for a power density that is not eligible, or without an area."""
     if "reservoir_m2" in inputs and inputs["reservoir_m2"] <= inputs.get("reservoir_before_m2", 0):
-        raise MethodologyError("reservoir_m2 is not above reservoir_before_m2; leave both out")
+        raise MethodologyError(
+            f"reservoir_m2 = {float(inputs['reservoir_m2']):g} is not above reservoir_before_m2; "
+            "leave both out"
+        )
     if _sparse(inputs, _ELIGIBLE):
         raise MethodologyError(str(text("condition.power_density", least=_ELIGIBLE)))
 
 
 def within_generation(inputs: Inputs, result: Reductions) -> Text | None:
-    """Return a finding if the generation exceeds that of 15 MW in a year; else None. [M]"""
+    """Return a finding if the generation exceeds that of 15 MW in a year; else None."""
     del result
     if inputs["eg_mwh"] <= _LIMIT_MWH:
         return None

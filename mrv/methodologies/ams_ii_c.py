@@ -2,8 +2,8 @@
 Efficient equipment, such as lamps, in place of equipment of the same service.
 
 CDM AMS-II.C version 15.0.  The equation, the default grid losses of 10 % and the limit of 60 GWh
-were not compared with the text of the methodology [M].  For cooling equipment, enter the
-refrigerant refilled in the year, which is its loss, and its global warming potential.
+were not compared with the text of the methodology.  For cooling equipment, enter the refrigerant
+refilled in the year, which is its loss, and its global warming potential.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 A more efficient furnace in place of one of the same kind, by energy per tonne.
 
 CDM AMS-II.D version 13.0.  The equation, the cap at the historical output and the limit of 60 GWh
-were not compared with the text of the methodology [M].
+were not compared with the text of the methodology.
 """
 
 from __future__ import annotations
@@ -71,7 +71,8 @@ def check_single_figure(inputs: Inputs, specific: str) -> None:
     """Raise MethodologyError if the furnace's electricity is given twice or not at all."""
     if (METERED in inputs) == (specific in inputs):
         raise MethodologyError(
-            f"give either {specific} or {METERED}, the metered energy of the furnace"
+            f"{specific} and {METERED} (the metered energy of the furnace) are both given or both "
+            "missing; give one of them"
         )
 
 

@@ -2,9 +2,10 @@
 An induction furnace in place of a coke cupola, by materials and energy per tonne.
 
 CDM AMS-II.D version 13.0, in the form for several fuels.  The equations and the cap were not
-compared with the text of the methodology [M].  The coke properties are those of IPCC 2006 [r].
-The emissions of grid losses are added to project emissions, and the furnace's electricity has the
-emission factor of the project side: otherwise the reduction would be overstated several times.
+compared with the text of the methodology.  The coke properties are those of IPCC 2006 (secondary
+source).  The emissions of grid losses are added to project emissions, and the furnace's electricity
+has the emission factor of the project side: otherwise the reduction would be overstated several
+times.
 """
 
 from __future__ import annotations

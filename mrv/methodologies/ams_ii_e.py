@@ -2,10 +2,10 @@
 A building with less consumption than its own history in the same weather.
 
 CDM AMS-II.E version 11.0, IPMVP option C.  The equation and the limit of 60 GWh were not compared
-with the text of the methodology [M].  Enter the months before the project as `history`: tonne
-fits intercept and slope by least squares (scipy).  The baseline is the lower end of the 95 %
-interval of the predicted consumption (tonne's own rule).  A line that was fitted elsewhere can be
-entered instead, with its lower 95 % bound.
+with the text of the methodology.  Enter the months before the project as `history`: tonne fits
+intercept and slope by least squares (scipy).  The baseline is the lower end of the 95 % interval of
+the predicted consumption (tonne's own rule).  A line that was fitted elsewhere can be entered
+instead, with its lower 95 % bound.
 """
 
 from __future__ import annotations
@@ -144,7 +144,8 @@ def plausible(inputs: Inputs) -> None:
         )
     if "history" not in inputs and inputs["months"] != _YEAR:
         raise MethodologyError(
-            "months is used only with history; intercept_mwh is for a whole year"
+            f"months is used only with history, and is {float(inputs['months']):g}; intercept_mwh "
+            f"is for a whole year: give {_YEAR} months, or the history"
         )
     if len(inputs.get("history", _YEAR * [None])) < _YEAR:
         raise MethodologyError(

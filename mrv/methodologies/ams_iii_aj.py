@@ -2,10 +2,10 @@
 Recycled plastic in place of virgin plastic.
 
 CDM AMS-III.AJ version 7.0.  The equation, the net-to-gross factor 0.75 and the energy of virgin
-plastics were not compared with the text of the methodology [M]; a revision of 2018 may have
-changed the energies.  The emission factor of the natural gas for virgin plastics is the central
-value of IPCC 2006 [r], since no available text requires a bound of its 95 % interval.  Diesel
-that the plant burns has the upper bounds that TOOL03 requires.
+plastics were not compared with the text of the methodology; a revision of 2018 may have changed the
+energies.  The emission factor of the natural gas for virgin plastics is the central value of IPCC
+2006 (secondary source), since no available text requires a bound of its 95 % interval.  Diesel that
+the plant burns has the upper bounds that TOOL03 requires.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _POLYMERS = ("HDPE", "LDPE", "PET", "PP")
 
 
 def something_is_sold(candidate: Candidate) -> Text | None:
-    """Return a finding if no recycled plastic is weighed by polymer; else None. [M]"""
+    """Return a finding if no recycled plastic is weighed by polymer; else None."""
     return any_role(candidate, (polymer.lower() for polymer in _POLYMERS))
 
 

@@ -2,10 +2,10 @@
 Materials recovered from electronic waste in place of virgin ones.
 
 CDM AMS-III.BA version 3.0.  The equation and the energy of ABS plastic were not compared with the
-text of the methodology [M].  No reliable default for metals is known: the project enters its own
-value, the emissions of primary production minus those of recovery.  The emission factor of the
-natural gas for virgin ABS is the central value of IPCC 2006 [r], since no available text requires
-a bound of its 95 % interval.
+text of the methodology.  No reliable default for metals is known: the project enters its own value,
+the emissions of primary production minus those of recovery.  The emission factor of the natural gas
+for virgin ABS is the central value of IPCC 2006 (secondary source), since no available text
+requires a bound of its 95 % interval.
 """
 
 from __future__ import annotations

@@ -2,14 +2,14 @@
 Electric and hybrid vehicles, for buses in place of diesel buses.
 
 CDM AMS-III.C version 16.0; version 15.0 has the same equations.  Their structure is that of the
-table of contents of version 15 and of other implementations [r].  The equations, the improvement
-factor of 0.99 a year and the default grid losses of 20 % (TOOL05) were not compared with the text
-of the methodology [M].  The diesel properties of the baseline are the central values of IPCC 2006
-[r], since no available text requires the bounds of their 95 % intervals; the baseline fuel
-consumption is a lower 95 % bound.  Diesel that hybrid project vehicles burn has the upper bounds
-that TOOL03 requires.  The grid factor is that announced by the Department of Climate Change [r].
-The published equation has a factor of 10^-3 with which its units do not agree; the units of the
-equation below agree.
+table of contents of version 15 and of other implementations (secondary source).  The equations, the
+improvement factor of 0.99 a year and the default grid losses of 20 % (TOOL05) were not compared
+with the text of the methodology.  The diesel properties of the baseline are the central values of
+IPCC 2006 (secondary source), since no available text requires the bounds of their 95 % intervals;
+the baseline fuel consumption is a lower 95 % bound.  Diesel that hybrid project vehicles burn has
+the upper bounds that TOOL03 requires.  The grid factor is that announced by the Department of
+Climate Change (secondary source). The published equation has a factor of 10^-3 with which its units
+do not agree; the units of the equation below agree.
 """
 
 from __future__ import annotations
@@ -160,14 +160,14 @@ _LOSSES = ParameterSpec(
 
 
 def consumption_is_metered(candidate: Candidate) -> Text | None:
-    """Return a finding if charging is not metered at the chargers' AC input; else None. [M]"""
+    """Return a finding if charging is not metered at the chargers' AC input; else None."""
     roles = {d.role for d in candidate.devices}
     missing = [role for role in ("charging", "vehicle") if role not in roles]
     return text("condition.no_role", roles=joint("text.or", missing)) if missing else None
 
 
 def baseline_precedes_project(candidate: Candidate) -> Text | None:
-    """Return a finding if baseline data are later than the first vehicle's start; else None. [M]"""
+    """Return a finding if baseline data are later than the first vehicle's start; else None."""
     year = candidate.parameters["baseline_year"]
     if year <= candidate.first_year:
         return None
@@ -175,7 +175,7 @@ def baseline_precedes_project(candidate: Candidate) -> Text | None:
 
 
 def within_small_scale(candidate: Candidate) -> Text | None:
-    """Return a finding if the reduction exceeds the type III limit of 60 kt CO2e a year. [M]"""
+    """Return a finding if the reduction exceeds the type III limit of 60 kt CO2e a year."""
     expected = candidate.reduction_t_per_year
     if expected is None or expected <= _TYPE_III_LIMIT_T:
         return None

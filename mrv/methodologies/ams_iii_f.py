@@ -2,9 +2,9 @@
 Composting in place of a disposal site, decay calculated by years.
 
 CDM AMS-III.F version 12.0 with TOOL04 version 8 (decay) and TOOL13 version 2 (composting).  The
-decay equation was read in three implementations, which agree [r].  Its constants were not
-compared with the text of TOOL04 [M]; their product reproduces a published coefficient.  The
-composting factors were not compared with the text of TOOL13 [M].  A project keeps either this
+decay equation was read in three implementations, which agree (secondary source).  Its constants
+were not compared with the text of TOOL04; their product reproduces a published coefficient.  The
+composting factors were not compared with the text of TOOL13.  A project keeps either this
 methodology or `ams-iii-f-monthly`: the two distribute the emissions of the same waste over
 different years.
 """

@@ -1,8 +1,8 @@
 """
 Composting in place of a disposal site, decay calculated by months.
 
-CDM AMS-III.F version 12.0 with TOOL04 version 8, equation 2 [r].  As in `ams-iii-f`, the
-constants were not compared with the text of TOOL04 [M].  In the first year the reduction is about
+CDM AMS-III.F version 12.0 with TOOL04 version 8, equation 2 (secondary source).  As in `ams-iii-f`,
+the constants were not compared with the text of TOOL04.  In the first year the reduction is about
 0.57 of that of the yearly form, since the waste of the last months has hardly begun to decay.
 """
 

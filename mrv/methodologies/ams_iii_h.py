@@ -2,11 +2,11 @@
 Methane of wastewater, captured from a reactor in place of an open lagoon.
 
 CDM AMS-III.H version 19.0.  The equations, the uncertainty factors 0.89 and 1.12, the capture
-efficiency 0.9 and the flare efficiencies were not compared with the text of the methodology [M].
-Methane capacity, methane correction factors and density are those of IPCC 2006 [r].  Methane of
-the baseline's sludge is not credited.  Enter emissions of the project's sludge in
-`other_project_t`.  If untreated water was discharged to a river in the baseline, there is almost
-no reduction; if the baseline treatment was aerobic, there is none.
+efficiency 0.9 and the flare efficiencies were not compared with the text of the methodology.
+Methane capacity, methane correction factors and density are those of IPCC 2006 (secondary source).
+Methane of the baseline's sludge is not credited.  Enter emissions of the project's sludge in
+`other_project_t`.  If untreated water was discharged to a river in the baseline, there is almost no
+reduction; if the baseline treatment was aerobic, there is none.
 """
 
 from __future__ import annotations
@@ -190,7 +190,7 @@ def _share(part: Fraction, load: Fraction) -> Fraction:
 
 def _gas_of_cod(inputs: Inputs, factors: Factors) -> tuple[Text, dict[str, Fraction]] | None:
     """
-    Return a finding and corrected inputs where methane and COD contradict each other; else None.
+    Return a text and the corrected inputs where methane and COD contradict each other; else None.
 
     At most B_o of methane can form per COD.  If methane is too low for the COD removed, the COD is
     reduced to the value that the gas supports.

@@ -2,9 +2,10 @@
 Aerobic treatment in place of a system that forms methane, such as septic tanks.
 
 CDM AMS-III.I version 8.0.  The equations and the uncertainty factors 0.89 and 1.12 were not
-compared with the text of the methodology [M].  Methane capacity and methane correction factors
-are those of IPCC 2006 [r].  A well-managed aerobic plant forms no methane.  For an overloaded
-plant, enter its methane correction factor; enter emissions of the sludge in `other_project_t`.
+compared with the text of the methodology.  Methane capacity and methane correction factors are
+those of IPCC 2006 (secondary source).  A well-managed aerobic plant forms no methane.  For an
+overloaded plant, enter its methane correction factor; enter emissions of the sludge in
+`other_project_t`.
 """
 
 from __future__ import annotations

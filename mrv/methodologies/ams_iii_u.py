@@ -1,11 +1,11 @@
 """
 Passengers of a cable car, tram or metro in place of their earlier transport modes.
 
-CDM AMS-III.U version 2.0, in the form of AM0031 and ACM0016.  The equations and improvement
-factors were not compared with the text of the methodology [M].  The shares of transport modes
-come from a survey with a control question; passengers who would have walked, cycled or stayed at
-home belong to no mode.  Leakage has two parts: buses whose load falls by more than ten percentage
-points, and traffic that fills the freed roads.  Trips to and from the line are project emissions.
+CDM AMS-III.U version 2.0, in the form of AM0031 and ACM0016.  The equations and improvement factors
+were not compared with the text of the methodology.  The shares of transport modes come from a
+survey with a control question; passengers who would have walked, cycled or stayed at home belong to
+no mode.  Leakage has two parts: buses whose load falls by more than ten percentage points, and
+traffic that fills the freed roads.  Trips to and from the line are project emissions.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ ADDITIVE = False
 
 
 def shares_sum(candidate: Candidate) -> Text | None:
-    """Return a finding if the mode shares add up to more than all passengers; else None. [M]"""
+    """Return a finding if the mode shares add up to more than all passengers; else None."""
     together = sum(candidate.parameters[f"{mode}_share"] for mode in _MODES)
     if together <= 1:
         return None
@@ -201,7 +201,7 @@ _KWH_PER_PKM = (Fraction("0.005"), Fraction("0.5"))
 
 
 def _specific(inputs: Inputs) -> tuple[Fraction, Fraction]:
-    """Return the plausible electricity per passenger trip. [kWh]"""
+    """Return the lowest and highest plausible electricity per passenger trip. [kWh]"""
     low, high = _KWH_PER_PKM
     return low * inputs["trip_km"], high * inputs["trip_km"]
 

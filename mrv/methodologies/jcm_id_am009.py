@@ -1,11 +1,11 @@
 """
 Regenerative burners, calculated by a ratio of efficiencies.
 
-JCM ID_AM009 version 1.0, for aluminium furnaces in Indonesia.  Reference emissions (fuel times
-the ratio of efficiencies) and project emissions (fuel and electricity) are those of the official
-page [R].  Fuels other than natural gas are tonne's own extension.  The symbols were not compared
-with the text of the methodology [M].  Reference and project burn the same fuel, so both have the
-central values of its properties: an upper bound would raise the reduction.  No such methodology
+JCM ID_AM009 version 1.0, for aluminium furnaces in Indonesia.  Reference emissions (fuel times the
+ratio of efficiencies) and project emissions (fuel and electricity) are those of the official page
+(primary source).  Fuels other than natural gas are tonne's own extension.  The symbols were not
+compared with the text of the methodology.  Reference and project burn the same fuel, so both have
+the central values of its properties: an upper bound would raise the reduction.  No such methodology
 is approved for Viet Nam; this one is a template.
 """
 
@@ -89,7 +89,7 @@ _AVAILABLE = (
 
 
 def has_single_fuel(candidate: Candidate) -> Text | None:
-    """Return a finding unless exactly one fuel of the burners is metered; else None. [M]"""
+    """Return a finding unless exactly one fuel of the burners is metered; else None."""
     taken = sorted({d.role for d in candidate.devices} & set(METERED))
     if len(taken) > 1:
         return text("condition.fuels", roles=joint("text.and", taken))
@@ -97,7 +97,7 @@ def has_single_fuel(candidate: Candidate) -> Text | None:
 
 
 def better_than_reference(candidate: Candidate) -> Text | None:
-    """Return a finding if the burners are not more efficient than the reference; else None. [R]"""
+    """Return a finding if the burners are not more efficient than the reference; else None."""
     return _no_better(candidate.parameters)
 
 
@@ -138,7 +138,10 @@ def _by_reference(
 
 
 def _air_of_fuel(inputs: Inputs, factors: Factors) -> tuple[Text, Mapping[str, Fraction]] | None:
-    """Return a finding if the blower's electricity is too low for the fuel; else None."""
+    """
+    Return a text and the corrected inputs if the blower's electricity is too low for the fuel; else
+    None.
+    """
     energy = inputs["fuel_t"] * factors.select(f"{inputs['fuel']}.ncv", "either").value
     drawn = inputs["power_mwh"] * _KWH_PER_MWH
     if drawn >= _MIN_KWH_PER_GJ * energy:

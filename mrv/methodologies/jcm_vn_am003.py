@@ -1,9 +1,9 @@
 """
 Efficient equipment in commercial buildings of Viet Nam, calculated by a ratio.
 
-JCM VN_AM003 version 1.0, approved 14 January 2015.  Reference emissions (the project's
-consumption times the ratio of efficiencies) are those of the official page [R].  The symbols were
-not compared with the text of the methodology [M].
+JCM VN_AM003 version 1.0, approved 14 January 2015.  Reference emissions (the project's consumption
+times the ratio of efficiencies) are those of the official page (primary source).  The symbols were
+not compared with the text of the methodology.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _PROJECT = ParameterSpec(
 
 
 def better_than_reference(candidate: Candidate) -> Text | None:
-    """Return a finding if the equipment is not more efficient than the reference; else None. [R]"""
+    """Return a finding if the equipment is not more efficient than the reference; else None."""
     own, reference = candidate.parameters["cop_project"], candidate.parameters["cop_reference"]
     if own > reference:
         return None

@@ -2,9 +2,9 @@
 Installation of a solar PV system in Viet Nam.
 
 JCM VN_AM007 version 1.0, sectoral scope 1, from VN_PM009, proposed by IGES, approved 10 October
-2017 (jcm.go.jp/vn-jp/methodologies/45).  The structure of the equations, the monitored quantity
-and the absence of project emissions are those of the official page [R].  The symbols and the
-emission factors 0.333 and 0.533 were not compared with the text of the methodology [M]; each of
+2017 (jcm.go.jp/vn-jp/methodologies/45).  The structure of the equations, the monitored quantity and
+the absence of project emissions are those of the official page (primary source).  The symbols and
+the emission factors 0.333 and 0.533 were not compared with the text of the methodology; each of
 these factors has `verified = false`.
 """
 
@@ -47,7 +47,7 @@ _GENERATION = ParameterSpec(
 
 
 def meters_are_certified(candidate: Candidate) -> Text | None:
-    """Return a finding if a system lacks an AC meter with a certificate; else None. [R]"""
+    """Return a finding if a system lacks an AC meter with a certificate; else None."""
     bare = tuple(d.id for d in candidate.devices if d.role == "generation" and d.certificates == 0)
     return text("condition.no_certificate", device=bare) if bare else None
 

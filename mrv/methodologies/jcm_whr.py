@@ -3,9 +3,9 @@ Power from waste heat, in the JCM's form for cement works.
 
 JCM MM_AM005 (approved 20 April 2020) and ID_AM001.  The official page of MM_AM005 states the net
 generation times the grid's factor, the days as a monitored quantity, and no project emissions
-[R].  The electricity of the auxiliaries, at their capacity for 24 hours a day, was not compared
-with the text of the methodology [M].  No such methodology is approved for Viet Nam; this one is a
-template.
+(primary source).  The electricity of the auxiliaries, at their capacity for 24 hours a day, was not
+compared with the text of the methodology.  No such methodology is approved for Viet Nam; this one
+is a template.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """
 Rice that is drained and flooded in turn, in place of continuous flooding.
 
-IPCC 2019 Refinement, as the Gold Standard rice methodology applies it [r], with its deduction of
-15 % for default values of the IPCC.  The nitrous oxide factors were not compared with their
-source [M].  AMS-III.AU version 4 was inactivated for VCS in 2023; its fixed defaults are not
+IPCC 2019 Refinement, as the Gold Standard rice methodology applies it (secondary source), with its
+deduction of 15 % for default values of the IPCC.  The nitrous oxide factors were not compared with
+their source.  AMS-III.AU version 4 was inactivated for VCS in 2023; its fixed defaults are not
 applied here.
 """
 

@@ -85,6 +85,10 @@ def check_numbers(data: bytes) -> None:
 
 
 def too_much(what: str, there: int, limit: int) -> PackTooLargeError:
-    """Return the error for a pack above the maximum size."""
+    """
+    Return the error for a pack above the maximum size.
+
+    `what`: the counted items.  `there`, `limit`: their number, and the maximum.
+    """
     sentence = f"{what}: {there:,} are more than the maximum of {limit:,}"
     return PackTooLargeError(f"{sentence}; {LARGER}")

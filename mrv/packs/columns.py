@@ -84,7 +84,7 @@ def numbers(column: Any) -> Any:
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     if array.null_count:
         raise ValueError(
-            f"a column of {array.type} has {array.null_count} empty values, and none is allowed"
+            f"a column of {array.type} has {array.null_count} empty values; none may be empty"
         )
     kind, (_, data) = np.dtype(array.type.to_pandas_dtype()), array.buffers()
     if not len(array):
@@ -107,7 +107,7 @@ def check_pages(source: BinaryIO, chunk: Any, max_rows: int) -> bool:
     """
     Return whether a column chunk can contain a value, from the headers of its pages.
 
-    It cannot if all pages use an empty dictionary.
+    A chunk has no value if all pages use an empty dictionary.
 
     `chunk`: metadata of the chunk.
     `max_rows`: maximum number of values in a page.
@@ -141,11 +141,13 @@ def check_pages(source: BinaryIO, chunk: Any, max_rows: int) -> bool:
         unpacked += size
         if not 0 <= size <= MAX_PAGE_BYTES or packed < 0 or unpacked > MAX_CHUNK_BYTES:
             raise InputError(
-                f"column {name} has a page of {size} bytes, {unpacked} in a row group; "
-                f"at most {MAX_PAGE_BYTES} and {MAX_CHUNK_BYTES} are read"
+                f"column {name} has a page of {size} bytes, {unpacked} in a row group, more than "
+                f"{MAX_PAGE_BYTES} or {MAX_CHUNK_BYTES}; download the file again"
             )
         at += head.at + packed
-    raise InputError(f"column {name} has more than {MAX_PAGES} pages in a row group")
+    raise InputError(
+        f"column {name} has more than {MAX_PAGES} pages in a row group; download the file again"
+    )
 
 
 def _check_kind(name: str, fields: dict[int, Any], max_rows: int) -> None:
@@ -158,8 +160,8 @@ def _check_kind(name: str, fields: dict[int, Any], max_rows: int) -> None:
             ):
                 raise InputError(
                     f"column {name} has a page of {declared.get(count)} values in encoding "
-                    f"{declared.get(encoding)}; up to {max_rows} are read, in encodings "
-                    f"{', '.join(map(str, sorted(_ENCODINGS)))}"
+                    f"{declared.get(encoding)}, not up to {max_rows} in encodings "
+                    f"{', '.join(map(str, sorted(_ENCODINGS)))}; download the file again"
                 )
 
 
@@ -173,7 +175,7 @@ class _Head:
     def struct(self, depth: int = 0) -> dict[int, Any]:
         """Return the Thrift struct at the current position, as values by field number."""
         if depth > _DEEPEST:
-            raise ValueError("nested too deeply")
+            raise ValueError(f"a page header has structs nested more than {depth - 1} deep")
         result: dict[int, Any] = {}
         field = 0
         while kind := self._byte():
@@ -205,7 +207,7 @@ class _Head:
     def _skip(self, size: int) -> None:
         self.at += size
         if self.at > len(self._data):
-            raise ValueError("longer than a page header")
+            raise ValueError("a page header ends within a value")
 
     def _number(self) -> int:
         result = shift = 0
@@ -216,7 +218,7 @@ class _Head:
             if not byte & 0x80:
                 return result
             if shift >= _MAX_BITS:
-                raise ValueError("a number longer than 64 bits")
+                raise ValueError("a page header has a number longer than 64 bits")
 
     def _whole(self) -> int:
         number = self._number()

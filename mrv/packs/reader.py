@@ -71,8 +71,8 @@ class Readings:
     Iteration yields tables with all rows of a device in one; duplicate rows are kept, for a finding
     of the verification.
 
-    Raises InputError while iterating: as the files raise, or if more rows than the budget allows
-    would be in memory.
+    Raises InputError while iterating: as `ReadingsFile` raises, or if more rows than the budget
+    allows would be in memory.
     """
 
     budget: Budget = USUAL

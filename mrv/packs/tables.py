@@ -88,14 +88,14 @@ def letter_schema() -> Any:
 
 
 class LettersFile(NamedTuple):
-    """File of the rejected messages of a pack."""
+    """Parquet file of the rejected messages of a pack."""
 
     path: Path
     max_rows: int = USUAL.letter_rows
 
     def check(self) -> None:
         """
-        Check the columns.
+        Check that the file has the columns of rejected messages.
 
         Raises InputError if they differ.
         """
@@ -195,7 +195,7 @@ class IntervalsFile(NamedTuple):
 
     def check(self) -> None:
         """
-        Check the columns.
+        Check that the file has the columns of interval rows.
 
         Raises InputError if they differ.
         """
@@ -288,7 +288,9 @@ def _opened(
             )
     except KeyError as error:
         lacking = error.args[0].decode()
-        raise InputError(f"it lacks the columns {lacking!r}; expected {schema.names}") from error
+        raise InputError(
+            f"it lacks the columns {lacking!r} of {schema.names}; download the file again"
+        ) from error
     with file:
         if checked is not None:
             yield file
@@ -297,12 +299,13 @@ def _opened(
             result = file.schema.to_arrow_schema()
         if not _fits(result, schema):
             raise InputError(
-                f"its columns are {result.names[:_MAX_QUOTED]}; expected {schema.names}"
+                f"its columns are {result.names[:_MAX_QUOTED]}, not {schema.names}; download the "
+                "file again"
             )
         sizes = [file.metadata.row_group(g).num_rows for g in range(file.num_row_groups)]
         if max(sizes, default=0) > max_rows:
             raise InputError(
-                f"a row group has {max(sizes)} rows; at most {max_rows} are read at once"
+                f"a row group has {max(sizes)} rows, more than {max_rows}; download the file again"
             )
         yield file
 
@@ -315,7 +318,8 @@ def _check_footer(source: Path | BinaryIO) -> None:
         length = int.from_bytes(data.read(4), "little")
     if length > min(size, _FOOTER_BYTES):
         raise InputError(
-            f"not a Parquet file: its footer has {length} bytes; at most {_FOOTER_BYTES} are read"
+            f"not a Parquet file: its footer has {length} bytes, more than "
+            f"{min(size, _FOOTER_BYTES)}; download the file again"
         )
 
 

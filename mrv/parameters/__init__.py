@@ -107,7 +107,7 @@ class ParameterSpec:
 
 @dataclass(frozen=True, slots=True)
 class ListSpec:
-    """A list of records with the same keys, such as one per PV system."""
+    """Specification of a list of records with the same keys, such as one per PV system."""
 
     meaning: str
     fields: Mapping[str, ParameterSpec | ChoiceSpec]
@@ -116,7 +116,7 @@ class ListSpec:
 
 @dataclass(frozen=True, slots=True)
 class NumbersSpec:
-    """A list of numbers; with `gaps`, null is a missing number."""
+    """Specification of a list of numbers; with `gaps`, null is a missing number."""
 
     meaning: str
     item: ParameterSpec
@@ -127,7 +127,7 @@ class NumbersSpec:
 
 @dataclass(frozen=True, slots=True)
 class RecordSpec:
-    """An object with known keys, such as the tonnes of each polymer."""
+    """Specification of an object with known keys, such as the tonnes of each polymer."""
 
     meaning: str
     fields: Spec
@@ -136,7 +136,10 @@ class RecordSpec:
 
 @dataclass(frozen=True, slots=True)
 class MapSpec:
-    """An object whose keys the user chooses, each with a record of the same keys."""
+    """
+    Specification of an object whose keys the user chooses, each with a record of
+    the same keys.
+    """
 
     meaning: str
     fields: Mapping[str, ParameterSpec]
@@ -145,7 +148,7 @@ class MapSpec:
 
 @dataclass(frozen=True, slots=True)
 class ChoiceSpec:
-    """One of a few given words."""
+    """Specification of an input that is one of a few given words."""
 
     meaning: str
     choices: tuple[str, ...]
@@ -160,7 +163,7 @@ class ChoiceSpec:
 
 @dataclass(frozen=True, slots=True)
 class DateSpec:
-    """A local date, as text: 2026-01-31."""
+    """Specification of an input that is a local date, as text: 2026-01-31."""
 
     meaning: str
     source: str
@@ -418,16 +421,18 @@ def required_of(record: Any) -> RequiredGrades:
     required = RequiredGrades(*(text if isinstance(text, str) else "" for text in texts))  # type: ignore[arg-type]
     if not {required.quantities, required.parameters} <= {*ASKABLE}:
         raise ValueError(
-            "`quantities` and `parameters` of a programme's evidence must be B, C or D"
+            f"the grades {required.quantities!r} and {required.parameters!r} of a programme's "
+            "evidence must be B, C or D in `quantities` and `parameters`"
         )
     share = required.above_percent
     if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,3})?", share):
         raise ValueError(
-            '`above_percent` of a programme\'s evidence must be a number in quotes, such as "5"'
+            f"`above_percent` of a programme's evidence is {share!r}; write a number in quotes, "
+            'such as "5"'
         )
     if required.share > 1 or record != required.to_json():
         raise ValueError(
-            "evidence of a programme must have quantities, parameters and above_percent"
+            f"evidence of a programme must have only {', '.join(keys)}, and above_percent up to 100"
         )
     return required
 
@@ -448,7 +453,7 @@ class Declared(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     regions: dict[str, tuple[tuple[str, str], ...]] = {}
 
     def ranges_in(self, country: str | None) -> tuple[tuple[str, str], ...]:
-        """Return the published ranges of a country."""
+        """Return the published (lowest, highest) ranges for a country, in the parameter's unit."""
         return self.regions.get(region_of(country) or "", self.ranges)
 
 

@@ -204,7 +204,7 @@ class Design:
 
     `latitude` and `longitude`: location of the plant by the document. [deg]  `replaced_until`:
     first day on which replaced equipment would have been replaced without the project as well (CDM
-    TOOL10 [M]); no crediting period extends beyond it.
+    TOOL10); no crediting period extends beyond it.
     """
 
     document: str
@@ -385,6 +385,8 @@ def of_survey(survey: Survey, least: tuple[int, int]) -> Precision:
     Return the precision of a survey; a stricter requirement of the plan applies.
 
     In a cluster sample each cluster is one unit, as the units of a cluster may be correlated.
+
+    `least`: required confidence and precision. [%]
     """
     mean, parts = Fraction(survey.mean), survey.strata or (survey,)
     square = sum((_square(part) * part.population**2 for part in parts), start=Fraction(0))
@@ -398,7 +400,10 @@ def of_survey(survey: Survey, least: tuple[int, int]) -> Precision:
 
 
 def _square(item: Survey | Stratum) -> Fraction:
-    """Return the squared standard error of a sample's mean, of a finite population."""
+    """
+    Return the squared standard error of a sample's mean, for a finite population. [unit of the
+    mean, squared]
+    """
     mean = Fraction(item.mean)
     variance = mean * (1 - mean) if item.sd is None else Fraction(item.sd) ** 2
     remaining = Fraction(max(0, item.population - item.n), max(1, item.population - 1))
@@ -406,7 +411,11 @@ def _square(item: Survey | Stratum) -> Fraction:
 
 
 def of_samples(values: Sequence[Fraction], least: tuple[int, int]) -> Precision | None:
-    """Return the precision of the mean of some samples; None for fewer than two."""
+    """
+    Return the precision of the mean of some samples; None for fewer than two.
+
+    `least`: required confidence and precision. [%]
+    """
     n = len(values)
     if n < 2:  # noqa: PLR2004 - one sample has no spread
         return None

@@ -5,7 +5,8 @@ If a calibration is late or missing, the meter's maximum permissible error is ap
 conservative direction, from the due date until the day of the next calibration.  A larger error is
 applied instead: the permissible error of the next certificate, or the error found by the later
 calibration or by the test of a removed meter (CDM guidelines for delayed calibration, EB 52 annex
-60 [r]).  An error found above the permissible one is applied from the previous calibration on.
+60; secondary source).  An error found above the permissible one is applied from the previous
+calibration on.
 """
 
 from __future__ import annotations
@@ -165,7 +166,7 @@ def of_channels(
 
 
 def registers_of(class_id: str, quantity: str) -> frozenset[str]:
-    """Return the registers of a device class that measure a quantity."""
+    """Return the names of the registers of a device class that measure a quantity."""
     known = classes.load()[class_id].registers
     return frozenset(channel.name for channel in known if channel.quantity == quantity)
 

@@ -172,8 +172,8 @@ def lengthened(values: Iterable[tuple[int, int | None]], begin_us: int) -> Lengt
     """
     Return how an interval was lengthened since the period began; None if it was not.
 
-    It is compared with the value in force when the period began, or with the first value of a meter
-    registered later; entering a first interval can only shorten it.
+    The present interval is compared with that in force when the period began, or with the first one
+    of a meter registered later; entering a first interval can only shorten it.
 
     `values`: time of each registry entry [us UTC], and its interval [months], in order.
     """

@@ -145,13 +145,16 @@ def as_first(version: Version) -> Version:
 
 
 def blank(version: Version, *, surveyed: bool) -> tuple[str, ...]:
-    """Return the procedures that a version lacks; `surveyed`: requires one on sampling."""
+    """
+    Return the subjects of missing procedures; `surveyed`: one on sampling is
+    required as well.
+    """
     required = (*PROCEDURES, SAMPLING) if surveyed else PROCEDURES
     return tuple(name for name in required if not version.procedures.get(name, "").strip())
 
 
 def differences(before: Version, now: Version) -> Iterator[Text]:
-    """Yield the differences between a version and the one that it replaces."""
+    """Yield a text on each difference between a version and the one that it replaces."""
     was, are = _stated(before), _stated(now)
     for what in sorted(was.keys() | are.keys()):
         if what not in was:

@@ -46,7 +46,9 @@ def departures(
     meters: Mapping[str, Meter],
 ) -> Iterator[Text]:
     """
-    Yield missing or contradictory lines of a plan version, compared with the methodology.
+    Yield a text on each missing or contradictory line of a plan version.
+
+    The version is compared with the methodology.
 
     `methodology`: id and version.
     `bound` (sequence of (device, role)): devices that serve the project while the version is in
@@ -75,7 +77,7 @@ def departures(
 
 
 def seldom(version: Version, methodology: tuple[str, str]) -> Iterator[Text]:
-    """Yield lines whose meters are read less often than the methodology requires."""
+    """Yield a text on each line whose meters are read less often than the methodology requires."""
     method = find(*methodology)
     for index, line in enumerate(version.lines):
         role = method.roles.get(line.parameter)
@@ -121,7 +123,7 @@ def imprecise(
     meters: Mapping[str, Meter],
     bound: Sequence[Bound],
 ) -> list[Text]:
-    """Return instruments with a larger certified error than the plan's accuracy class permits."""
+    """Return a text on each instrument whose certified error exceeds the plan's accuracy class."""
     specs = find(*methodology).parameters
     lines = [(device, "", version.line(role, device)) for device, role in bound]
     # a parameter measured by a gauge has a line without a device

@@ -5,7 +5,7 @@ A system without a methodology has no tonnes: null, never 0.
 
 A country's rules are in `transfer.toml` of its folder.  Viet Nam limits the share by the list of
 Annex I of Decree 112/2026 that contains the project's measure, and by the corresponding adjustment
-of the host. Without the class of a project there is no result.
+of the host.  Without the class of a project there is no result.
 """
 
 from __future__ import annotations

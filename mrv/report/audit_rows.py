@@ -87,7 +87,7 @@ def _decimal(units: int, parts: int) -> str:
 
 
 def percent_text(percent: Fraction | None) -> str | None:
-    """Return a percentage with two places, rounded up."""
+    """Return a percentage as decimal text with two places, rounded up; None if unknown."""
     return None if percent is None else _decimal(-(-percent * 100 // 1), 100)
 
 
@@ -135,7 +135,7 @@ def _ratings(parameter: MonitoredParameter, facts: Facts, words: Words) -> str |
 
 
 def uncertainty_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]:
-    """Yield the uncertainty of the sum, and how it is combined."""
+    """Yield the uncertainty of the sum, and how it is combined, each with its name."""
     uncertainty = combined(facts.parameters)
     if uncertainty.tonnes is None:
         yield words["uncertainty_sum"], words["uncertainty_unknown"]
@@ -229,7 +229,7 @@ def _of_version(version: PlanVersion, facts: Facts, words: Words) -> str:
 
 
 def arrival_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]:
-    """Yield the arrival of the readings, as in the statement."""
+    """Yield the figures on the arrival of the readings, as in the statement, each with its name."""
     arrival = facts.subject.arrival
     if not arrival:
         yield words["arrival"], None
@@ -280,7 +280,10 @@ def verifier_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]
 
 
 def status_url(facts: Facts) -> str | None:
-    """Return the public page with the status of the statement."""
+    """
+    Return the address of the public page with the status of the statement; None if
+    it has none.
+    """
     base = facts.plan.public_url
     return None if base is None else f"{base}/statements/{facts.name}"
 
@@ -289,8 +292,8 @@ def cadence_s(parameter: MonitoredParameter) -> Fraction | None:
     """
     Return the mean interval of a device's readings; None without readings. [s]
 
-    It is calculated from the measured time, as an inverter may switch off at night; without
-    measured time from all time that is not missing.
+    The number of readings divides the measured time, as an inverter may switch off at night;
+    without measured time, all time that is not missing.
     """
     count = parameter.readings.count - parameter.readings.outside_period
     measured = Fraction(parameter.coverage.measured_s)
@@ -361,7 +364,7 @@ def _signer(facts: Facts, issuer: Issuer | UnsetType) -> str | None:
 
 
 def conclusion_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]:
-    """Yield opinion, assurance, materiality and activities."""
+    """Yield opinion, assurance, materiality and activities, each with its name."""
     if facts.opinion is None:
         yield words["opinion"], words["not_verified"]
         return
@@ -417,7 +420,7 @@ def condition_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str, str]]
 
 
 def parameter_rows(facts: Facts, words: Words) -> list[list[str | None]]:
-    """Return the verification of each monitored parameter."""
+    """Return a row on the verification of each monitored parameter."""
     conclusion = None if facts.opinion is None else facts.opinion.credential_subject
     return [
         [
@@ -433,7 +436,7 @@ def parameter_rows(facts: Facts, words: Words) -> list[list[str | None]]:
 
 
 def requirement_rows(facts: Facts, words: Words) -> list[list[str | None]]:
-    """Return the verification of each requirement, including those without a text."""
+    """Return a row on the verification of each requirement, including those without a text."""
     conclusion = None if facts.opinion is None else facts.opinion.credential_subject
     result = {r.requirement: r for r in (conclusion and conclusion.requirements) or ()}
     rows: list[list[str | None]] = []
@@ -451,7 +454,7 @@ def open_findings(facts: Facts) -> tuple[int, int]:
 
 
 def evidence_rows(facts: Facts, words: Words) -> Iterator[tuple[str, str | None]]:
-    """Yield the digests of the evidence, the log entry and the program."""
+    """Yield the digests of the evidence, the log entry and the program, each with its name."""
     if facts.opinion is not None:
         for related in facts.opinion.related_resource:
             yield words["digest_of_statement"], related.digest_sri

@@ -65,7 +65,7 @@ class Line(NamedTuple):
 
     @property
     def holds(self) -> bool:
-        """Return whether nothing is missing."""
+        """Return whether the check has no missing items."""
         return not self.lacking
 
 
@@ -168,7 +168,10 @@ def _accurate(facts: Facts, words: Words) -> Iterator[str]:
 
 
 def _calibrated(facts: Facts, words: Words) -> Iterator[str]:
-    """Yield meters calibrated for part of the time, and delayed calibrations without a result."""
+    """
+    Yield a text on each meter calibrated for part of the time, and on each delayed calibration
+    without a result.
+    """
     first = facts.subject.monitoring_period.local_from[:10]
     for parameter in facts.parameters:
         if parameter.coverage.calibrated_share != _WHOLE:
@@ -188,7 +191,10 @@ def _calibrated(facts: Facts, words: Words) -> Iterator[str]:
 
 
 def _laboratories(facts: Facts, words: Words) -> Iterator[str]:
-    """Yield certificates that do not state the calibrating laboratory and its accreditation."""
+    """
+    Yield a text on each certificate that lacks the calibrating laboratory or its
+    accreditation.
+    """
     for parameter in facts.parameters:
         for calibration in parameter.calibrations:
             if not calibration.laboratory:
@@ -246,8 +252,8 @@ def _compared(facts: Facts, words: Words) -> Iterator[str]:
 
 def _explained(facts: Facts, words: Words) -> Iterator[str]:
     """
-    Yield the missing explanations of a reduction above the estimate, by operator and
-    verifier.
+    Yield a text on each missing explanation (of operator or verifier) of a reduction above its
+    estimate.
     """
     above = next(
         (c for c in facts.subject.comparisons if exceeds(c.what, c.difference_percent or None)),
@@ -279,7 +285,7 @@ def _last_day(facts: Facts) -> date:
 
 
 def _defaults(facts: Facts, words: Words) -> Iterator[str]:
-    """Yield fuel properties with published values, without a reason for having no better value."""
+    """Yield a text on each fuel property with a published value and no reason for this choice."""
     del words
     known = {default.factor for default in _declared(facts).defaults}
     brought = {factor.id for factor in facts.factors if factor.brought}
@@ -290,8 +296,8 @@ def _defaults(facts: Facts, words: Words) -> Iterator[str]:
 
 def _calculated(facts: Facts, words: Words) -> Iterator[str]:
     """
-    Yield factors supplied by the project without calculation, or with weights of other
-    plants.
+    Yield a text on each factor that the project supplied without calculation, or with the weights
+    of another kind of plant.
     """
     used = {factor.id for factor in facts.subject.factors}
     method, devices = facts.subject.methodology, {d.id: d.class_id for d in facts.plan.devices}
@@ -316,7 +322,10 @@ def _calculated(facts: Facts, words: Words) -> Iterator[str]:
 
 
 def _sources(facts: Facts, words: Words) -> Iterator[str]:
-    """Yield missing emission sources of the design, and missing documents of excluded ones."""
+    """
+    Yield a text on each missing emission source, and each missing document of an
+    excluded one.
+    """
     design = _declared(facts).design
     if design is None or not design.sources:
         yield f"projects[{facts.plan.project.id}].design.sources"
@@ -331,7 +340,7 @@ def _sources(facts: Facts, words: Words) -> Iterator[str]:
 
 
 def _surveyed(facts: Facts, words: Words) -> Iterator[str]:
-    """Yield surveys without examination method, or without their data."""
+    """Yield a text on each survey without examination method, or without its data."""
     for survey in _declared(facts).surveys:
         if survey.method is None:
             yield f"{survey.parameter} ({survey.taken})"
@@ -340,7 +349,7 @@ def _surveyed(facts: Facts, words: Words) -> Iterator[str]:
 
 
 def _lifetime(facts: Facts, words: Words) -> Iterator[str]:
-    """Yield a missing end of the lifetime of replaced equipment."""
+    """Yield a text if the end of the lifetime of replaced equipment is missing."""
     del words
     method, design = facts.subject.methodology, _declared(facts).design
     if REPLACES in find(method.id, method.version).asks and (
@@ -357,7 +366,10 @@ def _referenced(facts: Facts, words: Words) -> Iterator[str]:
 
 
 def _investigated(facts: Facts, words: Words) -> Iterator[str]:
-    """Yield gaps and unusual readings without an event that names investigator and day."""
+    """
+    Yield a text on each gap or unusual reading without an event that names
+    investigator and day.
+    """
     for device, days in anomalies(facts.subject).items():
         events = _declared(facts).events
         remaining = [day for day in days if not any(e.settles(device, day) for e in events)]
@@ -368,7 +380,7 @@ def _investigated(facts: Facts, words: Words) -> Iterator[str]:
 
 
 def _cadence(facts: Facts, words: Words) -> Iterator[str]:
-    """Yield meters and samples with a lower frequency than in the plan."""
+    """Yield a text on each meter or sample with a lower frequency than in the plan."""
     for parameter in facts.parameters:
         often, every_s = parameter.plan.frequency if parameter.plan else "", cadence_s(parameter)
         maximum = _LONGEST_S.get(often)
@@ -387,7 +399,10 @@ def _cadence(facts: Facts, words: Words) -> Iterator[str]:
 
 
 def signed_share(facts: Facts, words: Words, required: str | None) -> Iterator[str]:
-    """Yield the share of signed energy, if it is below the programme's requirement. [%]"""
+    """
+    Yield a text with the share of signed energy, if it is below the programme's
+    requirement. [%]
+    """
     if required is None:
         return
     shares = facts.subject.signed_energy.shares if facts.subject.signed_energy else ()

@@ -75,7 +75,11 @@ def at_capacity(there: Sequence[Monitored], capacity: Capacity, parameters: Inpu
 
 
 def too_large(facts: Facts, parameters: Inputs, least: Fraction = _MIN_LOAD) -> frozenset[str]:
-    """Return the capacities that set no limit, as less than a fifth of each was delivered."""
+    """
+    Return the parameters of capacities that set no limit, as too little was delivered.
+
+    `least`: share of a capacity below which it sets no limit.
+    """
     result = set()
     for capacity in facts.methodology.capacities:
         there = serving(facts.views, capacity)

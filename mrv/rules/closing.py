@@ -266,7 +266,7 @@ def conditions_hold(
 
 
 def _effects(passed: Passed) -> Iterator[RuleEffect]:
-    """Return the deduction of each rule; rules without effect come last."""
+    """Yield the deduction of each rule; rules without effect come last."""
     for name, cost in passed.costs.items():
         alone, beside = (six_places(max(value, Fraction(0))) for value in cost)
         yield RuleEffect(

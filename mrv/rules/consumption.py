@@ -132,7 +132,10 @@ def _minimum_service(
     facts: Facts, of: Consumption, week: _Week, span: _Span | None, usual: Fraction | None,
     least: Fraction,
 ) -> tuple[Fraction, Text]:  # fmt: skip
-    """Return the minimum consumption of a week's service, and the reason; 0 if not charged."""
+    """
+    Return the minimum consumption of a week's service [base units], and the reason; 0 if not
+    charged.
+    """
     specific, names = week.specific(of), _names(facts, week)
     if span is not None and specific < least:
         return span[1] / of.per_base * week.counted, text(
@@ -155,8 +158,10 @@ def _names(facts: Facts, week: _Week) -> tuple[str, ...]:
 
 def _least(of: Consumption, weeks: Sequence[_Week], span: _Span | None) -> Fraction:
     """
-    Return the minimum specific consumption of a week; part of the consumption may be recorded a
-    week later.
+    Return the minimum specific consumption of a week. [unit of `of`]
+
+    It is the lower end of the plausible range.  If the whole period is within the range, it is a
+    part of that, as consumption may be recorded a week later.
     """
     if span is None or not weeks:
         return Fraction(0)
@@ -166,7 +171,12 @@ def _least(of: Consumption, weeks: Sequence[_Week], span: _Span | None) -> Fract
 
 
 def _usual(of: Consumption, weeks: Sequence[_Week], span: _Span | None) -> Fraction | None:
-    """Return the highest specific consumption of weeks in which all registers advanced, if any."""
+    """
+    Return the highest plausible specific consumption of weeks in which all registers advanced.
+    [unit of `of`]
+
+    None if there is no such week.
+    """
     whole = [week.specific(of) for week in weeks if not week.still]
     inside = [value for value in whole if span is None or span[0] <= value <= span[1]]
     return max(inside, default=None)
@@ -220,7 +230,10 @@ def service_by_energy(facts: Facts) -> Iterator[Judged]:
 
 
 def _strictly(facts: Facts) -> frozenset[str]:
-    """Return design values that apply without a margin, because no capacity limits the service."""
+    """
+    Return the design parameters that apply without a margin, as no capacity limits
+    the service.
+    """
     method, large = facts.methodology, too_large(facts, facts.parameters)
     return frozenset(
         taken.by_design
@@ -311,6 +324,8 @@ def _least_rate(
     Return the minimum specific consumption, the rate applied below it, and whether it is
     historical.
 
+    Both are in base units of consumption per base unit of service.
+
     If the consumption is invoiced, the history takes precedence over the type approval, a test
     cycle.
     """
@@ -361,8 +376,9 @@ def _parts(facts: Facts, of: Consumption) -> Iterator[_Part]:
 
 def _models(facts: Facts, of: Consumption) -> dict[str, Fraction]:
     """
-    Return each device's specific consumption by type approval or design; the highest of
-    several.
+    Return by device its specific consumption by type approval or design; the highest of several.
+
+    In base units of consumption per base unit of service.
     """
     result: dict[str, Fraction] = {}
     for m in serving(facts.views, of):

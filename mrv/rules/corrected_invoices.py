@@ -114,7 +114,7 @@ def _retyped(old: Invoice, new: Invoice) -> bool:
     """
     Return whether a correction of the same file and meters may correct a typing error.
 
-    It states another amount, or a start or end up to a day earlier or later.
+    It differs in the amount, or in a start or end by up to a day.
     """
     same = old.sha256 is not None and old.sha256 == new.sha256
     moved_us = max(abs(old.from_us - new.from_us), abs(old.to_us - new.to_us))

@@ -1,9 +1,9 @@
 """
 Effects of rules (bounds, parameter values, findings), and the quantities that satisfy them.
 
-Bounds are maxima (baseline side) or minima (project side).  They are applied in one pass from
-intervals upwards, in the order of `Level`: at each node the tightest bound applies, and the parts
-of the node are reduced in proportion.  The result does not depend on the order of the bounds.
+A bound is a maximum (baseline side) or a minimum (project side).  Bounds are applied in one pass
+from intervals upwards, in the order of `Level`: at each node the tightest bound applies, and the
+parts of the node are reduced in proportion.  The result does not depend on the order of the bounds.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ class Fix:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """Value of a parameter, applied if it gives a lower reduction."""
+    """Value of a parameter, which applies if it lowers the reduction."""
 
     parameter: str
     value: Fraction
@@ -380,8 +380,8 @@ class _Device:
         """
         Yield cuts of implausible quantities, and of those that other channels do not corroborate.
 
-        The error of a meter without certificate is deducted first; its share is not deducted again
-        here.
+        `first`: number of the first interval.  `low`, `high`: its range of intervals in the arrays.
+        The error of a meter without certificate is already deducted and not deducted again here.
         """
         for bound, above in self.above:
             if not above[low:high].any():
@@ -444,7 +444,7 @@ def _why(reason: Text | str, what: str = _NOT) -> Text | str:
 
 
 def _span_us(first: int, values: Int64) -> tuple[int, int]:
-    """Return the time from the first interval above zero to the end of the last. [us UTC]"""
+    """Return the start of the first interval above zero, and the end of the last. [us UTC]"""
     at = np.flatnonzero(values)
     return (first + int(at[0])) * INTERVAL_US, (first + int(at[-1]) + 1) * INTERVAL_US
 

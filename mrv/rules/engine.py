@@ -89,7 +89,10 @@ def _apportioned(
 
 
 def _main(common: Common) -> Text | str:
-    """Return the common meter, with a note if it is a joint reading."""
+    """
+    Return the id of the common meter; a text with its id if its quantity is of a
+    joint reading.
+    """
     return text("MTR-02.joint", main=common.main) if common.joint else common.main
 
 

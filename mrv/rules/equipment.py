@@ -165,7 +165,7 @@ def _rate(parts: Sequence[_Part], weights: Sequence[Fraction]) -> Fraction:
 
 
 def _raised(monitored: Monitored, more: Fraction, above: Sequence[AbovePower]) -> Monitored:
-    """Return a group with its power increased by additional electricity. [Wh]"""
+    """Return a group with its power increased by `more` electricity. [Wh]"""
     _, names = monitored.needs.draws or ("", ())
     served = monitored.counts * _pieces(monitored)
     if not served or not more:
@@ -329,7 +329,7 @@ def performing(
 
 
 def _ratio(monitored: Monitored, delivered: Drawn) -> Fraction | None:
-    """Return a device's output per unit of electricity; None if too few data are known."""
+    """Return a device's output divided by its electricity [1]; None if too few data are known."""
     at = delivered.number - monitored.service.first
     kept = (
         (at >= 0)

@@ -146,21 +146,27 @@ class Facts:
         return months(self.stretches)
 
     def span_us(self, first: int, last: int) -> tuple[int, int]:
-        """Return start and end of a run of weeks. [us UTC]"""
+        """Return start and end of weeks [first, last). [us UTC]"""
         return self.stretches[first] * INTERVAL_US, self.stretches[last] * INTERVAL_US
 
     def in_time(self, what: Value, first: int, last: int, reason: Text) -> Text:
-        """Return the text of a reason with its subject and the time of a run of weeks."""
+        """
+        Return the text of a reason with its subject `what` and the time of
+        weeks [first, last).
+        """
         time = local_span(self.span_us(first, last), self.timezone)
         return text("deduction.in_time", what=what, reason=reason, **time)
 
     def served(self, of: Sequence[int], first: int, last: int) -> Fraction:
-        """Return the counted quantity of devices in a run of weeks. [base units]"""
+        """Return the counted quantity of devices in weeks [first, last). [base units]"""
         weeks = (value for i in of for value in self.solved.weeks[i][first:last])
         return sum(weeks, start=Fraction(0))
 
     def after(self, solved: Solved, pricer: Callable[[], Account]) -> Facts:
-        """Return the facts for the next stage."""
+        """
+        Return the facts for the next stage: with the counted quantities and the
+        account so far.
+        """
         return replace(self, solved=solved, pricer=pricer)
 
 
@@ -248,7 +254,7 @@ class Prices:
         self.known.clear()
 
     def solved(self, effects: Effects) -> Solved:
-        """Return the quantities after effects."""
+        """Return the counted quantities under the given effects."""
         key = frozenset(effects)
         if key not in self.solutions:
             self.solutions[key] = solve(self.facts.metered, _listed(effects), self.design)
@@ -290,6 +296,6 @@ def _listed(effects: Effects) -> list[Effect]:
 
 
 def in_order(names: Iterable[str]) -> list[str]:
-    """Return rules in the order of the catalogue; no figure depends on this order."""
+    """Return ids of rules in the order of the catalogue; no figure depends on this order."""
     places = {name: k for k, name in enumerate(rules())}
     return sorted(names, key=lambda name: (places.get(name, len(places)), name))

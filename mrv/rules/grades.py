@@ -242,7 +242,7 @@ def _by_replacements(facts: Facts, meter: Monitored) -> Fraction:
     """
     Return the share of a meter's quantity, or of its time if larger, that replacement rows state.
 
-    These are the steps from the reading before each row to the reading after it.
+    Such quantities are the steps from the reading before each row to the reading after it.
     """
     swapped, name = facts.supporting.swapped, meter.device.id
     steps = (step for q in meter.needs.quantities for step in swapped.get((name, q), ()))
@@ -293,7 +293,7 @@ class Entered(NamedTuple):
 
     @property
     def is_year(self) -> bool:
-        """Return whether it is a calendar year."""
+        """Return whether the value is a calendar year."""
         return self.spec.unit == "year"
 
 
@@ -336,7 +336,7 @@ def _entered(facts: Facts, account: Account) -> Iterator[Entered]:
 
 
 def _grade(facts: Facts, account: Account, entered: Entered) -> tuple[Grade, Sequence[str]]:
-    """Return the grade of an entered value, and the documents that corroborate it."""
+    """Return the grade of an entered value, and the names of its documents."""
     supporting, codes, name = facts.supporting, of_parameter(entered.name).by, entered.name
     if name in supporting.at_published:
         return "B", []
@@ -414,7 +414,7 @@ def _published(facts: Facts, account: Account, entered: Entered) -> list[str] | 
 
 def ends_of(facts: Facts, entered: Entered, value: Fraction) -> list[Fraction]:
     """
-    Return the published values of a parameter: the ends of its range, its list, its default.
+    Return the published values of a parameter [its unit]: ends of its range, its list, its default.
 
     For a calendar year: the first and the last accepted year.
     """
@@ -460,7 +460,7 @@ def _reduced_to(account: Account, entered: Entered, value: Fraction) -> Fraction
 
 
 def _of_analyser(account: Account, name: str) -> tuple[Grade, Sequence[str]]:
-    """Return the grade of the plant's own analyser by its calibration, and its documents."""
+    """Return the grade of the plant's analyser, by its calibration, and its documents' names."""
     role = account.methodology.parameters[name].channels[:1]
     meters = [meter for meter in account.entered if meter.bound.role in role]
     if not meters or any(uncovered_share(meter) > TOLERANCE for meter in meters):
@@ -469,7 +469,7 @@ def _of_analyser(account: Account, name: str) -> tuple[Grade, Sequence[str]]:
 
 
 def _effect(account: Account, entered: Entered) -> Fraction:
-    """Return the change of the reduction if a value is omitted; if unknown, the whole reduction."""
+    """Return the reduction that depends on a value; all of it if this is unknown. [tCO2e]"""
     now = account.reduced(account.parameters)
     for share in (ZERO, _LESS):
         with suppress(MrvError, ZeroDivisionError):

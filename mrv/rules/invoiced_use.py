@@ -87,7 +87,7 @@ class _Meter:
         return sum((_within(charge, span) for charge in charged), own)
 
     def add(self, span: Span, quantity: Fraction) -> None:
-        """Add a charge to a span."""
+        """Add a charge to a span. [us UTC, base units]"""
         begin, end = self.service(span)
         if quantity > 0 and begin < end:
             self.added.append((begin, end, quantity))
@@ -228,7 +228,7 @@ def left_by_invoices(facts: Facts, meter: Monitored) -> Iterator[tuple[Text, Spa
 
 
 def _mean(meter: Monitored, span: Span, cut: Cut) -> Fraction:
-    """Return a gap's quantity at the mean rate of a span's metered time; else the gap's charge."""
+    """Return a gap's quantity at a span's mean metered rate; else its charge. [base units]"""
     begin, end = (us // INTERVAL_US for us in span)
     part = meter.service.cut(begin, end)
     known_us = len(part) * INTERVAL_US - part.lost_us

@@ -7,8 +7,8 @@ no reduction is credited until invoices with the hashes of their files cover 95 
 such a meter and differ from it by at most 5 %.  They are invoices of the delivery, or of its
 electricity if the design states it; for weather, the data of the weather service.  For lines of
 several kinds, electricity corroborates only the sum.  CDM requires the same cross-check (TOOL03,
-TOOL05) [M].  A service without electricity (steam, hours) is limited by its capacity if that is at
-most twice the delivered quantity.  Project emissions are always charged.
+TOOL05).  A service without electricity (steam, hours) is limited by its capacity if that is at most
+twice the delivered quantity.  Project emissions are always charged.
 """
 
 from __future__ import annotations
@@ -320,7 +320,7 @@ def invoiced_sums(facts: Facts, role: Sequence[Monitored]) -> Billed | None:
 
 
 def _shares(facts: Facts, check: CrossCheck) -> Mapping[str, Fraction]:
-    """Return an invoice's division among its meters, by their metered quantity in its time."""
+    """Return by meter its share of an invoice, in proportion to its metered quantity. [1]"""
     mine = {m.device.id for m in facts.views}
     metered = {name: 0 for name in check.devices if name in mine}
     for m in facts.views:

@@ -137,7 +137,11 @@ def _own_use(facts: Facts) -> Iterator[Judged]:
 
 
 def _explained(facts: Facts, compared: Sequence[_Stated]) -> Iterator[RuleReport]:
-    """Yield invoices whose difference only the entered tolerance explains; CL if material."""
+    """
+    Yield the report on invoices whose difference only the entered tolerance explains.
+
+    The report is a clarification request if the difference is material.
+    """
     earning = {m.device.id for m in facts.views if m.needs.side == "baseline"}
     explained = [s for s in compared if s.explained and earning.issuperset(s.check.devices)]
     if not explained:
@@ -159,7 +163,7 @@ def _explained(facts: Facts, compared: Sequence[_Stated]) -> Iterator[RuleReport
 
 
 def _meters(less: Iterable[CrossCheck]) -> list[tuple[set[str], str]]:
-    """Return groups of meters that share invoices, and their quantity."""
+    """Return the ids of meters that share invoices, as groups, each with their quantity's name."""
     meters: list[tuple[set[str], str]] = []
     for check in less:
         names, rest = {*check.devices}, list[tuple[set[str], str]]()

@@ -132,7 +132,7 @@ def left_lines(facts: Facts) -> Iterator[Judged]:
 
 
 def _caught_up(meter: Monitored, fallen: Sequence[Fallen], facts: Facts) -> Iterator[Text]:
-    """Yield rises after a standstill of over a week, which metering distributes over a week."""
+    """Yield a text on each rise after a standstill of over a week, distributed over a week."""
     for fall in fallen:
         if fall.stood_us > LOOK_BACK_US and fall.after > fall.before:
             times = fall.at_us - fall.stood_us, fall.at_us
@@ -168,7 +168,7 @@ def _crossed(
 
 
 def _exchanged(meter: Monitored, fall: Fallen, facts: Facts) -> Iterator[Text]:
-    """Yield devices of the same kind whose register was interchanged with this one at a break."""
+    """Yield a text on each device whose register was interchanged with this one at a break."""
     near = abs(fall.after - fall.before) * SAME_LINE
     for candidate in facts.views:
         name, like = candidate.device.id, _kind(candidate) == _kind(meter)
@@ -247,7 +247,7 @@ def _beyond(meter: Monitored, falls: Sequence[Fallen], gaps: Iterable[GapOutcome
     """
     Return whether upward breaks occur on several days, or affect most of the time.
 
-    No meter is replaced so often: its rated power is too low, or its unit is wrong.
+    No meter is replaced so often: the registered rated power is too low, or the unit is wrong.
     """
     begin, end = meter.span_us
     mostly = 2 * sum(gap.time_us for gap in gaps) > end - begin

@@ -62,7 +62,8 @@ def _room(gap: Gap, whole: Service, per_day: Fraction | None, timezone: str) -> 
 
 def stretches(first: int, last: int) -> tuple[int, ...]:
     """
-    Return the edges of a period's weeks: stretches of about seven days. [interval numbers]
+    Return the edges of the weeks of intervals [first, last): stretches of about seven days.
+    [interval numbers]
 
     They have equal length, so that no short remainder is evaluated separately.
     """
@@ -85,7 +86,7 @@ class Limits:
     `ratings`: rated powers by device, with their start. [us UTC, W]
     `per_day`: design capacity of a role, documented before the period. [base units/d]
     `parameters`: parameters of the project, which may limit a class of devices; None in rule set 1.
-    `stretches`: edges of the period's weeks; empty in rule set 1. [numbers]
+    `stretches`: edges of the period's weeks; empty in rule set 1. [interval numbers]
     `versions`: versions of the monitoring plan, which may correct readings.
     """
 

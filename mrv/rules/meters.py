@@ -202,8 +202,10 @@ def _settling(
 ) -> Iterator[tuple[CrossCheck, Fraction]]:  # fmt: skip
     """
     Yield the check meter, or successive invoices, that agree with the register in the time of
-    uncorroborated energy.  Each is yielded with the quantity of the period that it does not
-    corroborate, which is less than the uncorroborated energy of its time.
+    uncorroborated energy.
+
+    Each is yielded with the quantity of the period that it does not corroborate, which is less than
+    the uncorroborated energy of its time. [base units]
     """
     name, quantity = metered.base.device.id, metered.base.needs.quantity
     doubted = facts.supporting.uncorroborated[name, quantity]
@@ -223,7 +225,10 @@ def _settling(
 
 
 def _outside_of(checks: Sequence[CrossCheck], metered: Metered, subset: Uncorroborated) -> Int64:
-    """Return the uncorroborated quantity of intervals outside the time of given checks."""
+    """
+    Return by interval the uncorroborated quantity outside the time of given checks.
+    [base units]
+    """
     result, first = lay_out(metered, subset), metered.whole.first
     for check in checks:
         begin, end = (max(0, us // INTERVAL_US - first) for us in (check.from_us, check.to_us))
@@ -257,8 +262,9 @@ def _cause(monitored: Monitored, reason: Text | str, above: int) -> Iterator[Tex
 
 def _power_below(facts: Facts, metered: Metered, lost: Int64) -> Text:
     """
-    Return the text on a deduction by the device's own power, with the days of nine
-    tenths of it.
+    Return the text on a deduction by the device's own power.
+
+    It names the first and last day of the middle nine tenths of the deduction.
     """
     running = np.cumsum(lost)
     at = np.searchsorted(running, running[-1] * np.array([0.05, 0.95]))

@@ -49,7 +49,7 @@ def is_monitored(spec: ParameterSpec) -> bool:
 
 
 def means(samples: Iterable[Sample], methodology: Methodology) -> dict[str, Fraction]:
-    """Return the mean of the samples of each monitored parameter, in its unit."""
+    """Return the mean of the samples by monitored parameter, in the parameter's unit."""
     by_name: defaultdict[str, list[Fraction]] = defaultdict(list)
     specs = methodology.parameters
     for sample in samples:
@@ -68,7 +68,7 @@ def as_measured(
     parameters: Inputs, methodology: Methodology, supporting: SupportingData,
     reduction: Callable[[Inputs], Fraction],
 ) -> tuple[dict[str, Any], dict[str, Text]]:  # fmt: skip
-    """Return the parameters as measured, and the source of each."""
+    """Return the parameters as measured, and a text on the source of each, by name."""
     laboratory = means(supporting.samples, methodology)
     used, how = dict(parameters), dict[str, Text]()
     specs = {n: s for n, s in methodology.parameters.items() if s.unmeasured is not None}
@@ -94,7 +94,10 @@ def as_measured(
 
 
 def _bound(spec: ParameterSpec, used: Inputs) -> Fraction:
-    """Return the conservative value: a number, or that of another parameter."""
+    """
+    Return the conservative value of a parameter, in its unit: a number, or that of
+    another one.
+    """
     bound = spec.unmeasured or "0"
     return Fraction(used.get(bound, bound))
 
@@ -285,7 +288,8 @@ class _Values:
 
     def _least(self, place: _Place, others: Sequence[Decimal]) -> dict[str, str | Text] | None:
         """
-        Apply the most conservative value; return it and its effect.
+        Apply the most conservative value; return the values of a text on it: `applied`, `effect`
+        [t].
 
         None if the entered value is the most conservative.
         """

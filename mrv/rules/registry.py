@@ -73,7 +73,7 @@ def twin_series(facts: Facts) -> Iterator[Judged]:
 
 
 def _pairs(facts: Facts) -> Sequence[tuple[str, str, Twins]]:
-    """Return pairs of meters with identical or proportional series."""
+    """Return the ids of two meters with identical or proportional series, and their comparison."""
     if "twins" not in facts.paired:
         facts.paired["twins"] = [*_twins_by_group(facts)]
     return facts.paired["twins"]

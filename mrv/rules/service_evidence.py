@@ -144,7 +144,7 @@ def _missing(facts: Facts, capacity: Capacity) -> Iterator[Text]:
 
 
 def _not_counted(methodology: Methodology, bare: Sequence[_Bare]) -> tuple[set[str], set[str]]:
-    """Return devices whose quantity is not counted, and parameters that are set to 0."""
+    """Return the ids of devices that are not counted, and the names of parameters set to 0."""
     devices, zero = set[str](), set[str]()
     for capacity, names, _ in bare:
         strong = {c.of for c in methodology.capacities if c.of and c.serves == capacity.serves}
@@ -165,7 +165,7 @@ def built_for(
     Return the daily design capacity of a role by dated documents; None if absent. [base units]
 
     It also limits the charge for time without data, as the highest rate of a weighbridge does not
-    occur for weeks.
+    occur for weeks.  `first`: first local day of the period; documents must be older.
     """
     return min(
         (
@@ -307,7 +307,7 @@ def _burnt(facts: Facts, invoice: Invoice) -> bool:
 
 
 def project_fuel(facts: Facts) -> Iterator[Judged]:
-    """EVD-07: yield a report on project fuel that only its own meter reports (TOOL03 [M])."""
+    """EVD-07: yield a report on project fuel that only its own meter reports (TOOL03)."""
     there = [
         m
         for m in facts.price.views

@@ -174,7 +174,7 @@ class _Kept:
         self, entered: Entered, devices: Sequence[str | None], ends: Sequence[Fraction], ours: int
     ) -> tuple[Fraction, int] | None:
         """
-        Apply the most conservative published end; return it and the reduction.
+        Apply the most conservative published end; return it and the reduction with it [ug CO2e].
 
         None if the entered value is the most conservative.
         """
@@ -200,7 +200,7 @@ class _Kept:
         self, entered: Entered, devices: Sequence[str | None], ours: int
     ) -> int | None:  # fmt: skip
         """
-        Set a value to 0 or exclude its reduction; return the reduction.
+        Set a value to 0, or exclude the reduction that depends on it; return the reduction.
 
         None if a higher value is conservative.
         """
@@ -375,7 +375,7 @@ def sampled_values(facts: Facts) -> Iterator[Judged]:
 
 
 def _within(value: Fraction, spec: ParameterSpec) -> Fraction:
-    """Return a limit restricted to the possible values of its parameter."""
+    """Return a limit within the minimum and maximum of its parameter. [unit of the parameter]"""
     maximum = value if spec.maximum is None else min(value, Fraction(spec.maximum))
     return rounded(max(Fraction(spec.minimum), maximum), spec)
 
@@ -411,7 +411,7 @@ def monitored_values(facts: Facts) -> Iterator[Judged]:
 def _monitored(  # noqa: PLR0911 - one return a way of measuring
     facts: Facts, name: str, spec: ParameterSpec, sampled: Collection[tuple[int, int]]
 ) -> Text | None:
-    """Return how a value was measured, or what is missing; None with monthly samples."""
+    """Return a text on how a value was measured, or what is missing; None with monthly samples."""
     price = facts.price
     how = price.how.get(name)
     value = amount(Fraction(price.stated[name]), spec.unit)
@@ -456,7 +456,7 @@ def _costs_nothing(name: str, used: Inputs, reduction: Callable[[Inputs], Fracti
 
 def _weak(facts: Facts) -> Iterator[Text]:
     """
-    Yield findings on weak evidence of monitored values.
+    Yield a text on each weak evidence of a monitored value.
 
     It is a sample without a report, or an analyser that was read in less than half of the hours.
     """

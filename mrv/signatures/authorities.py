@@ -102,7 +102,8 @@ class Authority:
         name, until = record["name"], record.get("until")
         if not isinstance(name, str) or not (until is None or isinstance(until, str)):
             raise EnrolmentError(
-                "`name` and `until` of a time-stamp authority are texts; write them in quotes"
+                f"`name` and `until` of a time-stamp authority are {name!r:.80} and {until!r:.80}; "
+                "write them as texts in quotes"
             )
         certificates = _texts(record["certificates"], f"`certificates` of authority {name!r}")
         policies = _texts(record.get("policies", []), f"`policies` of authority {name!r}")
@@ -126,8 +127,8 @@ class StampRule:
         count = len(self.authorities)
         if not 1 <= self.threshold <= count <= _MAX_AUTHORITIES:
             raise EnrolmentError(
-                f"{self.threshold} of {count} time-stamp authorities is not possible; name 1 to "
-                f"{_MAX_AUTHORITIES} authorities, and a threshold of at most their number"
+                f"stamps of {self.threshold} of {count} time-stamp authorities cannot be required; "
+                f"name 1 to {_MAX_AUTHORITIES} authorities, and a threshold of at most their number"
             )
         seen: dict[object, str] = {}
         for authority in self.authorities:
@@ -135,9 +136,8 @@ class StampRule:
             for key in mine:
                 if key in seen:
                     raise EnrolmentError(
-                        f"authorities {seen[key]!r} and {authority.name!r} have one name or one"
-                        " root; "
-                        "list each authority once"
+                        f"authorities {seen[key]!r} and {authority.name!r} have the same name or "
+                        "the same root certificate; list each authority once"
                     )
             seen |= dict.fromkeys(mine, authority.name)
 
@@ -163,7 +163,8 @@ class StampRule:
         listed = record["authorities"]
         if type(threshold) is not int or not isinstance(listed, list) or not isinstance(since, str):
             raise EnrolmentError(
-                "`threshold` must be a number, `authorities` a list, `since` a time"
+                f"threshold {threshold!r:.20}, authorities or since {since!r:.40} has the wrong "
+                "type; write a whole number, a list, and a time in quotes"
             )
         return cls(threshold, tuple(map(Authority.from_json, listed)), since)
 
@@ -242,5 +243,5 @@ def _check_moment(text: str | None, what: str) -> None:
 
 def _texts(value: object, what: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise EnrolmentError(f"{what} must be a list of texts")
+        raise EnrolmentError(f"{what} is {value!r:.80}; write a list of texts")
     return tuple(value)

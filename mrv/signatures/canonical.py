@@ -131,10 +131,10 @@ def _no_constant(name: str) -> NoReturn:
 
 def _quickly(value: object) -> bytes | None:
     """
-    Return canonical bytes by the fast encoder in C; None if it cannot be used.
+    Return canonical bytes by the fast encoder in C; None for a value that it cannot encode.
 
-    It cannot be used for invalid values, or for keys beyond U+FFFF, which it sorts by code point
-    while RFC 8785 requires UTF-16 order.
+    These are invalid values, and keys beyond U+FFFF, which the encoder sorts by code point while
+    RFC 8785 requires UTF-16 order.
     """
     try:
         if not _is_plain(value):

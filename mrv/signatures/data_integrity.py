@@ -43,7 +43,7 @@ def check_fields(proof: Mapping[str, Any], purpose: str) -> None:
     """
     if "previousProof" in proof:
         raise SignatureError(
-            "proof has previousProof; proof chains are not accepted, use a proof set"
+            "proof has previousProof; proof chains are not accepted: sign without that field"
         )
     missing = [field for field in _REQUIRED if field not in proof]
     if missing:
@@ -109,9 +109,7 @@ def create_proof(
     Raises CanonicalError if the document has no canonical form.
     """
     if "proof" in document:
-        raise SignatureError(
-            "document already has a proof; sign the document without it, or issue your own"
-        )
+        raise SignatureError("document already has a proof; sign the document without that proof")
     options = proof_options(document, key.verification_method, created, purpose)
     signature = key.sign(hash_data(document, options))
     return {**document, "proof": {**options, "proofValue": encode_base58(signature)}}

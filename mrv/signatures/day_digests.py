@@ -176,7 +176,10 @@ def row_count(data: bytes) -> int:
 def _read(name: str, values: _Array, present: _Mask | None, rows: int) -> tuple[_Array, _Mask]:
     """Return values as int64, float64 or str objects, cleared where missing, and the mask."""
     if values.shape != (rows,) or (present is not None and present.shape != (rows,)):
-        raise CanonicalError(f"column {name!r} does not have one value for each of {rows} times")
+        raise CanonicalError(
+            f"column {name!r} has the shape {values.shape}; pass a value, and a mask if any, for"
+            f" each of {rows} times"
+        )
     if values.dtype.kind == "O" and values.strides == (0,) and present is None and rows > 1:
         single, there = _read(name, np.array(values[:1]), None, 1)  # all rows are the same object
         if single.dtype.kind == "O":
@@ -208,7 +211,9 @@ def _typed(name: str, values: _Array, mask: _Mask) -> _Array:
     try:
         return np.where(mask, values, 0).astype(np.float64 if float in kinds else np.int64)
     except OverflowError as error:
-        raise CanonicalError(f"column {name!r} has an integer beyond 64 bits") from error
+        raise CanonicalError(
+            f"column {name!r} has an integer beyond 64 bits; pass numbers below 2**63"
+        ) from error
 
 
 def _integers(name: str, values: _Array, mask: _Mask) -> _Array:
@@ -216,7 +221,9 @@ def _integers(name: str, values: _Array, mask: _Mask) -> _Array:
         raise CanonicalError(f"column {name!r} contains {values.dtype}; pass whole numbers")
     whole = values if mask.all() else np.where(mask, values, np.zeros((), values.dtype))
     if whole.dtype.kind == "u" and len(whole) and int(whole.max()) >= 2**63:
-        raise CanonicalError(f"column {name!r} has {whole.max()}, beyond a signed 64-bit integer")
+        raise CanonicalError(
+            f"column {name!r} has {whole.max()}, beyond 64 bits; pass numbers below 2**63"
+        )
     return np.ascontiguousarray(whole, dtype="<i8")
 
 
@@ -229,7 +236,7 @@ def _floats(name: str, values: _Array, mask: _Mask) -> tuple[_Array, _Mask]:
     known = values.astype("<f8", copy=False)
     numbers = (known if mask.all() else np.where(mask, known, 0.0)) + 0.0  # 0.0 for -0.0
     if np.isinf(numbers).any():
-        raise CanonicalError(f"column {name!r} has an infinite value; such a reading is rejected")
+        raise CanonicalError(f"column {name!r} has an infinite value; pass finite values")
     return numbers.astype("<f8", copy=False), mask
 
 
@@ -303,7 +310,7 @@ class DayLeaf(NamedTuple):
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """Return the key of the rows."""
+        """Return the key of the rows: device, day and table."""
         return self.device, self.day, self.table
 
     def hash(self) -> bytes:

@@ -173,7 +173,9 @@ def decode_base64(text: str) -> bytes:
     except (binascii.Error, UnicodeEncodeError) as error:
         raise CanonicalError(f"{text[:24]!r} is not base64: {error}; copy it again") from error
     if encode_base64(data) != text:
-        raise CanonicalError(f"{text[:24]!r} is base64 with loose bits; copy it again")
+        raise CanonicalError(
+            f"{text[:24]!r} is base64 whose unused bits are not zero; copy it again"
+        )
     return data
 
 

@@ -103,7 +103,7 @@ class KeyBounds:
     final_head: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the stated fields; others are omitted."""
+        """Return the stated fields as JSON; others are omitted."""
         place, body = self.ends_at, self.accreditation
         fields = {
             "organisation": self.organisation,

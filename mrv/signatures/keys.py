@@ -85,7 +85,7 @@ class SigningKey:
             key = load_pem_private_key(str(pem).encode(), passphrase or None)
         except (ValueError, TypeError, UnsupportedAlgorithm) as error:
             raise SignatureError(
-                "the secret key cannot be decrypted: set TONNE_KEY_PASSPHRASE or"
+                "the secret key cannot be decrypted; set TONNE_KEY_PASSPHRASE or"
                 " TONNE_KEY_PASSPHRASE_FILE to its passphrase"
             ) from error
         if not isinstance(key, Ed25519PrivateKey):

@@ -27,9 +27,9 @@ def leaf_hash(entry: bytes) -> bytes:
     return sha256(b"\x00" + entry)
 
 
-def node_hash(remaining: bytes, right: bytes) -> bytes:
+def node_hash(left: bytes, right: bytes) -> bytes:
     """Return the hash of two neighbouring subtrees, 32 bytes."""
-    return sha256(b"\x01" + remaining + right)
+    return sha256(b"\x01" + left + right)
 
 
 def root_hash(leaves: Iterable[bytes]) -> bytes:
@@ -130,7 +130,9 @@ def verify_inclusion(
     place, last, result = index, size - 1, leaf
     for sibling in proof:
         if last == 0:
-            raise LogError("inclusion proof is too long for the tree; get a new one")
+            raise LogError(
+                f"a proof of {len(proof)} hashes is too long for {size} leaves; get a new one"
+            )
         if place & 1 or place == last:
             result = node_hash(sibling, result)
             place, last = _climb(place, last)
@@ -222,7 +224,7 @@ def verify_consistency(
     if not path or _fold(earlier, later, path) != (earlier_root, later_root):
         raise LogError(
             f"tree of {later} leaves does not contain the tree of {earlier} unchanged: the log was "
-            "rewritten, or the proof is for other sizes"
+            "rewritten, or the proof is for other sizes; get a new proof"
         )
 
 

@@ -133,9 +133,9 @@ def legal_entity(number: str) -> str:
     """
     Return the register number of a legal entity in a normalised form.
 
-    It may be a tax or VAT number, a D-U-N-S number or an LEI.  Case, width, separators, leading
-    zeros, and the name of a register or country before the number are removed; letters in place of
-    digits become digits; the number of a branch becomes that of its entity.
+    The number may be a tax or VAT number, a D-U-N-S number or an LEI.  Case, width, separators,
+    leading zeros, and the name of a register or country before the number are removed; letters in
+    place of digits become digits; the number of a branch becomes that of its entity.
     """
     text = _LABEL.sub("", " ".join(_words(number)), count=1)
     *parts, last = text.translate(_DIGITS).split() or [""]

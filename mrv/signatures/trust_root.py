@@ -80,7 +80,8 @@ class TrustRoot:
             )
         if self.version < 1 or not self.programme.strip():
             raise EnrolmentError(
-                "a trust root needs a programme, and a version from 1 on; enter both"
+                f"a trust root needs a programme, and a version from 1 on, not {self.programme!r} "
+                f"and {self.version}; enter both"
             )
         time_of(self.expires, "`expires` of the trust root")
         for multikey in self.root_keys:
@@ -90,7 +91,8 @@ class TrustRoot:
             time_of(self.issue.since, "`since` of `issue` in the trust root")
             if self.issue.threshold < 2:  # noqa: PLR2004 - one is what holds without it
                 raise EnrolmentError(
-                    "the field `issue` of a trust root must require at least 2 people"
+                    f"the field `issue` of a trust root requires {self.issue.threshold} people; "
+                    "enter at least 2, or omit the field"
                 )
 
     def signed(self) -> dict[str, Any]:
@@ -161,6 +163,7 @@ def read_root(data: bytes, at: datetime) -> TrustRoot:
     """
     Return a trust root signed by its own root keys.
 
+    `at`: time at which it must not have expired.
     Raises EnrolmentError if too few of them signed it, it has another form, or it has expired.
     """
     root = read_pinned(data)
@@ -241,7 +244,8 @@ def _parse(data: bytes) -> tuple[TrustRoot, list[tuple[str, bytes]]]:
         fields = signed.keys()
         if record.keys() != {"signed", "signatures"} or not _FIELDS <= fields <= _FIELDS | _MAY:
             raise EnrolmentError(
-                "the fields of this trust root do not match its schema; download the file again"
+                f"the trust root has the fields {', '.join(sorted(map(str, fields)))[:200]}, which "
+                "do not match its schema; download the file again"
             )
         if signed["type"] != TYPE:
             raise EnrolmentError(
@@ -273,7 +277,8 @@ def _parse(data: bytes) -> tuple[TrustRoot, list[tuple[str, bytes]]]:
 def _issue(record: dict[str, Any]) -> IssueRule:
     if record.keys() != {"threshold", "since"}:
         raise EnrolmentError(
-            "`issue` of a trust root must have `threshold` and `since`; download it again"
+            f"`issue` of the trust root is {record!r:.80}; it must have `threshold` and `since`: "
+            "download it again"
         )
     return IssueRule(_number(record["threshold"]), record["since"])
 

@@ -3,12 +3,12 @@ Values signed by their meter: their file formats, keys of meters, and verificati
 
 The check of a value:
 
-1. The text is read as OCMF, or as a batch of readings (COSE_Sign1).
-2. The signer is a meter or a gateway; its key is from the registry or the verifier, never from the
+1.  The text is read as OCMF, or as a batch of readings (COSE_Sign1).
+2.  The signer is a meter or a gateway; its key is from the registry or the verifier, never from the
    message alone.  A key that has ended verifies no later value.
-3. The signature is over the payload's bytes by that key.
-4. A signer can sign for itself, and for the devices connected to it in the registry.
-5. The page number of a meter, or the batch number of a signer, identifies one payload: another
+3.  The signature is over the payload's bytes by that key.
+4.  A signer can sign for itself, and for the devices connected to it in the registry.
+5.  The page number of a meter, or the batch number of a signer, identifies one payload: another
    payload with the same number is refused.  Missing numbers are reported.
 
 The result is `verified`, `refused` or `not checked`; the last means unknown, and never verified.

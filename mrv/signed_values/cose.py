@@ -34,7 +34,7 @@ def texts(data: bytes) -> list[str]:
     try:
         return [b64encode(part).decode() for part in cose_sign1.split(data)]
     except InputError as error:
-        raise SignedValueError(f"{error}; download the file again") from error
+        raise SignedValueError(f"{error}, or download the file again") from error
 
 
 def read(text: str) -> Batch:
@@ -45,10 +45,14 @@ def read(text: str) -> Batch:
     """
     try:
         if len(text) > _LONGEST:
-            raise SignedValueError("it is larger than 1 MB; send smaller batches")
+            raise SignedValueError(
+                f"it has {len(text)} characters, at most {_LONGEST} are read; send smaller batches"
+            )
         return cose_sign1.read(b64decode(text, validate=True))
     except (InputError, binascii.Error) as error:
-        raise SignedValueError(f"not a whole signed batch: {error}; download it again") from error
+        raise SignedValueError(
+            f"not a whole signed batch: {error}, or download it again"
+        ) from error
 
 
 def registers(batch: Batch, device: Device) -> list[tuple[int, str, Decimal]]:

@@ -179,7 +179,7 @@ def verifies(key: MeterKey, algorithm: str, signature: bytes, signed: bytes) -> 
         return False
     except UnsupportedAlgorithm as error:
         raise NotCheckedError(
-            f"the crypto library of this machine has no {name}: {error}"
+            f"the crypto library of this machine has no {name}: {error}; verify on another machine"
         ) from error
     return True
 
@@ -223,7 +223,8 @@ def _read(raw: bytes) -> PublicKeyTypes:
         return load_der_public_key(raw)
     except UnsupportedAlgorithm as error:
         raise NotCheckedError(
-            f"its curve is not in the crypto library of this machine: {error}"
+            f"its curve is not in the crypto library of this machine: {error}; verify on another "
+            "machine"
         ) from error
     except ValueError as error:
         raise SignedValueError(
@@ -255,7 +256,8 @@ def read_own_keys(text: str) -> dict[str, tuple[MeterKey, ...]]:
             continue
         if len(parts) == 1:
             raise SignedValueError(
-                f"line {number}: pass an id or serial number, a blank, and a key"
+                f"line {number} is not a name and a key; write an id or serial number, a "
+                "blank, and a key"
             )
         try:
             own_keys[parts[0]] = (*own_keys.get(parts[0], ()), parse_key(parts[1]))

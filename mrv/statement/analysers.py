@@ -92,7 +92,11 @@ def wanted(project: Project, fleet: Fleet, from_us: int, to_us: int) -> Wanted:
 def gauge(
     block: Frame, device: int, rows: slice, analysers: Wanted
 ) -> dict[tuple[int, str], Gauged]:
-    """Return the daily sums of the channels of one device of a block."""
+    """
+    Return the daily sums of a device's channels, by device index and channel.
+
+    `rows`: rows of the device in the block.
+    """
     count = len(analysers.edges) - 1
     gauged = {}
     for channel in analysers.channels.get(device, ()):
@@ -418,8 +422,9 @@ def daily_means(
 
 def _shifted(loads: Sequence[Fraction], errors: Sequence[Fraction]) -> Iterator[Sequence[Fraction]]:
     """
-    Yield the channels' loads with the error subtracted, then with the error added; for a second
-    channel in the opposite order.
+    Yield the channels' loads with the error subtracted, then with the error added.
+
+    For a second channel the order is reversed, as it is subtracted from the first.
     """
     for sign in (-1, 1):
         yield [
@@ -436,12 +441,16 @@ def _mean(loads: Sequence[Fraction], flow: int, spec: ParameterSpec) -> Fraction
 
 
 def _load(flow: Int64, gauged: Gauged, *, low: bool) -> Fraction:
-    """Return the sum of daily flow times daily mean. [thousandths]"""
+    """Return the sum of daily flow times daily mean, as `_loads`. [thousandths]"""
     return sum(_loads(flow, gauged, low=low), start=Fraction(0))
 
 
 def _loads(flow: Int64, gauged: Gauged, *, low: bool) -> list[Fraction]:
-    """Return daily flow times daily mean. [thousandths]"""
+    """
+    Return daily flow times daily mean. [thousandths]
+
+    A day without readings has the mean 0 if `low`, else the highest daily mean.
+    """
     means = [
         Fraction(total, count) if count else None
         for total, count in zip(gauged.total.tolist(), gauged.number.tolist(), strict=True)

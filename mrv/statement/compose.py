@@ -5,9 +5,9 @@ A statement is a W3C Verifiable Credential (VC data model 2.0); the signature ad
 proof.  The same evidence gives the same bytes.  Quantities are decimal text in the unit of their
 name; times are RFC 3339; shares have six places, rounded down.
 
-It includes the evidence by grade, in total and by meter and value.  A value signed by a meter has
-grade A only if a third party's document states the meter's key, since the operator enters the key
-in the registry and may have its secret part.
+The statement includes the evidence by grade, in total and by meter and value.  A value signed by a
+meter has grade A only if a third party's document states the meter's key, since the operator enters
+the key in the registry and may have its secret part.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class Label:
 
 
 def label_of(claims: wire.Claims) -> Label:
-    """Return the label of a statement."""
+    """Return number, program and predecessor of a statement."""
     replaced = claims.supersedes
     if replaced is None:
         return Label(claims.sequence, claims.code_version)
@@ -451,7 +451,7 @@ def _keys_documented(case: Case) -> bool:
 
 
 def _signed_by_meter(case: Case) -> dict[str, Fraction]:
-    """Return the share of each meter's energy that the meter signed."""
+    """Return by device the share of its energy that its meter signed, 0 to 1."""
     extract, devices = case.plan.signed, case.result.devices
     result = dict[str, Fraction]()
     for name in dict.fromkeys(d.device for d in devices if d.quantity in ENERGY):

@@ -250,7 +250,10 @@ def finding_json(item: Unmet, language: str = "en") -> dict[str, Any]:
 
 
 def observations(claims: Claims) -> Iterator[str]:
-    """Yield findings that need no reply: their effect is small, or already deducted."""
+    """
+    Yield a sentence on each finding that needs no reply: its effect is small, or
+    already deducted.
+    """
     yield from (str(condition) for condition in _all(claims) if condition.severity == OBSERVATION)
 
 
@@ -263,7 +266,7 @@ def graded(claims: Claims) -> str:
 
 
 def effects(claims: Claims) -> Iterator[str]:
-    """Yield each rule with a deduction, and its amount; nothing before 0.2.0."""
+    """Yield a sentence on each rule with a deduction, and its amount; nothing before 0.2.0."""
     for rule in claims.rules or ():
         if rule.applied:
             yield (
@@ -275,7 +278,11 @@ def effects(claims: Claims) -> Iterator[str]:
 
 
 def gap_lines(claims: Claims) -> Iterator[str]:
-    """Yield gaps by device and cause: number, hours, deduction; nothing before 0.2.0."""
+    """
+    Yield a sentence on the gaps of each device and cause: number, hours, deduction.
+
+    Nothing is yielded for statements before 0.2.0.
+    """
     by_cause: dict[tuple[str, str], list[Gap]] = {}
     for gap in claims.gaps:
         if gap.cause is not UNSET:
@@ -356,6 +363,7 @@ def check_reason(reason: str, what: str = "the reason") -> None:
     """
     Check that a justification, or a finding's text, is not too short.
 
+    `what`: name of the text, for the error.
     Raises StatementStateError otherwise.
     """
     if not reasoned(reason):

@@ -45,7 +45,10 @@ _SUN, _SUN_H, _YEAR_H = "pv_inverter", 2_800, 8_784
 
 
 def as_designed(plan: MonitoringPlan, result: PeriodResult) -> Iterator[Text]:
-    """Yield differences from the registered design, and a reduction above its estimate."""
+    """
+    Yield a text on each difference from the registered design, and on a reduction above its
+    estimate.
+    """
     days = (
         local_date(result.from_us, result.timezone),
         local_date(result.to_us - 1, result.timezone),
@@ -68,7 +71,7 @@ def as_designed(plan: MonitoringPlan, result: PeriodResult) -> Iterator[Text]:
 
 
 def _equipment(plan: MonitoringPlan, design: Design) -> Iterator[Text]:
-    """Yield differences between the project's devices and the equipment that the design lists."""
+    """Yield a text on each difference between the project's devices and the design's equipment."""
     named: dict[tuple[str, str], list[DesignedDevice]] = {}
     for made in design.devices:
         named.setdefault((stem(made.make), stem(made.model)), []).append(made)
@@ -118,7 +121,7 @@ def _populations(plan: MonitoringPlan, design: Design) -> Iterator[Text]:
 
 
 def _old_surveys(plan: MonitoringPlan, first: date) -> Iterator[Text]:
-    """Yield parameters whose newest survey was outdated before the period began."""
+    """Yield a text on each parameter whose newest survey was outdated before the period began."""
     version = plan.versions[-1] if plan.versions else None
     method = find(plan.project.methodology, plan.project.version)
     for name in dict.fromkeys(survey.parameter for survey in plan.declared.surveys):
@@ -129,7 +132,10 @@ def _old_surveys(plan: MonitoringPlan, first: date) -> Iterator[Text]:
 
 
 def _samples(plan: MonitoringPlan, first: date) -> Iterator[Text]:
-    """Yield surveys repeated before they were due, and samples with replaced units."""
+    """
+    Yield a text on each survey repeated before it was due, and on each sample with
+    replaced units.
+    """
     version = plan.versions[-1] if plan.versions else None
     method = find(plan.project.methodology, plan.project.version)
     latest: dict[str, Survey] = {}
@@ -150,11 +156,11 @@ def _samples(plan: MonitoringPlan, first: date) -> Iterator[Text]:
 
 def uncorrected(versions: Sequence[Version], earlier: Sequence[Version]) -> Iterator[Text]:
     """
-    Yield corrections of a plan that change how a quantity is measured.
+    Yield a text on each correction of a plan that changes how a quantity is measured.
 
     A correction may only document the existing practice; another channel, option, frequency or
     device class, or a removed line, is a change of the plan (CDM project standard,
-    post-registration changes [M]).
+    post-registration changes).
     """
     for version in versions:
         every = [*earlier, *(version for version in versions if version not in earlier)]
@@ -185,7 +191,7 @@ def _full_load(plan: MonitoringPlan) -> Iterator[Text]:
 def wet_gas(
     methodology: str, version: str, bound: Iterable[tuple[str, str]], bases: Mapping[str, object]
 ) -> Iterator[Text]:
-    """Yield gas meters that measure wet gas, or have no stated gas basis."""
+    """Yield a text on each gas meter that measures wet gas, or has no stated gas basis."""
     roles = {r for r, need in find(methodology, version).roles.items() if need.quantity in GASES}
     for device in sorted({device for device, role in bound if role in roles}):
         if bases.get(device) != DRY:
@@ -247,7 +253,7 @@ def over_full_load(
 
 
 def _phases(design: Design, last: date) -> Iterator[Text]:
-    """Yield phases that are later than planned and have no reason."""
+    """Yield a text on each phase that is later than planned and has no reason."""
     for phase in design.phases:
         done = phase.commissioned if phase.commissioned and phase.commissioned <= last else None
         if phase.reason or (done or last) <= phase.planned:

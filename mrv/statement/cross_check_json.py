@@ -129,7 +129,7 @@ def seconds(us: int) -> str:
 
 
 def _cause(gap: GapOutcome, case: Case) -> Text:
-    """Return the known cause of a gap, or the event entered for its days."""
+    """Return a text on the known cause of a gap, or the event entered for its days."""
     device, zone = case.fleet.devices[case.fleet.by_id[gap.device]], case.plan.project.timezone
     registers = classes.load()[device.class_id].registers
     if gap.parameters:

@@ -154,7 +154,7 @@ def share(part: int, whole: int) -> str:
 
 
 def rows_of(arrived: Mapping[str, Arrived]) -> list[tuple[str, str]]:
-    """Return a day's devices and their arrival data, as sealed."""
+    """Return (device id, arrival data as text) of a day, in the order of ids, as sealed."""
     return [(device, str(arrived)) for device, arrived in sorted(arrived.items())]
 
 

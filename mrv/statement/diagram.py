@@ -143,7 +143,8 @@ def diagram(
 
 def _meters(plan: MonitoringPlan, drawing: _Drawing, y: int) -> tuple[list[tuple[int, int]], int]:
     """
-    Draw the meters of each role with their check meters; return the start points of lines.
+    Draw the meters of each role with their check meters; return the start points (x, y) of the
+    lines to the account, and the y below the last box.
 
     In diagrams of 0.1.0 check meters have their own boxes; since then they are a line in their
     meter's box.
@@ -261,10 +262,10 @@ def wrapped(message: str, columns: int) -> list[str]:
 
 def in_pages(drawn: str, *, columns: bool = True) -> list[str]:
     """
-    Return a drawing in parts that fit on a printed page; no box is cut.
+    Return a drawing as SVG texts that fit on a printed page; no box is cut.
 
-    The last column of a part is the first one of the next part; without `columns` a drawing is not
-    divided.
+    `columns`: whether it is also divided by width; then the last column of boxes of a part is
+    repeated as the first one of the next part.  It is always divided by height.
     """
     match = re.search(r'width="(\d+)" height="(\d+)" viewBox="0 0 \1 \2"', drawn)
     if match is None:
@@ -395,7 +396,12 @@ def line_diagram(plan: MonitoringPlan, language: str = "en") -> str | None:
 def _limited(
     feeds: Mapping[str, tuple[str, ...]],
 ) -> tuple[dict[str, tuple[str, ...]], dict[str, int]]:
-    """Return the meters to draw, and for the last one of a group the number of those omitted."""
+    """
+    Return the meters to draw, each with its loads; and by name, how many more of a kind were
+    omitted.
+
+    The number is listed under the last meter drawn.
+    """
     groups: dict[tuple[str, ...], list[str]] = {}
     fed = {to for each in feeds.values() for to in each}
     for name, to in sorted(feeds.items()):
@@ -411,7 +417,11 @@ def _limited(
 
 
 def _levels(feeds: Mapping[str, tuple[str, ...]], names: list[str]) -> dict[str, int]:
-    """Return the column of each name, after all that supply it; a cycle is opened at one place."""
+    """
+    Return the column of each meter by name: to the right of the columns of all its supplies.
+
+    A cycle of meters is cut at one meter.
+    """
     level = dict.fromkeys(names, 0)
     for _ in names:
         moved = False
@@ -429,7 +439,11 @@ def _levels(feeds: Mapping[str, tuple[str, ...]], names: list[str]) -> dict[str,
 def _lanes(
     feeds: Mapping[str, tuple[str, ...]], level: Mapping[str, int], gap: int
 ) -> dict[str, int]:
-    """Return the position at which each meter's line bends; meters with equal loads share one."""
+    """
+    Return by meter how far right of its column its line bends. [px]
+
+    Meters of a column with equal loads share a position.  `gap`: distance between two columns.
+    """
     lanes: dict[str, int] = {}
     for column in set(level.values()):
         kinds = sorted({to for name, to in feeds.items() if level[name] == column})

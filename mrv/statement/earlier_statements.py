@@ -71,7 +71,7 @@ _Key = tuple[str | None, str]
 
 def changed(claims: Claims, project: Project) -> tuple[str, ...]:
     """
-    Return the fixed values of a project that differ from those of an issued statement.
+    Return a sentence on each fixed value of a project that differs from an issued statement.
 
     `claims`: values of the issued statement.
     `project`: the project as registered now, with the devices of the period.

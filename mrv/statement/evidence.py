@@ -57,7 +57,7 @@ _NONE = np.empty(0, dtype=np.int64)
 def monitored(
     project: Project, fleet: Fleet, checks: Iterable[CheckMeter] = ()
 ) -> set[tuple[int, int]]:
-    """Return (device, quantity) pairs of the project's roles and of their check meters."""
+    """Return the (device index, quantity index) pairs of the project's roles and check meters."""
     methodology = find(project.methodology, project.version)
     of = tuple(checks)
     pairs = set()
@@ -75,7 +75,10 @@ def monitored_parameters(project: Project) -> set[tuple[str, str]]:
 
 
 def drawing(project: Project, fleet: Fleet) -> frozenset[tuple[int, int]]:
-    """Return (device, quantity) pairs of energy consumed or delivered by the project."""
+    """
+    Return the (device index, quantity index) pairs of energy consumed or delivered
+    by the project.
+    """
     methodology = find(project.methodology, project.version)
     result = set()
     for bound in project.devices:

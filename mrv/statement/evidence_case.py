@@ -267,7 +267,7 @@ class Case:
         )
 
     def leaves(self) -> dict[str, list[dict[str, Any]]]:
-        """Return the leaves of the digests of readings and of intervals, in order, as in a pack."""
+        """Return the leaves of `readings` and `intervals`, in order, as in a pack."""
         result: dict[str, tuple[DayLeaf, ...]] = {
             "readings": self.readings.leaves,
             "intervals": self.intervals.leaves,

@@ -73,7 +73,7 @@ class Unusual:
         return Unusual(*(column[order] for column in columns))
 
     def of(self, test: str) -> Unusual:
-        """Return the flags of one test."""
+        """Return the rows of one quality test."""
         rows = np.flatnonzero(self.test == TESTS.index(test))
         return Unusual(*(getattr(self, name)[rows] for name in Unusual.__slots__))
 
@@ -205,7 +205,7 @@ def _min_rise(value: Int64, begin: int, end: int) -> int:
 def undercounted(
     result: Iterable[tuple[Window, int]], devices: Iterable[DeviceOutcome]
 ) -> Iterator[str]:
-    """Yield findings on devices whose counted quantity is below the rise of their registers."""
+    """Yield a sentence on each device whose counted quantity is below the rise of its registers."""
     counted = {(d.device, d.role, d.from_us): d for d in devices}
     for window, least in result:
         outcome = counted[window.device, window.role, window.begin_us]

@@ -188,7 +188,7 @@ def read_event(document: Mapping[str, Any], statement: Mapping[str, Any]) -> Eve
 def _event(
     document: Mapping[str, Any], finding: FindingSaid, statement: Mapping[str, Any]
 ) -> Event:
-    """Return the event of a document, signed or not."""
+    """Return the event of a document, with or without proof."""
     named = related(statement["id"], canonical.encode(statement))
     if finding.id != statement["id"] or document["relatedResource"] != [named]:
         raise CanonicalError(
@@ -234,7 +234,7 @@ def _check_about(subject: About, event: What, claims: Claims) -> None:
     """
     if event != "raised":
         raise StatementStateError(
-            "devices and days are entered when a finding is raised; omit them in later events"
+            f"devices and days are entered when a finding is raised, not {event}; omit them"
         )
     known = sorted({parameter.device for parameter in claims.monitored_parameters})
     for device in subject.devices:
@@ -246,7 +246,7 @@ def _check_about(subject: About, event: What, claims: Claims) -> None:
     if subject.from_ is UNSET or subject.to is UNSET:
         if subject.from_ is not subject.to:
             raise StatementStateError(
-                "a finding's days have both `from` and `to`; enter both or neither"
+                "a finding's days need both `from` and `to`, but one is missing; enter both or none"
             )
         return
     period = claims.monitoring_period

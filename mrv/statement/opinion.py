@@ -195,7 +195,11 @@ def requirements(claims: Claims) -> tuple[Requirement, ...]:
 
 
 def _of_methodology(claims: Claims) -> tuple[str, ...]:
-    """Return the methodology's own requirements; none for a version that tonne does not include."""
+    """
+    Return the names of the methodology's own requirements.
+
+    None for a version that tonne does not include.
+    """
     try:
         return find(claims.methodology.id, claims.methodology.version).asks
     except MethodologyError:  # the verification reports it
@@ -284,7 +288,7 @@ def check_rows(claims: Claims, words: Words) -> None:
 
 
 def missing(claims: Claims, conclusion: Conclusion) -> tuple[str, ...]:
-    """Return the missing descriptions of a signed conclusion."""
+    """Return the names of the missing descriptions of a signed conclusion."""
     return tuple(blanks(claims, Words(conclusion.parameters or (), conclusion.requirements or ())))
 
 

@@ -105,17 +105,17 @@ def values_in(value: Any) -> Any:
 
 
 def time_out(us: int | None) -> str | None:
-    """Return a time as JSON, or null if open. [us UTC]"""
+    """Return a time [us UTC] as RFC 3339 text; None for None."""
     return None if us is None else utc_text(us)
 
 
 def time_us(text: str) -> int:
-    """Return a time from its JSON text. [us UTC]"""
+    """Return the time of an RFC 3339 text. [us UTC]"""
     return instant_us(text, "UTC")
 
 
 def time_in(text: str | None) -> int | None:
-    """Return a time from the result of `time_out`. [us UTC]"""
+    """Return the time of an RFC 3339 text [us UTC]; None for None."""
     return None if text is None else time_us(text)
 
 
@@ -350,7 +350,7 @@ def certified_in(
         before = result.get(key, ())
         message = f"certificate {certificate.certificate} of {certificate.device}"
         if any(other.certificate == certificate.certificate for other in before):
-            raise ValueError(f"{message} appears twice")
+            raise ValueError(f"{message} appears twice; it must be listed once")
         number, value = _intervals(certificate, message)
         result[key] = (
             *before,
@@ -365,7 +365,10 @@ def _intervals(certificate: EnergyCertified, message: str) -> tuple[Int64, Int64
     for run in certificate.runs:
         begin, rest = divmod(time_us(run.from_), INTERVAL_US)
         if rest or (numbers and begin <= numbers[-1]) or not run.energy_wh:
-            raise ValueError(f"{message}: the run from {run.from_} is not one of its intervals")
+            raise ValueError(
+                f"{message}: the run from {run.from_} is empty, overlaps the run before, or does "
+                "not begin a 15-minute interval"
+            )
         numbers += range(begin, begin + len(run.energy_wh))
         values += map(int, run.energy_wh)
     if not values or min(values) < 1 or max(values) > MAX_SAFE_INTEGER:
@@ -445,16 +448,19 @@ def arrivals_out(arrived: Arrivals) -> tuple[ArrivedDevice, ...]:
 
 def arrivals_in(record: tuple[ArrivedDevice, ...]) -> Arrivals:
     """
-    Return arrivals from the result of `arrivals_out`.
+    Return arrivals by device and day from the result of `arrivals_out`.
 
-    Raises ValueError if more readings were late than arrived.
+    Raises ValueError if more readings were late than arrived, or a day appears twice.
     """
     arrived: Arrivals = {}
     for of_device in record:
         here = arrived.setdefault(of_device.device, {})
         for day in of_device.days:
             if day.day in here or not 0 <= int(day.late) <= int(day.readings):
-                raise ValueError(f"arrivals of {of_device.device} on {day.day} are not consistent")
+                raise ValueError(
+                    f"arrivals of {of_device.device} on {day.day} are not consistent: {day.late} "
+                    f"of {day.readings} readings were late, or the day appears twice"
+                )
             here[day.day] = Arrived(int(day.readings), int(day.late), int(day.hours), int(day.span))
     return arrived
 

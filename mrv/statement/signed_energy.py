@@ -326,12 +326,15 @@ def check_kept(
     for kept, checked in zip(extract.values, check_items(items, keys), strict=True):
         where = f"the signed value of {kept.device} that was received on {kept.received}"
         if checked.outcome != VERIFIED or kept.device not in by_id:
-            raise CanonicalError(f"{where} is {checked.outcome}: {checked.detail}")
+            raise CanonicalError(
+                f"{where} is {checked.outcome}: {checked.detail}; ask the issuer for a correct pack"
+            )
         kind = kind_of(checked, devices)
         if (checked.device, checked.holder, kind) != (kept.device, kept.signer, kept.kind):
             raise CanonicalError(
                 f"{where} is of kind {kept.kind}, signed by {kept.signer}, in plan.json; "
-                f"but of kind {kind}, signed by {checked.holder} for {checked.device}"
+                f"but of kind {kind}, signed by {checked.holder} for {checked.device}; ask the "
+                "issuer for a correct pack"
             )
         registers = set(energy_registers(checked, by_id[kept.device]))
         for register in kept.registers:

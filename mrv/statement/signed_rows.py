@@ -136,7 +136,7 @@ def key_of(signed: str) -> str:
 
 
 def holds(row: SignedRow) -> bool:
-    """Return whether the named key signed this row."""
+    """Return whether the key named in a row's signature signed this row."""
     detached = _read(row.signed, row.message)
     return ed25519.verifies(decode_multikey(detached.key), detached.signature, detached.over)
 
@@ -158,7 +158,7 @@ def _read_jws(signed: str, message: bytes) -> _Detached:
     header, _, signature = signed.partition("..")
     head = canonical.parse_object(_bytes64(header))
     if head["alg"] not in _ALGORITHMS or {"crit", "b64"} & head.keys():
-        raise ValueError(f"its header is {head}")
+        raise ValueError(f"its header is {head}; it must have `alg` EdDSA and neither crit nor b64")
     return _Detached(head["kid"], _bytes64(signature), _jws_input(header, message))
 
 
@@ -167,7 +167,7 @@ def _read_cose(signed: str, message: bytes) -> _Detached:
 
     result = cose_sign1.read_sign1(b64decode(signed, validate=True), detached=message)
     if result.algorithm not in _COSE_ALGORITHMS:
-        raise ValueError(f"its algorithm is {result.algorithm}")
+        raise ValueError(f"its algorithm is {result.algorithm}; it must be EdDSA (-8 or -19)")
     return _Detached(result.protected[_KEY_ID].decode(), result.signature, result.signed)
 
 

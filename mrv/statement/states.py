@@ -130,6 +130,7 @@ def check_step(statement: str, state: str, wanted: State) -> None:
     """
     Check that a transition is permitted in the current state.
 
+    `wanted`: state after the transition.
     Raises StatementStateError that names the state and the permitted next states.
     """
     allowed = _NEXT[state]
@@ -201,20 +202,23 @@ def check_project(key: EnrolledKey, project: str, what: str) -> None:
     """
     Check that a key may sign for a project.
 
+    `what`: the document to be signed, for the error.
     Raises EnrolmentError that names both.
     """
     allowed = key.bounds.projects
     if allowed is not None and project not in allowed:
         raise EnrolmentError(
-            f"{what} is of project {project!r}; key {key.name!r} ({key.role}) may sign for"
-            f" {', '.join(allowed) or 'none'}"
+            f"{what} is of project {project!r}, but key {key.name!r} ({key.role}) may sign for"
+            f" {', '.join(allowed) or 'no project'} only; sign with a key of that project"
         )
 
 
 def check_accreditation(key: EnrolledKey, methodology: str, created: str) -> None:
     """
-    Check that a verifier's accreditation covers a methodology, and the day.
+    Check that a verifier's accreditation covers a methodology and is valid at a time.
 
+    A key without an accreditation is not checked.
+    `created`: time of the verification's signature, RFC 3339.
     Raises EnrolmentError otherwise.
     """
     body = key.bounds.accreditation
@@ -228,10 +232,11 @@ def check_accreditation(key: EnrolledKey, methodology: str, created: str) -> Non
     at = datetime.fromisoformat(created)
     early = body.valid_from is not None and at < datetime.fromisoformat(body.valid_from)
     if early or (body.valid_until is not None and at >= datetime.fromisoformat(body.valid_until)):
+        edges = (("from", body.valid_from), ("until", body.valid_until))
+        valid = " ".join(f"{word} {edge}" for word, edge in edges if edge is not None)
         raise EnrolmentError(
-            f"accreditation {body.id!r} of {key.name!r} is valid from {body.valid_from} until "
-            f"{body.valid_until}, but the verification was signed at {created}; have it verified "
-            "by a body with a valid accreditation"
+            f"accreditation {body.id!r} of {key.name!r} is valid {valid}, but the verification was "
+            f"signed at {created}; have it verified by a body with a valid accreditation"
         )
 
 
@@ -305,6 +310,7 @@ def check_enough(result: int, wanted: int, statement: str) -> None:
     """
     Check that an issue has enough approvals.
 
+    `result`, `wanted`: number of approving persons, and the required number.
     Raises EnrolmentError that states the next step.
     """
     if result < wanted:
@@ -378,7 +384,7 @@ def sign_list(
         other = places.setdefault(place(name), name)
         if other != name:
             raise StatementStateError(
-                f"{name} and {other} have the same place in the status list; close the later "
+                f"{name} and {other} have the same index in the status list; close the later "
                 "one again"
             )
     bits = bytearray(_BITS // 8)
@@ -414,7 +420,10 @@ def counts(document: Mapping[str, Any], project: str, statement: str) -> bool:
 
 
 def ended(document: Mapping[str, Any], project: str, statements: Iterable[str]) -> set[str]:
-    """Return the statements that are no longer valid by a status list; errors as `counts`."""
+    """
+    Return the ids of statements that are no longer valid by a status list; errors
+    as `counts`.
+    """
     if document.get("type") != list(_LIST_TYPES) or document.get("id") != list_id(project):
         raise CanonicalError(f"not the status list {list_id(project)}; get the project's own list")
     bits_of = read(StatusList, document, f"status list {list_id(project)}").credential_subject
@@ -447,7 +456,9 @@ def _encode(bits: bytes) -> str:
 def _decode(text: str) -> bytes:
     """Return the bits of an encoded list; data above its size are not decompressed."""
     if not text.startswith("u"):
-        raise CanonicalError("encodedList is not multibase base64url; download the list again")
+        raise CanonicalError(
+            f"encodedList begins with {text[:8]!r}, not with u; download the list again"
+        )
     try:
         packed = urlsafe_b64decode(text[1:] + "=" * (-len(text[1:]) % 4))
         bits = zlib.decompressobj(wbits=31).decompress(packed, _BITS // 8 + 1)

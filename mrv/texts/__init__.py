@@ -55,7 +55,7 @@ class Text:
         return repr(self) < repr(other)
 
     def named(self, what: str) -> Iterator[str]:
-        """Yield the values of a name in a text and its nested texts, such as of `device`."""
+        """Yield the values named `what` in a text and its nested texts, such as `device`."""
         for name, value in self.values:
             for each in value if isinstance(value, tuple) else (value,):
                 if isinstance(each, Text):
@@ -68,7 +68,7 @@ Value = str | int | Text | tuple["Value", ...]
 
 
 def text(code: str, /, **values: Value) -> Text:
-    """Return the text of a code with its values."""
+    """Return a text from its code and values."""
     return Text(code, tuple(sorted(values.items())))
 
 
@@ -90,14 +90,14 @@ Texts = tuple[Text, ...] | Text | str
 
 
 def texts_of(texts: Texts) -> tuple[Text, ...]:
-    """Return texts as a tuple."""
+    """Return one text, or several, as a tuple of texts."""
     if isinstance(texts, str):
         return plain(texts)
     return (texts,) if isinstance(texts, Text) else texts
 
 
 def devices_of(texts: Iterable[Text]) -> tuple[str, ...]:
-    """Return the devices named in texts, each once."""
+    """Return the ids of the devices named in texts, each once."""
     return tuple(sorted({name for text_ in texts for name in text_.named("device")}))
 
 
@@ -173,7 +173,10 @@ def languages() -> tuple[str, ...]:
 
 
 def form(name: str, language: str) -> str:
-    """Return the name of a language, or a form of its numbers or dates, by key."""
+    """
+    Return an entry of a language's word file, by key: its name, or a pattern of
+    numbers or dates.
+    """
     result: str = _tables(language)[_LANGUAGE][name]
     return result
 
@@ -244,7 +247,7 @@ Words = Mapping[str, Any]
 
 
 class Fault(NamedTuple):
-    """A fault of a key in a language."""
+    """A fault in a language's word file: its key, and what is wrong."""
 
     key: str
     problem: str

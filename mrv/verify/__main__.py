@@ -61,29 +61,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> ArgumentParser:
     parser = ArgumentParser("python -m mrv.verify", description="Check an evidence pack, offline.")
     parser.add_argument("path", help="a pack's folder or zip file, or a statement's file")
-    parser.add_argument("--keys", help="trusted keys: a trust root, or a keyring")
     parser.add_argument(
-        "--policy", help="policy of witnesses that must have cosigned (C2SP tlog-policy)"
+        "--keys",
+        help="file of the keys that you trust: a trust root, or a keyring; without it, the pack is"
+        " compared with its own keys only",
     )
     parser.add_argument(
-        "--authorities", help="trusted time-stamp authorities: JSON, or certificates in PEM"
+        "--policy", help="file of the witnesses that must have cosigned (C2SP tlog-policy)"
     )
     parser.add_argument(
-        "--meter-keys", help="keys of meters and gateways that sign: one line NAME KEY each"
+        "--authorities", help="file of trusted time-stamp authorities: JSON, or PEM certificates"
     )
-    parser.add_argument("--status", help="the project's status list")
+    parser.add_argument(
+        "--meter-keys", help="file of keys of meters and gateways: a line NAME KEY for each"
+    )
+    parser.add_argument(
+        "--status", help="file of the project's status list; default: that of --keys, if any"
+    )
     parser.add_argument(
         "--accept",
         action="append",
         default=[],
         choices=(*STATES[:-1], *WAIVERS),
-        help="accept this state or missing guarantee (docs/verify.md)",
+        help="accept a statement in this state, or without this evidence (docs/verify.md); default:"
+        " only an issued statement with all evidence; may be repeated",
     )
     parser.add_argument(
-        "--at", help="time for which validity is checked (RFC 3339); now where absent"
+        "--at", help="time for which validity is checked, RFC 3339 with offset; default: now"
     )
     parser.add_argument("--large", action="store_true", help="accept a pack above the usual size")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
     return parser
 
 

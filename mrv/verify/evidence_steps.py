@@ -62,7 +62,7 @@ def plan_and_factors(subject: Subject) -> str:
     )
     book = list(book_of(subject.factor_records))
     if subject.pack.files[DIAGRAM] != diagram(subject.plan).encode():
-        raise CanonicalError(f"{DIAGRAM} differs from the diagram drawn from plan.json")
+        raise CanonicalError(f"{DIAGRAM} is not the diagram of plan.json; get the pack again")
     _same_digest("factors", canonical.encode(subject.factor_records), subject)
     other = departures(book)
     if other:
@@ -118,7 +118,7 @@ def _accepted(subject: Subject, book: Sequence[Factor]) -> Iterator[tuple[str, s
         if subject.roots and key not in subject.roots:
             raise SignatureError(
                 f"the acceptance of {factor.factor} by {factor.by} is signed by {key}, which is not"
-                f" a root key of {subject.source}"
+                f" a root key of {subject.source}; ask the programme whether it accepted the factor"
             )
         whose = "a root key of the programme" if subject.roots else "a key that you do not know"
         yield factor.factor, f" ({factor.acceptance}, {whose})"
@@ -163,7 +163,7 @@ def _same_leaves(name: str, digest: Digest, subject: Subject) -> None:
     if root != signed or [leaf.key for leaf in leaves] != sorted(leaf.key for leaf in leaves):
         raise CanonicalError(
             f"the {name} leaves of digests.json have the root {root}, but the statement names "
-            f"{signed}"
+            f"{signed}; get the pack again"
         )
 
 
@@ -238,17 +238,20 @@ def claims(subject: Subject) -> str:
     if not first <= begin < end <= last:
         raise PeriodError(
             f"the period {inner.from_} to {inner.to} is not within the crediting period"
-            f" {outer.from_} to {outer.to}"
+            f" {outer.from_} to {outer.to}; have the operator close only the part within it"
         )
     credited = stated.credited.t
     balance = int(stated.emissions.reduction.ug) + int(stated.carried.in_ug)
     if not _WHOLE.fullmatch(credited) or int(credited) > max(0, balance // UG_PER_T):
         raise PeriodError(
             f"{credited} t are credited, but the reduction with the balance carried forward is"
-            f" {balance / UG_PER_T:.6f} t, rounded down"
+            f" {balance / UG_PER_T:.6f} t, rounded down; ask the operator to close the period again"
         )
     if stated.supersedes and stated.supersedes.statement == stated.statement:
-        raise PeriodError(f"statement {stated.statement} supersedes itself")
+        raise PeriodError(
+            f"statement {stated.statement} supersedes itself; ask the operator to close the period "
+            "again"
+        )
     _graded(subject)
     return f"{inner.local_from} to {inner.local_to}, {credited} whole tonnes"
 
@@ -275,7 +278,9 @@ def approvals(subject: Subject) -> str:
     """Check each approval of the issue, and that there are enough; return a summary."""
     own, required = _own(subject), _programmes(subject)
     if subject.verification is None and subject.approvals:
-        raise SignatureError(f"{APPROVALS} is present, but the statement is not verified")
+        raise SignatureError(
+            f"{APPROVALS} is present, but the statement is not verified; get the pack again"
+        )
     if subject.approvals or (subject.receipt is not None and max(own, required) > 1):
         subject.needs_keys("operator")
     holders = [_approver(subject, document) for document in subject.approvals]
@@ -323,7 +328,8 @@ def _approver(subject: Subject, document: dict[str, Any]) -> EnrolledKey:
     at = time_of(proofs_of(document)[0]["created"], "created")
     if at - AHEAD > subject.at:
         raise SignatureError(
-            f"{document['id']} was signed at {at}, but the check is for {subject.at}"
+            f"{document['id']} was signed at {at}, but the check is for {subject.at}; pass a later "
+            "--at"
         )
     return holder
 
@@ -335,13 +341,16 @@ def seals(subject: Subject) -> str:
     """Check that the log sealed the period's readings before the statement; return a summary."""
     subject.needs_evidence()
     if subject.receipt is None:
-        raise NotApplicableError("not issued yet")
+        raise NotApplicableError("the statement is not issued yet")
     record = canonical.parse_object(subject.pack.files[SEALS])
     if record.keys() != {"days", "head"} or not isinstance(record["days"], list):
-        raise CanonicalError("seals.json must have days and head, without other keys")
+        raise CanonicalError("seals.json must have only days and head; get the pack again")
     whole = _whole_days(subject)
     if len(record["days"]) > len(whole):
-        raise LogError("seals.json has a day twice, or a day outside the period")
+        raise LogError(
+            f"seals.json has {len(record['days'])} days, but the period has {len(whole)} whole "
+            "days; get the pack again"
+        )
     if not record["days"]:
         _unsealed(subject, whole, set())
         raise NotApplicableError("no day was sealed before the statement was issued")
@@ -356,7 +365,8 @@ def seals(subject: Subject) -> str:
         _check_seal(day, head, of_day, subject, subject.plan.project)
         seen.add(day["entry"]["day"])
     if len(seen) != len(record["days"]) or not seen <= whole:
-        raise LogError("seals.json has a day twice, or a day outside the period")
+        strange = sorted(seen - whole) or ["a day twice"]
+        raise LogError(f"seals.json has {strange[0]}, not a day of the period; get the pack again")
     _unsealed(subject, whole, seen)
     sealed = f"{len(seen)} of {len(whole)} days were sealed before the statement was issued"
     return sealed + _came(subject, len(seen))
@@ -381,16 +391,17 @@ def _before(subject: Subject, head: Checkpoint) -> None:
     receipt = parse_receipt(subject.receipt or "")
     issued = subject.head
     if issued is None:
-        raise NotCheckedError("the receipt of the statement was not checked")
+        raise NotCheckedError("the receipt of the statement was not checked (step log receipt)")
     if head.size != receipt.index:
         raise LogError(
             f"the signed head in seals.json covers {head.size} entries, but the statement is entry"
-            f" {receipt.index}: the file was not made when this statement was issued"
+            f" {receipt.index}: the file was not made when this statement was issued; get the pack "
+            "again"
         )
     if root_before(receipt.index, issued.size, receipt.proof) != head.root:
         raise LogError(
             f"seals and receipt belong to different trees: log {head.origin!r} presented two "
-            "histories"
+            "histories; report both heads to the programme"
         )
 
 
@@ -426,7 +437,8 @@ def _check_seal(
     if readings_root(project, of_day.get(entry["day"], ()), entry) != entry["readings"]["root"]:
         raise LogError(
             f"the readings of {entry['day']} differ from those sealed by the log "
-            f"in entry {item['index']}: they were changed after sealing"
+            f"in entry {item['index']}: they were changed after sealing; ask the operator for "
+            "`tonne log audit` of that day"
         )
     _arrival(entry, subject, project)
 
@@ -444,7 +456,9 @@ def _arrival(entry: Mapping[str, Any], subject: Subject, project: Project) -> No
     readings, late = int(sealed["readings"]), int(sealed["late"])
     fits = sum(hours.values()) == readings and 0 <= late <= readings
     if not fits or min(hours.values(), default=1) < 1:
-        raise LogError(f"the counts of arrival in the seal of {day} contradict each other")
+        raise LogError(
+            f"the counts of arrival in the seal of {day} contradict each other; get the pack again"
+        )
     due = time_of(entry["to"], "end of the day") + timedelta(hours=36)
     late_seal = time_of(sealed["sealed"], "time of the seal") > due
     subject.arrived.append(SealedArrival(day, readings, late, len(hours), late_seal))
@@ -469,7 +483,7 @@ def _came(subject: Subject, days: int) -> str:
 
 
 def serving(project: Project, entry: Mapping[str, Any]) -> set[str]:
-    """Return devices that served the project on a sealed day."""
+    """Return the ids of devices that served the project on a sealed day."""
     begin, end = (instant_us(entry[edge], "UTC") for edge in ("from", "to"))
     return {
         d.device

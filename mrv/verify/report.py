@@ -122,7 +122,7 @@ class Rules(NamedTuple):
 
     @property
     def older(self) -> bool:
-        """Return whether the current rules differ."""
+        """Return whether the statement's rules are older than the current ones."""
         return (self.metering, self.accounting) != (self.metering_today, self.accounting_today)
 
     @property
@@ -131,7 +131,7 @@ class Rules(NamedTuple):
         return f"metering {self.metering}, accounting {self.accounting}"
 
     def to_json(self) -> dict[str, Any]:
-        """Return the JSON form."""
+        """Return the JSON form, as part of the report's."""
         return {
             "metering": self.metering,
             "accounting": self.accounting,
@@ -300,7 +300,10 @@ def _lines(report: Report) -> Iterator[str]:
 
 
 def _arrivals(report: Report) -> Iterator[str]:
-    """Yield days with readings that arrived late or all at once, most important first."""
+    """
+    Yield a line on each day with readings that arrived late or all at once, the most late ones
+    first.
+    """
     arrivals = [arrival for arrival in report.arrived if arrival.striking]
     for arrival in sorted(arrivals, key=lambda x: (-x.late, x.hours, x.day))[:_MAX_DAYS_LISTED]:
         hours = "1 hour" if arrival.hours == 1 else f"{arrival.hours} different hours"

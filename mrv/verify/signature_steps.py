@@ -51,7 +51,7 @@ from mrv.statement.states import (
     lasts,
     related,
 )
-from mrv.verify.subject import NotApplicableError, NotCheckedError, Subject
+from mrv.verify.subject import NotApplicableError, NotCheckedError, Subject, a
 from mrv.verify.witness_step import counted
 
 _KEY_ID_BYTES = 4
@@ -69,12 +69,14 @@ def form(subject: Subject) -> str:
         if subject.pack.intervals is None:
             missing.append(f"{INTERVALS}.parquet")
         if missing:
-            raise CanonicalError(f"the pack has no {', '.join(missing)}")
+            raise CanonicalError(f"the pack has no {', '.join(missing)}; get the pack again")
         _exactly_listed(subject)
     _credential(subject.statement, TYPES, STATEMENT)
     title = subject.claims.statement
     if subject.statement.get("id") != f"{URN}{title}":
-        raise CanonicalError(f"statement {title!r} has the id {subject.statement.get('id')!r}")
+        raise CanonicalError(
+            f"statement {title!r} has the id {subject.statement.get('id')!r}; get the pack again"
+        )
     _signed_in_order(subject)
     subject.period_us  # noqa: B018 - read once, so that one without end is refused here
     return f"{title}, {subject.state}"
@@ -112,11 +114,11 @@ def _exactly_listed(subject: Subject) -> None:
     """Check that the pack has exactly the files of the manifest."""
     listed = canonical.parse_object(subject.pack.files[MANIFEST]).get("files")
     if not isinstance(listed, dict):
-        raise CanonicalError(f"{MANIFEST} lists no files")
+        raise CanonicalError(f"{MANIFEST} lists no files; get the pack again")
     there = subject.pack.hashes.keys() - set(UNLISTED)
     missing, added = sorted(listed.keys() - there), sorted(there - listed.keys())
     if missing:
-        raise CanonicalError(f"the pack has no {', '.join(missing)}")
+        raise CanonicalError(f"the pack has no {', '.join(missing)}; get the pack again")
     if added:
         raise CanonicalError(
             f"{', '.join(map(repr, added))}: not a file of this pack; remove it, or get the "
@@ -126,14 +128,15 @@ def _exactly_listed(subject: Subject) -> None:
     changed = [name for name in sorted(there & subject.pack.files.keys())
                if listed[name] != subject.pack.hashes[name]]  # fmt: skip
     if changed:
-        raise CanonicalError(f"files differ from the manifest: {', '.join(changed)}")
+        differ = ", ".join(changed)
+        raise CanonicalError(f"files differ from the manifest: {differ}; get the pack again")
 
 
 def _credential(document: Mapping[str, Any], types: tuple[str, ...], name: str) -> None:
     if document.get("@context") != list(CONTEXT) or document.get("type") != list(types):
         raise CanonicalError(
             f"{name} has @context {document.get('@context')!r} and type {document.get('type')!r};"
-            f" expected {list(CONTEXT)!r} and {list(types)!r}"
+            f" expected {list(CONTEXT)!r} and {list(types)!r}: get the pack again"
         )
 
 
@@ -148,7 +151,7 @@ def _signed_in_order(subject: Subject) -> None:
         _credential(subject.verification, VERIFICATION_TYPES, "verification.json")
         subject.conclusion  # noqa: B018 - read once, so that its form is refused here
         if "proof" not in subject.statement:
-            raise CanonicalError("verification.json is about a signed statement, this one is not")
+            raise CanonicalError("statement.json lost its proof; get the pack again")
     if subject.receipt is not None and subject.verification is None:
         raise CanonicalError(
             "receipt.txt is of a verified statement, but verification.json is missing; get the "
@@ -162,7 +165,7 @@ def keys(subject: Subject) -> str:
     if subject.state == "draft":
         raise NotApplicableError("the statement is a draft and not signed")
     if subject.receipt is None and any(key.role == "log" for key in own):
-        raise CanonicalError("the statement was issued, but its receipt.txt was removed")
+        raise CanonicalError("keys.json has a log key, receipt.txt is missing; get the pack again")
     subject.ring = own
     if subject.trusted is None:
         signers = _signers(subject, _needed(subject))
@@ -221,7 +224,7 @@ def _signed(subject: Subject) -> list[tuple[Mapping[str, Any], Role]]:
 def _issuer(document: Mapping[str, Any]) -> Mapping[str, Any]:
     result = document.get("issuer")
     if not isinstance(result, dict) or result.keys() != {"id", "name"}:
-        raise CanonicalError(f"issuer of {document.get('id')} is {result!r}; expected id and name")
+        raise CanonicalError(f"issuer of {document.get('id')} is {result!r}; get the pack again")
     return result
 
 
@@ -270,7 +273,7 @@ def log_holder(ring: Iterable[EnrolledKey], note: str) -> EnrolledKey:
     if len(result) != 1:
         raise EnrolmentError(
             f"the head of log {origin!r} is signed by {len(result)} of the {len(logs)} "
-            "log keys among the trusted keys; exactly one is required"
+            "log keys among the trusted keys, not by exactly one; correct the file of --keys"
         )
     return result[0]
 
@@ -287,7 +290,7 @@ def verifier(subject: Subject) -> str:
     """Check that the verifier's credential is valid and of this statement; return a summary."""
     document = subject.verification
     if document is None:
-        raise NotApplicableError("not verified yet")
+        raise NotApplicableError("the statement is not verified yet")
     subject.needs_keys("verifier")
     key = _proven(subject, document)
     check_accreditation(key, subject.claims.methodology.id, proofs_of(document)[0]["created"])
@@ -295,14 +298,18 @@ def verifier(subject: Subject) -> str:
     if document.get("relatedResource") != [expected]:
         raise SignatureError(
             f"the verifier signed {document.get('relatedResource')!r}; this statement is"
-            f" {expected['id']} with digest {expected['digestMultibase']}"
+            f" {expected['id']} with digest {expected['digestMultibase']}: get the pack again"
         )
     conclusion = subject.conclusion
     if conclusion is None or conclusion.id != subject.statement["id"]:
-        raise SignatureError(f"the verifier's opinion is on {conclusion and conclusion.id!r}")
+        raise SignatureError(
+            f"the verifier's opinion is on {conclusion and conclusion.id!r}, and not on this "
+            "statement; get the pack again"
+        )
     if conclusion.opinion in REJECTING:
         raise SignatureError(
-            f"the verifier {key.name} rejected this statement: opinion {conclusion.opinion}"
+            f"the verifier {key.name} rejected this statement (opinion {conclusion.opinion}); do "
+            "not rely on it"
         )
     _listed_conditions(subject, conclusion)
     _threshold(subject, conclusion)
@@ -362,14 +369,17 @@ def _threshold(subject: Subject, conclusion: Conclusion) -> None:
 def _proven(subject: Subject, document: Mapping[str, Any]) -> EnrolledKey:
     key = verify_proof(document, subject.ring)
     if key.did != _issuer(document)["id"]:
-        raise SignatureError(f"{document['id']} is signed by {key.name}, who is not its issuer")
+        raise SignatureError(
+            f"{document['id']} is signed by {key.name}, who is not its issuer; ask the issuer for "
+            "the signed document"
+        )
     return key
 
 
 def log(subject: Subject) -> str:
     """Check that the log's signed head contains statement and verification; return a summary."""
     if subject.receipt is None or subject.verification is None:
-        raise NotApplicableError("not issued yet")
+        raise NotApplicableError("the statement is not issued yet")
     subject.needs_keys("log")
     entry = issued_entry(subject.statement, subject.verification, subject.approvals)
     try:
@@ -413,7 +423,8 @@ def status(subject: Subject) -> str:
         if not counts(item.document, project, name):
             raise SignatureError(
                 f"{name} is no longer valid: it was superseded or revoked, according to the list "
-                f"of {item.at:%Y-%m-%dT%H:%M:%SZ}"
+                f"of {item.at:%Y-%m-%dT%H:%M:%SZ}; ask the operator for the statement that "
+                "replaced it"
             )
     good = [item for item in past if not item.signer.has_ended(subject.at)]
     newest = max(good or past, key=lambda item: item.at)
@@ -452,7 +463,10 @@ def _listed(subject: Subject, where: str, document: Mapping[str, Any]) -> _List:
     except InputError as error:
         raise SignatureError(f"status list ({where}): {error}") from error
     if signer.role != "operator":
-        raise EnrolmentError(f"the status list is signed by {signer.name}, a {signer.role}")
+        raise EnrolmentError(
+            f"the status list is signed by {signer.name}, {a(signer.role)}, but must be signed by "
+            "an operator; get the list from the operator"
+        )
     check_project(signer, subject.claims.project.id, "the status list")
     at = time_of(proofs_of(document)[0]["created"], "created of the status list").astimezone(UTC)
     return _List(at, document, signer)

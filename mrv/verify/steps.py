@@ -122,7 +122,7 @@ def findings(subject: Subject) -> str:
     subject.needs_evidence()
     listed = _listed(subject)
     if subject.verification is None and not listed:
-        raise NotApplicableError("none so far")
+        raise NotApplicableError("the verifier has raised no findings so far")
     subject.needs_keys(*{SIGNED_BY[_event_kind(event)] for event in listed})
     events = [_event(document, subject) for document in listed]
     records = fold(events)
@@ -140,7 +140,7 @@ def _listed(subject: Subject) -> list[dict[str, Any]]:
         return []
     result = canonical.parse(data)
     if not isinstance(result, list) or not all(isinstance(event, dict) for event in result):
-        raise CanonicalError(f"{FINDINGS} is not a list of events")
+        raise CanonicalError(f"{FINDINGS} is not a list of events; get the pack again")
     return result
 
 
@@ -148,7 +148,7 @@ def _event_kind(document: dict[str, Any]) -> str:
     result = document.get("credentialSubject")
     event = result.get("event") if isinstance(result, dict) else None
     if not isinstance(event, str) or event not in SIGNED_BY:
-        raise CanonicalError(f"{FINDINGS} has an unknown event {event!r}")
+        raise CanonicalError(f"{FINDINGS} has an unknown event {event!r}; get the pack again")
     return event
 
 
@@ -172,7 +172,9 @@ def _same(
 ) -> None:
     if stated.misstatements is UNSET:  # findings were not signed in that version
         if records:
-            raise CanonicalError(f"{FINDINGS} has findings, verification.json has none")
+            raise CanonicalError(
+                f"{FINDINGS} has findings, verification.json has none; get the pack again"
+            )
         return
     listed = [finding for finding in stated.listed_findings if not finding.remark]
     if listed != [record.credential_form() for record in records]:
@@ -184,7 +186,8 @@ def _same(
     result = materiality(subject.statement, records, conclusion.materiality_percent)
     if stated.misstatements != result.stated():
         raise SignatureError(
-            f"the findings sum to {result.to_json()}, which differs from the stated sum"
+            f"the misstatements of the findings sum to {result.to_json()}, but verification.json "
+            "states another sum; ask the verifier to sign the verification again"
         )
     check_opinion(conclusion.opinion, records, result)
 
@@ -202,7 +205,10 @@ def sampling(subject: Subject) -> str:
     document = canonical.parse_object(data)
     signer = verify_proof(document, subject.ring)
     if signer.role != "verifier":
-        raise EnrolmentError(f"{document['id']} is signed by {signer.name}, {signer.role}")
+        raise EnrolmentError(
+            f"{document['id']} is signed by {signer.name}, {signer.role}, but must be signed by a "
+            "verifier; get the list from the verifier"
+        )
     check_other(verify_proof(subject.statement, subject.ring), signer)
     check_project(signer, subject.claims.project.id, document["id"])
     first, second, every = check_sampling(document, subject.statement, subject.case, signer)
@@ -301,7 +307,7 @@ def verify(
     accepted = frozenset(accept)
     if not accepted <= {*STATES[:-1], *WAIVERS}:
         known = ", ".join((*STATES[:-1], *WAIVERS))
-        raise InputError(f"--accept {', '.join(sorted(accepted))}: possible words are {known}")
+        raise InputError(f"--accept {', '.join(sorted(accepted))} is not possible; use {known}")
     if trusted is not None and not isinstance(trusted, Trust):
         trusted = Trust(tuple(trusted), "your own keyring")
     trust: Trust | None = trusted

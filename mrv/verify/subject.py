@@ -104,20 +104,20 @@ class Subject:
 
     @cached_property
     def statement(self) -> dict[str, Any]:
-        """Return the statement as in its file."""
+        """Return the JSON object of `statement.json`."""
         if STATEMENT not in self.pack.files:
-            raise CanonicalError(f"the pack has no {STATEMENT}")
+            raise CanonicalError(f"the pack has no {STATEMENT}; get the pack again")
         return canonical.parse_object(self.pack.files[STATEMENT])
 
     @cached_property
     def verification(self) -> dict[str, Any] | None:
-        """Return the verifier's credential."""
+        """Return the verifier's credential; None before the verification."""
         data = self.pack.files.get(VERIFICATION)
         return None if data is None else canonical.parse_object(data)
 
     @cached_property
     def receipt(self) -> str | None:
-        """Return the receipt of the log."""
+        """Return the text of the log's receipt; None before the issue."""
         data = self.pack.files.get(RECEIPT)
         try:
             return None if data is None else data.decode("utf-8")
@@ -142,7 +142,7 @@ class Subject:
             or not result
             or not all(isinstance(x, dict) for x in result)
         ):
-            raise CanonicalError(f"{APPROVALS} is not a list of approvals")
+            raise CanonicalError(f"{APPROVALS} is not a list of approvals; get the pack again")
         return result
 
     @cached_property
@@ -164,7 +164,7 @@ class Subject:
         """Return the statement's `credentialSubject` as in its file, of any form."""
         result = self.statement.get("credentialSubject")
         if not isinstance(result, dict):
-            raise CanonicalError("statement.json has no credentialSubject")
+            raise CanonicalError("statement.json has no credentialSubject; get the pack again")
         return result
 
     @cached_property
@@ -198,7 +198,7 @@ class Subject:
 
     @cached_property
     def plan(self) -> MonitoringPlan:
-        """Return the registry extract."""
+        """Return the registry extract of `plan.json`."""
         plan, budget = read_plan(canonical.parse_object(self.pack.files[PLAN])), self.pack.budget
         if len(plan.devices) > budget.devices:
             raise too_much("devices of plan.json", len(plan.devices), budget.devices)
@@ -215,7 +215,8 @@ class Subject:
         begin, end = instant_us(period.from_, "UTC"), instant_us(period.to, "UTC")
         if end - begin > MAX_YEARS * 366 * 86_400_000_000:
             raise CanonicalError(
-                f"the period {period.from_} to {period.to} is longer than {MAX_YEARS} years"
+                f"the period {period.from_} to {period.to} is longer than {MAX_YEARS} years; have "
+                "the operator close shorter periods"
             )
         return begin, end
 
@@ -226,7 +227,7 @@ class Subject:
 
     @cached_property
     def leaves(self) -> dict[str, list[DayLeaf]]:
-        """Return the leaves of readings and of intervals in `digests.json`."""
+        """Return the leaves of `digests.json` by table: `readings` and `intervals`."""
         record = canonical.parse_object(self.pack.files[DIGESTS])
         if record.keys() != {"readings", "intervals"} or not all(
             isinstance(listed, list) for listed in record.values()
@@ -239,12 +240,12 @@ class Subject:
 
     @cached_property
     def factor_records(self) -> list[dict[str, Any]]:
-        """Return the factors as in their file."""
+        """Return the JSON objects of `factors.json`."""
         result = canonical.parse(self.pack.files[FACTORS])
         if not isinstance(result, list) or not all(
             isinstance(document, dict) for document in result
         ):
-            raise CanonicalError("factors.json is not a list of factors")
+            raise CanonicalError("factors.json is not a list of factors; get the pack again")
         return result
 
     @cached_property
@@ -286,7 +287,7 @@ class Subject:
     def needs_evidence(self) -> None:
         """Raise NotApplicableError if the statement has no evidence."""
         if self.pack.bare:
-            raise NotApplicableError("a statement without its evidence pack")
+            raise NotApplicableError("the file is a statement without its evidence pack")
 
     def needs_keys(self, *roles: Role) -> None:
         """Raise NotCheckedError if the reader trusts no key of a required role."""
@@ -303,21 +304,21 @@ class Subject:
         self.lacking.append(Missing(code, state, what, remedy, waiver))
 
 
-def refuse_differences(expected: Iterable[DayLeaf], day_leafs: Iterable[DayLeaf]) -> None:
+def refuse_differences(expected: Iterable[DayLeaf], actual: Iterable[DayLeaf]) -> None:
     """
     Check that evidence equals digests.json.
 
     Raises CanonicalError with the device-days that differ.
     """
-    refuse(differences(expected, day_leafs), "differs from digests.json")
+    refuse(differences(expected, actual), "differs from digests.json")
 
 
 def refuse(result: Sequence[object], what: str) -> None:
-    """Raise CanonicalError if there are any differences."""
+    """Raise CanonicalError that states the first of the differences, if there are any."""
     if result:
         named = "; ".join(str(item) for item in result[:_MAX_NAMED])
         more = f"; and {len(result) - _MAX_NAMED} more" if len(result) > _MAX_NAMED else ""
-        raise CanonicalError(f"evidence {what}: {named}{more}")
+        raise CanonicalError(f"the evidence {what}: {named}{more}; get the pack again")
 
 
 def a(role: str) -> str:

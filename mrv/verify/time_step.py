@@ -61,7 +61,11 @@ _WORDINGS = ("guide.md", "guide_0_1_0.md")
 
 
 def guide(claims: Claims, wording: str = _WORDINGS[0]) -> bytes:
-    """Return the guide page for a statement."""
+    """
+    Return the bytes of VERIFY.md for a statement.
+
+    `wording`: file of the page's text; the current one by default.
+    """
     period, method = claims.monitoring_period, claims.methodology
     return (
         _text(wording)
@@ -119,7 +123,7 @@ def signed_values(subject: Subject) -> str:
             "install cbor2"
         ) from error
     if {value.signer for value in plan.signed.values} != set(stated.signers):
-        raise CanonicalError("plan.json names other signers than the statement")
+        raise CanonicalError("plan.json names other signers than the statement; get the pack again")
     shares = ", ".join(
         f"{share.share_percent} % {_NAMES[share.kind]}"
         for share in stated.shares
@@ -194,7 +198,7 @@ def _verify_with_own_keys(subject: Subject, plan: MonitoringPlan, own: OwnKeys) 
     try:
         signed_energy.check_kept(extract, plan.devices, plan.serials)
     except CanonicalError as error:
-        raise CanonicalError(f"with your --meter-keys only: {error}") from error
+        raise CanonicalError(f"with the keys of --meter-keys only: {error}") from error
 
 
 def manifest(subject: Subject) -> str:
@@ -204,12 +208,16 @@ def manifest(subject: Subject) -> str:
     listed: dict[str, Any] = canonical.parse_object(data)["files"]
     changed = [name for name, digest in sorted(pack.hashes.items()) if _other(name, digest, listed)]
     if changed:
-        raise CanonicalError(f"files differ from the manifest: {', '.join(changed)}")
+        raise CanonicalError(
+            f"files differ from the manifest: {', '.join(changed)}; get the pack again"
+        )
     if pack.letters is not None:
         _letters(pack.letters)
     issued = None if subject.receipt is None else issued_at(data)
     if data != manifest_of(pack.hashes, issued):
-        raise CanonicalError(f"{MANIFEST} is not in the format that tonne writes")
+        raise CanonicalError(
+            f"{MANIFEST} is not in the format that tonne writes; get the pack again"
+        )
     if not is_guide(pack.files[GUIDE], subject.claims):
         raise CanonicalError(
             f"{GUIDE} differs from the page that tonne writes for this statement; get the "
@@ -245,13 +253,13 @@ def _letters(check: Callable[[], None]) -> None:
 def _same_tree(subject: Subject, head: Checkpoint, index: int) -> None:
     """Check that the manifest entered the log with the statement, under the same head."""
     if subject.head is None:
-        raise NotCheckedError("the receipt of the statement was not checked")
+        raise NotCheckedError("the receipt of the statement was not checked (step log receipt)")
     issued = parse_receipt(subject.receipt or "").index
     if head != subject.head or index != issued + 1:
         raise LogError(
-            f"{MANIFEST_RECEIPT} is entry {index} under a head of {head.size} entries, "
-            f"but the statement is entry {issued} under another head or not before "
-            "it; get both receipts from the log again"
+            f"{MANIFEST_RECEIPT} must be of entry {issued + 1} under the head of the statement's "
+            f"receipt ({subject.head.size} entries); it is of entry {index} under a head of "
+            f"{head.size} entries; get both receipts from the log again"
         )
 
 
@@ -267,15 +275,23 @@ def times(subject: Subject) -> str:
     signed = _signed_at(subject.statement)
     end = time_of(subject.claims.monitoring_period.to, "end of the period")
     if signed < end:
-        raise SignatureError(f"the statement was signed at {signed}, before its period's end {end}")
+        raise SignatureError(
+            f"the statement was signed at {signed}, before its period's end {end}; ask the "
+            "operator to close the period again"
+        )
     last = signed
     if subject.verification is not None:
         last = _signed_at(subject.verification)
         if last < signed:
-            raise SignatureError(f"verified at {last}, before the statement was signed at {signed}")
+            raise SignatureError(
+                f"verified at {last}, before the statement was signed at {signed}; have it "
+                "verified again"
+            )
         _within(subject, signed, last)
     if last - AHEAD > subject.at:
-        raise SignatureError(f"signed at {last}, but the check is for {subject.at}")
+        raise SignatureError(
+            f"signed at {last}, but the check is for {subject.at}; pass a later --at"
+        )
     for document in (subject.verification, *_papers(subject), *subject.approvals):
         if document is not None:
             _dated_once(document)
@@ -303,7 +319,7 @@ def _dated_once(document: Mapping[str, Any]) -> None:
     if time != at:
         raise SignatureError(
             f"{document.get('id')} states the time {document['validFrom']}, but "
-            f"was signed at {at:%Y-%m-%dT%H:%M:%SZ}; one of the two is false"
+            f"was signed at {at:%Y-%m-%dT%H:%M:%SZ}; ask its signer which is right"
         )
 
 
@@ -314,9 +330,15 @@ def _issued_last(subject: Subject, verified: datetime) -> None:
         return
     last = max([verified, *map(_signed_at, subject.approvals)])
     if at + AHEAD < last:
-        raise LogError(f"the log states the issue at {at}, before the last signature at {last}")
+        raise LogError(
+            f"the log states the issue at {at}, before the last signature at {last}; ask the "
+            "operator which time is right"
+        )
     if at - AHEAD > subject.at:
-        raise LogError(f"the log states the issue at {at}, but the check is for {subject.at}")
+        raise LogError(
+            f"the log states the issue at {at}, but the check is for {subject.at}; pass a later "
+            "--at"
+        )
 
 
 def _within(subject: Subject, first: datetime, last: datetime) -> None:
@@ -326,7 +348,7 @@ def _within(subject: Subject, first: datetime, last: datetime) -> None:
         if not first <= at <= last:
             raise SignatureError(
                 f"{document.get('id')} was signed at {at}, not between the statement ({first})"
-                f" and its verification ({last})"
+                f" and its verification ({last}); ask its signer which time is right"
             )
 
 
@@ -356,7 +378,8 @@ def _key_counted(subject: Subject, key: EnrolledKey) -> None:
             if index >= place.index:
                 raise EnrolmentError(
                     f"key {key.name!r} ended with entry {place.index} of log {place.log}, "
-                    f"but its signature is in entry {index}: that date is not proven"
+                    f"but its signature is in entry {index}: its date is not proven; have the "
+                    "document signed by a valid key"
                 )
             return
         if until is not None and _confirmed_before(subject, until):
@@ -423,9 +446,9 @@ def _log_counted(subject: Subject) -> None:
         return
     if subject.head.size >= final.size:
         raise LogError(
-            f"log {key.name} was closed with {final.size} entries, but this head "
-            f"of it has {subject.head.size}: its key was used after the log was "
-            "closed"
+            f"log {key.name} was closed with {final.size} entries, but this head of it has "
+            f"{subject.head.size}: its key was used after the log was closed; report this head to "
+            "the programme"
         )
     _ask_for_final(subject, f"a receipt under the last head of log {key.name}, which was closed")
 

@@ -109,12 +109,13 @@ def _after_signing(subject: Subject, stamp: Stamp) -> None:
     if stamp.latest + AHEAD < end:
         raise TimestampError(
             f"{stamp.authority} saw the statement at {_moment(stamp.time)}, before its period's end"
-            f" {_moment(end)}"
+            f" {_moment(end)}; ask the operator to close the period again"
         )
     if stamp.latest + AHEAD < signed:
         raise TimestampError(
             f"{stamp.authority} saw the statement at {_moment(stamp.time)}, but its stated signing "
-            f"time is {_moment(signed)}: the signer's clock was ahead, or the date is false"
+            f"time is {_moment(signed)}: the signer's clock was ahead, or the date is false; ask "
+            "the operator to sign it again"
         )
 
 
@@ -133,12 +134,14 @@ def _issue(
         if stamp.latest + AHEAD < verified:
             raise TimestampError(
                 f"{stamp.authority} saw the log with the verification at {_moment(stamp.time)}, "
-                f"but its stated signing time is {_moment(verified)}"
+                f"but the verification states the signing time {_moment(verified)}; ask the "
+                "verifier which time is right"
             )
         if subject.issued is not None and stamp.latest + AHEAD < subject.issued:
             raise TimestampError(
                 f"{stamp.authority} saw the issue in the log at {_moment(stamp.time)}, but the log "
-                f"states the time {_moment(subject.issued)}: its clock was ahead"
+                f"states the time {_moment(subject.issued)}: the clock of the log was ahead; "
+                "inform its operator"
             )
     return stamps
 
@@ -184,11 +187,12 @@ def _day(entry: Mapping[str, Any], at: datetime | None) -> StampedDay:
     if at is not None and sealed_at is not None and at + AHEAD < sealed_at:
         raise LogError(
             f"the seal of {entry['day']} states the time {_moment(sealed_at)}, but authorities saw"
-            f" it at {_moment(at)}: the clock of the log was ahead"
+            f" it at {_moment(at)}: the clock of the log was ahead; inform its operator"
         )
     if at is not None and at + AHEAD < end:
         raise LogError(
-            f"authorities saw the seal of {entry['day']} at {_moment(at)}, before the day's end"
+            f"authorities saw the seal of {entry['day']} at {_moment(at)}, before the day's end; "
+            "ask the operator for the original seal"
         )
     return StampedDay(
         entry["day"],
@@ -207,12 +211,13 @@ def _under(
     try:
         head = verify_checkpoint(note, log_key(subject.ring, note))
     except SignatureError as error:
-        raise LogError(f"a head in {TIMESTAMPS}: {error}") from error
+        raise LogError(f"a head in {TIMESTAMPS} is not valid: {error}") from error
     try:
         verify_inclusion(index, head.size, leaf_hash(entry), place.proof, head.root)
     except LogError as error:
         raise LogError(
-            f"{TIMESTAMPS} names a head of {head.size} entries for entry {index}: {error}"
+            f"{TIMESTAMPS} names a head of {head.size} entries, which does not contain entry "
+            f"{index}: {error}"
         ) from error
 
 
@@ -222,7 +227,7 @@ def _text(checkpoint: str) -> bytes:
         text, _ = signature_lines(checkpoint)
         Checkpoint.from_text(text)
     except (SignatureError, LogError) as error:
-        raise CanonicalError(f"a head in {TIMESTAMPS}: {error}") from error
+        raise CanonicalError(f"a head in {TIMESTAMPS} cannot be read: {error}") from error
     return text.encode()
 
 

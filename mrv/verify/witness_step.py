@@ -82,10 +82,10 @@ def _timely(subject: Subject, result: Iterable[Cosignature]) -> list[Cosignature
 def witnesses(subject: Subject) -> str:
     """Check that enough trusted witnesses cosigned the head of the receipt; return a summary."""
     if subject.receipt is None:
-        raise NotApplicableError("not issued yet")
+        raise NotApplicableError("the statement is not issued yet")
     subject.needs_keys("log")
     if subject.head is None:
-        raise NotCheckedError("the receipt of the statement was not checked")
+        raise NotCheckedError("the receipt of the statement was not checked (step log receipt)")
     keys = known(subject)
     note = parse_receipt(subject.receipt).checkpoint
     if not keys and not _enrolled(subject) and all(p.reached(()) for p in subject.policies):
@@ -107,7 +107,10 @@ def witnesses(subject: Subject) -> str:
 
 
 def _of_seals(subject: Subject, keys: tuple[Vkey, ...]) -> tuple[list[Cosignature], list[str]]:
-    """Return cosignatures and faults of the earlier head under which the days were sealed."""
+    """
+    Return the cosignatures of the head under which the days were sealed, and texts
+    on its faults.
+    """
     if SEALS not in subject.pack.files:
         return [], []
     head = canonical.parse_object(subject.pack.files[SEALS]).get("head")

@@ -109,13 +109,25 @@ def test_the_day_of_the_decision():
 @pytest.mark.parametrize(
     ("name", "change", "says"),
     [
-        ("vn-aqi-daily", {"pm_24h_ug_m3": {}}, "needs pm2_5 or pm10"),
+        ("vn-aqi-daily", {"pm_24h_ug_m3": {}}, "give pm2_5 or pm10"),
         ("vn-aqi-daily", {"o3_8h_max_ug_m3": 401}, "above 400"),
-        ("vn-aqi-hourly", {"pm_12h_latest_first_ug_m3": {}}, "two of the latest three hours"),
-        ("vn-aqi-hourly", {"pm_12h_latest_first_ug_m3": {"pm10": [9, None, None]}}, "two of the"),
+        (
+            "vn-aqi-hourly",
+            {"pm_12h_latest_first_ug_m3": {}},
+            "two values in the latest three hours",
+        ),
+        (
+            "vn-aqi-hourly",
+            {"pm_12h_latest_first_ug_m3": {"pm10": [9, None, None]}},
+            "two values in",
+        ),
         ("vn-wqi", {"bod5_mg_l": 1, "do_mg_l": 3}, "temperature_c is missing"),
         ("vn-wqi", {"bod5_mg_l": 1}, "group IV has 1 parameters; give at least 3"),
-        ("vn-wqi", {"bod5_mg_l": 1, "cod_mg_l": 1, "toc_mg_l": 1, "ph": 7}, "fewer than three"),
+        (
+            "vn-wqi",
+            {"bod5_mg_l": 1, "cod_mg_l": 1, "toc_mg_l": 1, "ph": 7},
+            "2 groups are measured",
+        ),
         ("noise", {"laeq_dba": [60], "day_dba": 60}, "lden_dba needs all of day_dba"),
         (
             "qcvn-05-2023",

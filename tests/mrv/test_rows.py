@@ -110,10 +110,10 @@ def test_no_rows_have_bytes_too() -> None:
 @pytest.mark.parametrize(
     ("values", "valid", "named"),
     [
-        (np.array([1, 2]), None, "one value for each of 3"),
-        (np.array([1, 2, 3]), np.array([True]), "one value for each of 3"),
+        (np.array([1, 2]), None, "for each of 3 times"),
+        (np.array([1, 2, 3]), np.array([True]), "for each of 3 times"),
         (np.array([1.0, np.inf, 2.0]), None, "infinite"),
-        (np.array([1, 2, 2**63], np.uint64), None, "beyond a signed"),
+        (np.array([1, 2, 2**63], np.uint64), None, "beyond 64 bits"),
         (np.array([1, 2, 2**63], object), None, "beyond 64 bits"),
         (np.array([1, "x", None], object), None, "int, str"),
         (np.array([1, 1.5, None], object), None, "float, int"),

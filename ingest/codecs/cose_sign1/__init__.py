@@ -229,7 +229,8 @@ def _decoded(decode: Callable[[], Any]) -> Any:
     try:
         return decode()
     except (cbor2.CBORDecodeError, ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise PayloadError("malformed_cbor", f"{NAME}: {error!s:.200}") from None
+        detail = f"{NAME}: {error!s:.200}; send the complete batch"
+        raise PayloadError("malformed_cbor", detail) from None
 
 
 def _text(value: object) -> object:
@@ -252,7 +253,7 @@ def _number(what: str, value: object, largest: int) -> int:
 
 
 def _refuse(what: str) -> NoReturn:
-    raise PayloadError("wrong_shape", f"{NAME}: {what}")
+    raise PayloadError("wrong_shape", f"{NAME}: {what}; send a batch in the form of RFC 9052")
 
 
 # encodings in the order in which they are tried; plain JSON is last, as it accepts any JSON

@@ -40,7 +40,7 @@ def decode(payload: bytes) -> Sequence[Stated]:
     try:
         result = msgspec.json.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise PayloadError("malformed_json", f"{_CODEC}: {error}") from None
+        raise PayloadError("malformed_json", f"{_CODEC}: {error}; send valid JSON") from None
     if isinstance(result, dict) and isinstance(result.get("data"), list):
         result = result["data"]
     entities = result if isinstance(result, list) else [result]
@@ -79,7 +79,7 @@ def _readings(i: int, entity: Any) -> Iterator[Stated]:
         raise PayloadError(
             "time_missing",
             (
-                f"{_CODEC}: entity {i} has no time: enter one of {', '.join(_TIMES)}, or "
+                f"{_CODEC}: entity {i} has no time; send one of {', '.join(_TIMES)}, or "
                 "observedAt in its attributes"
             ),
         )

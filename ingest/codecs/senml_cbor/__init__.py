@@ -99,8 +99,10 @@ def _form(places: list[tuple[int, str]], size: int) -> str:
 
 def _places(data: bytes) -> list[tuple[int, str]] | None:
     """
-    Return the positions of a plain pack's numbers, the base time first; None for another
-    pack.
+    Return the (position, struct format) of each number of a pack, the base time first.
+
+    None if the pack is not an array of maps with known labels, or does not begin with its base
+    time.
     """
     try:
         records, at = (data[0] - 0x80, 1) if data[0] in _ARRAYS else (data[1], 2)
@@ -123,7 +125,11 @@ def _places(data: bytes) -> list[tuple[int, str]] | None:
 
 
 def _pair(data: bytes, at: int, places: list[tuple[int, str]]) -> int | None:
-    """Return the end of a label and its value, and add the position of a number to `places`."""
+    """
+    Return the position after a label and its value; add the position of a number to `places`.
+
+    None for a label or value of another kind than a number or a text.
+    """
     label = data[at] if data[at] in _WHOLE else 0x1F - data[at]
     if data[at] not in _WHOLE and data[at] not in _MINUS:
         return None
@@ -178,11 +184,17 @@ def _loads(payload: bytes) -> Any:
     try:
         return cbor2.loads(payload)
     except (cbor2.CBORDecodeError, ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise PayloadError("malformed_cbor", f"senml_cbor: {error!s:.200}") from None
+        detail = f"senml_cbor: {error!s:.200}; send valid CBOR"
+        raise PayloadError("malformed_cbor", detail) from None
 
 
 def _plain(items: list[Any]) -> Row | None:
-    """Return the row of a plain pack, numbers at its base time; None for another pack."""
+    """
+    Return the row of a pack whose records have only a name, a float and perhaps a unit.
+
+    Only the first record has base fields, of which the base time is required.  None for another
+    pack.
+    """
     names, numbers, entries = [], [], 0
     try:
         for record in items:

@@ -51,7 +51,7 @@ def _extended(payload: bytes) -> Sequence[Record]:
     except msgspec.ValidationError as error:
         raise PayloadError("wrong_shape", f"senml_json: {error}; see RFC 8428") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise PayloadError("malformed_json", f"senml_json: {error}") from None
+        raise PayloadError("malformed_json", f"senml_json: {error}; send valid JSON") from None
     for i, record in enumerate(_labels.decode(utf8(payload, "senml_json"))):
         # a pack with an unknown label ending in "_" must be rejected (RFC 8428, section 4.4)
         if label := next((name for name in record if name.endswith("_")), None):

@@ -222,7 +222,7 @@ def _grouped(days: Iterable[Day], length: int) -> list[Span]:
 
 
 def quantities(facts: Facts) -> dict[tuple[str, str], list[int]]:
-    """Return monitored parameters of one quantity in one role, in the statement's order."""
+    """Return the indices of monitored parameters by (quantity, role), in the statement's order."""
     result: dict[tuple[str, str], list[int]] = {}
     for place, parameter in enumerate(facts.parameters):
         result.setdefault((parameter.parameter, parameter.role), []).append(place)

@@ -75,7 +75,7 @@ def certificate(facts: Facts, words: Words) -> Iterator[Block]:
 
 
 def findings(facts: Facts, words: Words) -> list[list[str]]:
-    """Return the conditions not met: rule, detail and the verifier's justification."""
+    """Return a row of each condition not met: rule, detail and the verifier's justification."""
     return [list(row) for row in condition_rows(facts, words)]
 
 

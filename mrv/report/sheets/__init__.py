@@ -117,7 +117,7 @@ def structure(sheet: Grid, facts: Facts, words: Words) -> None:
 
 
 def _responsible(facts: Facts, words: Words) -> list[tuple[str | None, str, str]]:
-    """Return the responsible persons of the meters by version of the project's monitoring plan."""
+    """Return a row on the responsible persons of each version of the monitoring plan."""
     versions = facts.subject.monitoring_plan or ()
     if not versions:
         return [(None, words["structure.site"], words["structure.by_nobody"])]

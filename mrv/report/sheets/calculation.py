@@ -271,7 +271,7 @@ def table_3(sheet: Grid, at: int, facts: Facts, words: Words, calculated: Calcul
 def equal(
     sheet: Grid, at: tuple[int, int], cells: tuple[str, str], words: Words, *, holds: bool
 ) -> None:
-    """Write a formula that compares two cells, to one part in a billion."""
+    """Write in cell `at` a formula that compares two cells, to one part in a billion."""
     value, other = cells
     yes, no = words["yes"], words["differs"]
     formula = f'=IF(ABS({value}-{other})<0.000000001,"{yes}","{no}")'
@@ -281,7 +281,7 @@ def equal(
 def to_a_gram(
     sheet: Grid, at: tuple[int, int], cells: tuple[str, str], words: Words, *, holds: bool
 ) -> None:
-    """Write a formula that compares the tonnes in two cells, to a gram."""
+    """Write in cell `at` a formula that compares the tonnes in two cells, to a gram."""
     value, other = cells
     yes, no = words["yes"], words["differs"]
     formula = f'=IF(ROUND(ABS({value}-{other}),{_DIGITS})<=0.000001,"{yes}","{no}")'
@@ -293,7 +293,12 @@ def _exact(years: list[int], calculated: Calculated) -> Fraction:
 
 
 def _grams(sheet: Grid, row: int, years: list[int], calculated: Calculated) -> None:
-    """Write the whole grams of years, rounded down; the inner rounding removes the last digit."""
+    """
+    Write the sum of years' reductions as a formula in whole grams, rounded down.
+
+    The sum is first rounded to a thousandth of a gram, since a spreadsheet has only about 15
+    digits.
+    """
     tonnes = "+".join(calculated.reduction[year] for year in years) or "0"
     grams = floor(_exact(years, calculated) * MILLION)
     sheet.formula(row, 1, f"=INT(ROUND(({tonnes})*1000000,3))", grams, "whole")
@@ -351,7 +356,7 @@ def _max_whole_tonnes(sheet: Grid, row: int, facts: Facts, exact: Fraction, word
 
 
 def sides(sheet: Grid, at: int, facts: Facts, words: Words, calculated: Calculated) -> None:
-    """Write both sides of the account: by the statement, and as calculated."""
+    """Write both sides of the account from row `at` on: by the statement, and as calculated."""
     sheet.text(at - 1, 0, words["sides"], "part")
     names = ("baseline", "project_emissions", "leakage", "reduction")
     sheet.head(at, ["", *(words[n] for n in names)])

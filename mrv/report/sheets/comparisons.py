@@ -66,7 +66,12 @@ def _sums(
     words: Words,
     spans: Sequence[str],
 ) -> None:
-    """Write the net sum of a kind, and below it the sum of absolute values."""
+    """
+    Write the net effect of failed cross-checks of a kind, and below it their absolute sum. [t]
+
+    `at`: row and column of the first of the two cells; the cell above it has the kind's name.
+    `spans`: columns of the sheet of cross-checks: kind, result, effect.
+    """
     row, column = at
     effects = [
         Fraction(cross_check.effect_t) for cross_check in cross_checks if cross_check.holds is False

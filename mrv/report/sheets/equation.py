@@ -226,7 +226,7 @@ def equation(
     sheet: Grid, at: int, methodology: Methodology, values: tuple[int, Inputs, Linked], words: Words
 ) -> Block:
     """
-    Write the equation of a year.
+    Write the equation of a year from row `at` on.
 
     `values`: year, inputs with their cells, factors with theirs.
     """
@@ -301,7 +301,7 @@ class Cell(Fraction):
 
     @property
     def text(self) -> str:
-        """Return the formula without its leading sign."""
+        """Return the formula without its leading `=`."""
         return spans(self.column, self.rows) if self.rows else self.formula
 
     def _with(self, op: str, level: int, other: Any, *, first: bool) -> Cell:
@@ -392,7 +392,11 @@ class Written:
     cells: Mapping[str, str]
 
     def formula(self, text: str) -> str:
-        """Return the formula with its leading sign."""
+        """
+        Return a step's formula as that of a cell, with its leading `=`.
+
+        `text`: formula with the names of inputs, factors and steps.
+        """
         return f"={self._of(parsed(text), 0)}"
 
     def _of(self, node: ast.expr, level: int) -> str:
@@ -418,4 +422,6 @@ class Written:
                 return self.cells[name].rpartition(":")[2], _WHOLE
             case ast.Call(func=ast.Name(id=name), args=args):
                 return f"{_FUNCTIONS[name]}({','.join(self._of(a, 0) for a in args)})", _WHOLE
-        raise ValueError(f"no workbook formula exists for {ast.unparse(node)!r}")
+        raise ValueError(
+            f"no workbook formula exists for {ast.unparse(node)!r}; use the operators of `Written`"
+        )

@@ -173,7 +173,7 @@ class Grid:
         self._sheet.write_formula(row, column, formula, self._styles[style], cached)
 
     def row(self, row: int, cells: Sequence[tuple[Value, str]], first: int = 0) -> None:
-        """Write texts and numbers in a row, each with its style."""
+        """Write texts and numbers in a row from column `first` on, each with its style."""
         for column, (value, style) in enumerate(cells, first):
             if style in {"text", "head"}:
                 self.text(row, column, None if value is None else str(value), style)
@@ -292,7 +292,7 @@ class Layout:
 
 
 def general(sheet: Grid, facts: Facts, words: Words) -> None:
-    """Write the general data of the sheet."""
+    """Write project, methodology, period and statement, each with its heading, from row 3 on."""
     subject = facts.subject
     zone = subject.monitoring_period.timezone
     rows = (

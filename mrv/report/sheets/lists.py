@@ -233,7 +233,11 @@ def _apportioned(sheet: Grid, facts: Facts, words: Words, days_sheet: Grid) -> N
 
 
 def _whole_days(facts: Facts) -> dict[int, tuple[int, int]]:
-    """Return deductions that are a percentage of whole consecutive days, with these days."""
+    """
+    Return the deductions that are a percentage of whole consecutive days.
+
+    The result maps the index of a deduction to the range [first, last) of its days in `Facts.days`.
+    """
     rows: dict[int, tuple[int, int]] = {}
     entries = facts.subject.deductions
     for line in facts.lines:

@@ -89,7 +89,11 @@ class Numbers:
         return self.number(text) + percent_sign(self.language)
 
     def period(self, begin: str, end: str) -> str:
-        """Return a period as text, from local times; its end is excluded."""
+        """
+        Return a period as text.
+
+        `begin`, `end`: local times; `end` is the first instant after the period.
+        """
         return dates.period(begin, end, self.language)
 
     def amount(self, value: object, unit: str = "t", digits: int = _DIGITS) -> str:
@@ -367,7 +371,7 @@ def witness(check: CrossCheck, words: Words) -> str:
 
 
 def holds(check: CrossCheck, words: Words) -> str:
-    """Return whether a cross-check agrees, with the detail."""
+    """Return the result of a cross-check as text: yes, no or not compared, and its detail."""
     if check.holds is None:
         return f"{words['not_compared']}: {detail(check, words)}"
     text = words["yes" if check.holds else "no"]

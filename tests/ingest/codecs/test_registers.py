@@ -130,8 +130,8 @@ def test_registers_that_no_profile_knows_are_refused():
 @pytest.mark.parametrize(
     ("block", "detail"),
     [
-        ({"address": 0}, "must be one of"),
-        ({"address": 0, "hex": "00", "base64": "AA=="}, "must be one of"),
+        ({"address": 0}, "has none or several of"),
+        ({"address": 0, "hex": "00", "base64": "AA=="}, "has none or several of"),
         ({"address": 0, "hex": "000"}, "fromhex"),
         ({"address": 0, "hex": "00"}, "1 bytes are not"),
         ({"address": -1, "hex": "0000"}, "address -1"),

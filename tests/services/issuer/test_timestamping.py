@@ -290,7 +290,7 @@ def test_an_authority_that_others_wrote(another, who, database_url, asked, monke
     (kept,) = json.loads(tonne("timestamp", "list", "--json").stdout)["timestamps"]
     assert abs((datetime.fromisoformat(kept["at"]) - datetime.now(UTC)).total_seconds()) < 300
     file.write_text(leaf)
-    assert "authorities is not possible" in tonne("timestamp", "list").output
+    assert "authorities cannot be required" in tonne("timestamp", "list").output
 
 
 def test_the_trust_root_s_word_outranks_the_setting(asked, tmp_path, authorities, monkeypatch):

@@ -178,7 +178,7 @@ class BridgeChain:
 
     def store(self, inbox: Inbox, read: Read | None = None) -> Done:
         """
-        Store a batch in Kafka, waiting for Kafka if necessary; return it as durable.
+        Store a batch in Kafka, waiting for Kafka if necessary; return its receipts.
 
         Raises GaveUpError when the process is stopped while Kafka is unreachable.
         """

@@ -403,7 +403,10 @@ def carry(files: Path, to: Path) -> Path:
 def write_rabbitmq(
     folder: IdentityFolder, everybody: list[Principal], at: Listening, hosts: list[str], where: str
 ) -> Path:
-    """Write RabbitMQ's files into the folder `broker` and return it; `where`: place of use."""
+    """
+    Write RabbitMQ's files into the folder `broker` and return it; `where`: folder in which RabbitMQ
+    will read them.
+    """
     target = _with_identity(folder, hosts)
     write(target / "rabbitmq.conf", mosquitto.rabbitmq_config(at, where).encode())
     write(target / "enabled_plugins", mosquitto.PLUGINS)

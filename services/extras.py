@@ -3,7 +3,7 @@ Optional extras of the package, and files shipped with it.
 
 Extras are read from tonne's package metadata; the command depends on how tonne was installed.
 
-In a checkout they are those of deploy/; an installed wheel has a copy.
+Shipped files are those of deploy/ in a checkout; an installed wheel has a copy of them.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _REQUIREMENT = re.compile(r"""([A-Za-z0-9._-]+)(?:.*\bextra\s*==\s*["']([\w-]+)[
 
 def missing_extra(error: ModuleNotFoundError) -> str | None:
     """
-    Return the missing extra and the command to install it; None for a module of tonne.
+    Return a sentence with the missing extra and its install command; None for a module of tonne.
 
     `error`: error of an import.
     """

@@ -384,7 +384,9 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _not_twice(self) -> "Settings":
         if self.metrics_bind and self.metrics_bind == self.api_bind:
-            raise ValueError("TONNE_API_BIND and TONNE_METRICS_BIND are the same; change one")
+            raise ValueError(
+                f"TONNE_API_BIND and TONNE_METRICS_BIND are both {self.api_bind}; change one"
+            )
         return self
 
     @property

@@ -145,7 +145,10 @@ def _sheet(data: bytes) -> str:
 
         with zipfile.ZipFile(io.BytesIO(data)) as parts:
             if sum(part.file_size for part in parts.infolist()) > _UNPACKED * MAX_BYTES:
-                raise ValueError("the workbook is too large; export fewer days")
+                raise ValueError(
+                    f"the workbook unpacks to more than {_UNPACKED * MAX_BYTES >> 20} MiB; export "
+                    "fewer days"
+                )
         sheet = load_workbook(io.BytesIO(data), read_only=True, data_only=True).worksheets[0]
         sheet.reset_dimensions()  # the size stated in the file may be wrong
         rows = list(sheet.iter_rows(values_only=True))

@@ -95,7 +95,7 @@ def claimed(connection: Connection, rebirth_s: float) -> list[tuple[str, bytes]]
 
 
 def of_nodes(topics: Sequence[str]) -> list[int]:
-    """Return the positions of Sparkplug messages."""
+    """Return the indices of Sparkplug messages in `topics`."""
     return [k for k, topic in enumerate(topics) if topic.startswith(PREFIX)]
 
 

@@ -142,7 +142,7 @@ def verification(
         if where is not None:
             raise CanonicalError(
                 f"{document.get('id')!r} is not the verification of {name} with its {len(records)} "
-                f"findings: {where}; get both again and sign again"
+                f"findings: {where}; get statement and findings again, and sign them"
             )
         if wanted == "verified":
             # the evidence is stored now, since later readings must not change what was verified

@@ -281,7 +281,12 @@ def _first(
 
 
 def _bounded(every: Iterable[SignedValueKept]) -> Iterator[SignedValueKept]:
-    """Yield signed values; if there are too many, those of the first and last days only."""
+    """
+    Yield signed values, fewer if their data exceed `MAX_BYTES` bytes together.
+
+    Then each device and kind keeps its first value, its last, and every n-th in between; n is the
+    total size divided by `MAX_BYTES`, rounded up.
+    """
     kept = list(every)
     step, whole = 1, sum(len(value.data) for value in kept)
     while whole > MAX_BYTES * step:

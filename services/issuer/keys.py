@@ -11,8 +11,8 @@ The command can be the client of any key service (KMS): it reads the bytes to be
 input, and writes their Ed25519 signature (RFC 8032, 64 bytes) to standard output.  It is run
 without a shell, as the owner of the file.
 
-python-pkcs11 (MIT licence) is used rather than PyKCS11 (GPL), which mirrors the C structures; both
-are maintained and work with SoftHSM2.
+python-pkcs11 (MIT licence) is used rather than PyKCS11 (GPL). Both are maintained and work with
+SoftHSM2.
 
 A log's key is rotated like the shards of Certificate Transparency and Rekor: the old log is closed
 with its last head, and a new log with a new name begins with all its entries. Proofs of the new log
@@ -124,7 +124,9 @@ def public_key(where: Mapping[str, str], *, make: bool = False) -> str:
         result = session.get_key(pkcs11.ObjectClass.PUBLIC_KEY, label=where["key"])
         point = bytes(result[pkcs11.Attribute.EC_POINT])
     if len(point) != len(_POINT) + _KEY_BYTES or not point.startswith(_POINT):
-        raise InputError(f"key {where['key']!r} of the token is not of Ed25519; name another one")
+        raise InputError(
+            f"key {where['key']!r} of the token is not an Ed25519 key; name one that is"
+        )
     return encode_multikey(point[len(_POINT) :])
 
 
@@ -260,7 +262,7 @@ def load(home: Path, name: str) -> tuple[SigningKey, EnrolledKey]:
     """
     Return a signer's secret key and public entry.
 
-    Raises InputError if there is none of that name, others may read the file, or it is damaged.
+    Raises InputError if there is no key of that name, others may read the file, or it is damaged.
     """
     path = _path(home, name)
     if not path.exists():

@@ -183,7 +183,7 @@ def check_public(
     named = [related(statement["id"], canonical.encode(statement))]
     if verification["relatedResource"] != named:
         raise SignatureError(
-            "the verification is of another statement than this one; get both again"
+            "the verification is of another statement than the one disclosed; get both files again"
         )
     return holder, originals
 

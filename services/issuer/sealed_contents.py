@@ -250,9 +250,9 @@ def changes(sealed: Mapping[str, Mapping[str, str]], now: Mapping[str, list[RowH
 
 def expected(conn: Connection, kind: str, last: Entry, what: str) -> bool:
     """
-    Return whether a command explains a change since the last entry, so that the next seal includes
-    it.  An import creates a new registry version.  Enrolling a key adds a row; revoking it sets its
-    end, and its limits can be replaced.
+    Return whether a command of tonne explains a change since the last entry of a kind of table.  An
+    import creates a new registry version.  Enrolling a key adds a row; revoking it sets its end,
+    and its limits can be replaced.
     """
     if kind in IMPORTED:
         versions = canonical.parse_object(last.body)["registryVersion"]

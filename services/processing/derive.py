@@ -51,7 +51,10 @@ _WEEK_US = LOOK_BACK_US + INTERVAL_US
 
 
 class _Sought(NamedTuple):
-    """Requested device: time of the reading before derived rows, end of metered rows. [us UTC]"""
+    """
+    Device with a request: its last changed reading, the end of the rows metered now, and its newest
+    reading with stored rows. [us UTC]
+    """
 
     last_us: int
     until_us: int

@@ -154,7 +154,7 @@ class _Requested(NamedTuple):
 
 
 class _GoneError(Exception):
-    """Another process has taken the notes of readings to derive: the cached state is invalid."""
+    """Another process has processed this one's notes: the cached state is invalid."""
 
 
 class Step(NamedTuple):
@@ -338,7 +338,10 @@ class Deriver:
             self._quality.load(cursor, self.state, unsure)
 
     def _late(self, cursor: Cursor, arrived: Arrived, onward: Mapping[int, Changed]) -> _Requested:
-        """Return requests for late readings; a request includes later readings near its end."""
+        """
+        Return requests for late readings; a request includes the readings in order soon
+        after it.
+        """
         again, near = {}, set()
         for device, end in reaches(cursor, self.plan, arrived.changed).items():
             changed = arrived.changed[device]

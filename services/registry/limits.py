@@ -261,7 +261,7 @@ def _unreachable(
 
 
 def _plain(value: Any) -> Any:
-    """Return a limit with decimals as float, the type of the quality tests."""
+    """Return a limit with each Decimal as a float, the type of the quality tests."""
     if isinstance(value, list):
         return [_plain(item) for item in value]
     if value is None or isinstance(value, bool | str | dict | int):

@@ -280,7 +280,7 @@ def read(paths: Sequence[Path]) -> Network:
         elif path.suffix.lower() in (".geojson", ".json"):
             _geojson(text, str(path), network)
         else:
-            raise RegistryError(f"{path}: its name must end in .csv or .geojson")
+            raise RegistryError(f"{path} must have a name that ends in .csv or .geojson; rename it")
     for cells, place in network.straight:
         _add(network, cells, _between_nodes(network, cells), place)
     return network

@@ -279,7 +279,7 @@ class DeadTopic:
     """
     Writer of unreadable records into the dead-letter topic `name`.
 
-    It waits for an unreachable broker.
+    Writing waits while the broker is unreachable.
     """
 
     def __init__(

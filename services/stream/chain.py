@@ -383,7 +383,8 @@ class StreamChain:
         """
         Adopt a newer registry version if there is one; return the one to use.
 
-        Unless it `waits`, a newer one is prepared while storing continues.
+        `waits`: prepare a newer version now.  Without it, a newer version is prepared in the
+        background, and the current one is returned until then.
         """
         if self._current is None:
             # a version prepared before is dropped: other processes may have written since

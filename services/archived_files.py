@@ -120,7 +120,7 @@ def _marker(place: Place) -> dict[str, object] | None:
     if result.get("format") != FORMAT or not isinstance(result.get("archive"), str):
         raise DamagedError(
             f"archive {place.url}: {MARKER} has format {result.get('format')!r}, not {FORMAT!r}; "
-            "use the version that wrote it"
+            "use the version of tonne that wrote it"
         )
     return result
 

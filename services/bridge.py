@@ -171,7 +171,7 @@ class BridgeChain:
         return self._current
 
     def read(self, inbox: Inbox) -> Read:
-        """Read a batch by the current registry version."""
+        """Return a batch read by the current registry version."""
         router = self._router
         unread = self._quota.over(router, inbox)
         return Read(router, unread, admit(router, inbox, unread))

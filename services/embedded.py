@@ -91,7 +91,11 @@ class Version:
 def take_up(
     connection: Connection, prepared: Prepared, before: Version | None, log: FilteringBoundLogger
 ) -> Version:
-    """Switch to a newer registry version; rows that its changes affect are recalculated later."""
+    """
+    Switch to a newer registry version and return it.
+
+    Rows that its changes affect are recalculated later.
+    """
     store = prepared.store
     if before is not None:
         store.go_on_from(before.store, prepared.here, prepared.there)
@@ -207,8 +211,8 @@ class EmbeddedChain:
 
     def read(self, inbox: Inbox) -> Read:
         """
-        Read a batch by the current registry version; one with Sparkplug messages is read in
-        `store`.
+        Return a batch read by the current registry version; Sparkplug messages are read
+        in `store`.
         """
         router = self._version.router
         unread = self._quota.over(router, inbox)
@@ -218,7 +222,7 @@ class EmbeddedChain:
 
     def store(self, inbox: Inbox, read: Read | None = None) -> Done:
         """
-        Store a batch, waiting for the database if necessary.
+        Store a batch, waiting for the database if necessary; return it with its receipts.
 
         Raises GaveUpError when the process is stopped while the database is unreachable.
         """

@@ -126,7 +126,10 @@ def _complete() -> set[str]:
 
 
 def _origin() -> dict[str, object]:
-    """Return the origin of tonne's installation (PEP 610)."""
+    """
+    Return the record of tonne's origin that pip writes (PEP 610, direct_url.json);
+    empty if none.
+    """
     own = _own()
     text = own.read_text("direct_url.json") if own else None
     content: dict[str, object] = json.loads(text) if text else {}

@@ -358,7 +358,10 @@ def _entries(source: Source, begin: int, size: int) -> Iterator[tuple[int, bytes
 
 
 def _named(entry: bytes, watched: Sequence[str]) -> dict[str, Any] | None:
-    """Return an entry's body if its statement or project is watched."""
+    """
+    Return the body (JSON object) of a log entry if its statement or project is in `watched`, else
+    None.
+    """
     if not watched:
         return None
     try:

@@ -2,9 +2,9 @@
 Source for a folder of CSV or XLSX files written by another program, and for InfluxDB's line
 protocol.
 
-A file is read once it is unchanged for a while and no program has it open for writing, completely
-or not at all. It is then moved to `done`, or to `refused` with a note.  A last line without newline
-may contain a truncated number: the file waits longer, then that line is set aside, unless
+A file is read, completely or not at all, once it is unchanged for a while and no program has it
+open for writing. It is then moved to `done`, or to `refused` with a note.  A last line without
+newline may contain a truncated number: the file waits longer, then that line is set aside, unless
 configured otherwise.
 
 Line protocol: `measurement,tag=value field=1.5,other=2i 1556813561098000000`, time in nanoseconds;
@@ -166,7 +166,7 @@ def _sheet(data: bytes) -> str:
 
 
 def parted(text: str) -> tuple[str, str]:
-    """Split a text into complete lines and the rest after the last newline."""
+    """Return the complete lines of a text, and the rest after its last newline."""
     end = text.rfind("\n") + 1
     return text[:end], text[end:]
 

@@ -238,7 +238,8 @@ class IdentityFolder:
 
     def passwords(self, names: Iterable[str]) -> dict[str, Hashed]:
         """
-        Return the hashes of principals with a password.
+        Return the password hashes of principals, by name; principals without a password are
+        omitted.
 
         Raises InputError when one is missing or damaged, as the broker would refuse the device.
         """

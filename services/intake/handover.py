@@ -61,7 +61,7 @@ class Done:
 
 
 def _routed(router: Router, topic: str) -> int:
-    """Return the device of a topic by fleet index; -1 if none."""
+    """Return the fleet index of the device that a topic belongs to; -1 if none."""
     try:
         return router.route(topic)
     except PayloadError:

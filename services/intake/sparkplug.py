@@ -59,7 +59,7 @@ class SparkplugNodes:
         self._nodes = None
 
     def load(self, connection: Connection) -> dict[str, Node]:
-        """Return all nodes, loaded if not cached."""
+        """Return all edge nodes by name, loaded from the database if not cached."""
         if self._nodes is None:
             self._nodes = stored.load(connection)
         return self._nodes

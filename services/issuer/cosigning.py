@@ -246,7 +246,7 @@ class Witnesses:
 
     @property
     def with_url(self) -> dict[str, Member]:
-        """Return the witnesses with a URL."""
+        """Return the witnesses with a URL, by name."""
         return {name: member for name, member in self.policy.witnesses.items() if member.url}
 
     @property
@@ -319,7 +319,11 @@ def _once(conn: Connection, witnesses: Witnesses) -> Round:
 def look(
     conn: Connection, witnesses: Witnesses, chosen: dict[str, Member] | None = None
 ) -> dict[str, Outcome]:
-    """Return the witnesses' answers on the last head, without storing them."""
+    """
+    Return the witnesses' answers on the last head by name, without storing them.
+
+    `chosen`: witnesses to ask, by name; all with a URL by default.
+    """
     head = log.newest(conn)
     members = witnesses.with_url if chosen is None else chosen
     if head is None or not members:

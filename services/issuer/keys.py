@@ -278,7 +278,9 @@ def load(home: Path, name: str) -> tuple[SigningKey, EnrolledKey]:
 
 def token_of(home: Path, name: str) -> dict[str, str] | None:
     """
-    Return the token that holds a key's secret; None for a secret in a file or behind a command.
+    Return module, token and key label (`where`) of a key whose secret is in a token.
+
+    None for a secret in a file or behind a command.
 
     Raises InputError as `load` raises.
     """
@@ -291,7 +293,11 @@ def token_of(home: Path, name: str) -> dict[str, str] | None:
 def follow_in_token(
     home: Path, holder: EnrolledKey, made: tuple[str, Mapping[str, str]]
 ) -> EnrolledKey:
-    """Store a key of `next_in_token` with the name, role and limits of its predecessor."""
+    """
+    Store a key made by `next_in_token` as the successor of `holder`; return its public entry.
+
+    It has the name, role and limits of `holder`.
+    """
     multikey, where = made
     new = EnrolledKey(holder.name, holder.role, multikey, bounds=holder.bounds)
     return adopt(home, new, {"pkcs11": dict(where)})
@@ -299,7 +305,9 @@ def follow_in_token(
 
 def retire(home: Path, name: str, moment: str) -> Path:
     """
-    Rename a key's file with the time of its end, so that a new key can use its name.
+    Add the time of a key's end to its file's name, so that a new key can use the name.
+
+    Return the file's new path.  `moment`: the time as text (RFC 3339).
 
     Raises InputError as `load` raises.
     """

@@ -444,7 +444,7 @@ def _credited(facts: Facts, registration: Registration, ask: str) -> Iterator[Te
 
 
 def _tools(claims: Claims) -> dict[str, str]:
-    """Return the CDM tools used in a statement, with their versions."""
+    """Return the versions of the CDM tools used in a statement, by tool."""
     used = (factor.calculation.tool for factor in claims.factors if factor.calculation)
     texts = [find(claims.methodology.id, claims.methodology.version).reference]
     texts += [tools.load()[tool].reference for tool in used]

@@ -386,7 +386,11 @@ def before_issue(conn: Connection, statement: str, policy: Policy) -> Stamped:
 
 
 def request_missing(conn: Connection, policy: Policy) -> Stamped:
-    """Request missing time stamps of the newest sealing head and of issued statements."""
+    """
+    Request missing time stamps of the newest head that covers a seal, and of issued statements.
+
+    Return the new time stamps, and the authorities that gave no valid answer.
+    """
     report = Stamped()
     head = stored.head_to_stamp(conn, policy.rule.threshold)
     waiting = [] if head is None else [of_head(head)]

@@ -87,7 +87,7 @@ class Server(ABC):
 
     @property
     def port(self) -> int:
-        """Return the port of the last start, or the usual one."""
+        """Return the port of the last start; before the first start, the usual port."""
         try:
             return int(self._port_file.read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):

@@ -133,6 +133,7 @@ def _of_register(
 ) -> int | None:
     """
     Return the end of the first interval after which a register's rows agree with the stored ones.
+    [us UTC]
 
     None if there is no such interval.
     """

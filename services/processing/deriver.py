@@ -315,7 +315,10 @@ class Deriver:
             return DerivedSpan(), error
 
     def catch_up(self, connection: Connection, guard: Callable[[Cursor], object]) -> DerivedSpan:
-        """Derive the next span of some devices with requests; see `Store.catch_up`."""
+        """
+        Derive the next span of some devices with requests, and return it; see
+        `Store.catch_up`.
+        """
         try:
             derived_span = tried(lambda: self._backlog.span(connection, guard, self.state.last_us))
         except BaseException:
@@ -377,7 +380,7 @@ class Deriver:
         newest: Mapping[int, int],
         touched: Touched,
     ) -> Derived:
-        """Derive requested rows from the database, as many as a transaction may hold."""
+        """Return rows derived from the database by requests, as many as a transaction may hold."""
         fleet, state = self.plan.fleet, self.state
         last = {d: newest.get(d, int(state.last_us[d])) for d in again}
         known = {d: Ahead(0, r.from_us, r.last_us, last[d], None) for d, r in again.items()}

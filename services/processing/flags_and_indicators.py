@@ -51,7 +51,7 @@ class Changed(NamedTuple):
 
 def reaches(cursor: Cursor, plan: Plan, changed: Mapping[int, Changed]) -> dict[int, int]:
     """
-    Return the time after which no flag of a device depends on the changed readings. [us UTC]
+    Return, by fleet index, the time after which no flag depends on the changed readings. [us UTC]
 
     The gap test compares two steps, so the next two readings are included; FAR_US if there are
     fewer.

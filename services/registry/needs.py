@@ -251,10 +251,7 @@ def _share_text(
 
 
 def _is_its_own(spec: ParameterSpec, name: str, value: Any, country: str | None) -> bool:
-    """
-    Return whether a value needs no document: it is the published default of tonne or of the
-    country's region, or the one that the methodology accepts without a document.
-    """
+    """Return whether a value is a published default, or needs no document by its `spec`."""
     if spec.undocumented is not None:
         return bool(Fraction(value) == Fraction(spec.undocumented))
     region = region_of(country) if "region" in of_parameter(name).by else None

@@ -87,7 +87,7 @@ class Sharing(RoundRobinPartitionAssignor):  # type: ignore[misc]  # aiokafka ha
         return ConsumerProtocolMemberMetadata(self.version, list(topics), self._mark)
 
     def assign(self, cluster: Any, members: Any) -> dict[str, Any]:
-        """Return the assignment of partitions, as the group's leader."""
+        """Return the assignment of partitions by member, calculated by the group's leader."""
         count = len(cluster.partitions_for_topic(self._topic) or ())
         shares = super().assign(cluster, members)
         return {

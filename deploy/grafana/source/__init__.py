@@ -277,7 +277,7 @@ def class_words() -> str:
 
 
 def events() -> dict[str, str]:
-    """Return the translations of register events."""
+    """Return the translation marks of register events, by event code."""
     return {event: text_of(event) for event in _EVENTS}
 
 

@@ -14,7 +14,7 @@ FIRST, LAST, _ = CATALOG_MONTH
 
 
 def stale() -> dict[Path, bytes | None]:
-    """Return outdated files with their correct contents; None for a superfluous file."""
+    """Return the correct content of each outdated file, by path; None for a superfluous file."""
     wanted: dict[Path, bytes | None] = dict(files(CITY, CATALOG_MONTH, CATALOG / "demo.yaml"))
     wanted |= {path: None for path in FOLDER.glob("*") if path not in wanted}
     return {p: text for p, text in wanted.items() if _bytes_of(p) != text}

@@ -59,7 +59,11 @@ def page() -> str:
 
 
 def refused(text: str, *tables: str) -> Iterator[str]:
-    """Yield each refused word in a text, by tables of the lexicon."""
+    """
+    Yield each refused word in a text, in lower case.
+
+    `tables`: names of the lexicon's tables with refused words; `refused` if none is given.
+    """
     yield from (word.lower() for word in _pattern(tables or ("refused",)).findall(text))
 
 
@@ -87,7 +91,7 @@ def prose(path: Path) -> Iterator[tuple[int, str]]:
 
 def _strings(tree: ast.Module, alone: bool) -> Iterator[tuple[int, str]]:
     """
-    Yield (line, text) of docstrings, and unless `alone` of sentences in other strings.
+    Yield (line, text) of docstrings; without `alone` also of other strings with a space.
 
     Names in the sections of a docstring are omitted.
     """

@@ -75,7 +75,7 @@ def _routes() -> list[APIRoute]:
 
 
 def roles_page() -> str:
-    """Return the page."""
+    """Return the text of docs/roles.md."""
     lines = [
         "| request | what it does | who may send it | data that it concerns |",
         "|---" * 4 + "|",

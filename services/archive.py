@@ -72,7 +72,7 @@ class Pace:
 
 
 def batches(leaves: Iterable[DayLeaf]) -> Iterator[list[DayLeaf]]:
-    """Yield device-days in blocks of few readings, in order."""
+    """Yield device-days in order, in blocks of at most `_ROWS` readings, or of one device-day."""
     subset: list[DayLeaf] = []
     rows = 0
     for leaf in leaves:
@@ -161,7 +161,7 @@ def _class_of(leaf: DayLeaf) -> str:
 
 
 def _file(fleet: Fleet) -> Callable[[DayLeaf], tuple[str, str]]:
-    """Return a function that gives class and site of a device-day, by which files are divided."""
+    """Return a function from a device-day to (class, site): each pair has a file of its own."""
 
     def of(leaf: DayLeaf) -> tuple[str, str]:
         index = fleet.by_id.get(leaf.device)
@@ -205,7 +205,7 @@ def _archive_part(now: Run, day: Day, class_id: str, site: str, leaves: list[Day
 
 
 def _refuse(now: Run, cursor: Cursor, day: Day, devices: Collection[str]) -> None:
-    """Record why devices are not archived, from the snapshot in which they differed."""
+    """Record the reason why devices are not archived, from the snapshot in which they differed."""
     whose = f"{day.day} {day.project or 'without project'}"
     last = seals.last_of(now.conn, day.project, [day.day])[day.day]
     if last.entry != day.seal:
@@ -230,7 +230,10 @@ def _refuse(now: Run, cursor: Cursor, day: Day, devices: Collection[str]) -> Non
 def _write(
     writer: vault_table.Writer, fleet: Fleet, frame: Frame, content: Mapping[tuple[str, int], str]
 ) -> dict[str, tuple[int, int]]:
-    """Write devices in order of their ids; return the times of each one's first and last row."""
+    """
+    Write devices in order of their ids; return the times of each one's first and last
+    row. [us UTC]
+    """
     edges = np.flatnonzero(np.append(True, frame.device[1:] != frame.device[:-1]))
     ends = {}
     for begin, end in zip(edges.tolist(), [*edges[1:].tolist(), len(frame)], strict=True):
@@ -319,7 +322,7 @@ def run(
     Archive the sealed days that ended before a time; return the results.
 
     `conn`: connection in autocommit, as `tonne_archive`.
-    `url`: location, needed in a first run without settings.
+    `url`: location of the archive (folder or s3:// URL), required if the database has none yet.
     `before_us`: [us UTC]
     `rows_per_s`: maximum number of readings per second.
     `step`: called with the name of each step.
@@ -361,7 +364,7 @@ def forever(
     Archive repeatedly until stopped.
 
     `url`: database.
-    `place`: location of a first archive.
+    `place`: location of the archive (folder or s3:// URL), required if the database has none yet.
     `keep_us`: time for which days stay in the database. [us]
     `every_s`: time from the start of a round to that of the next. [s]
     """

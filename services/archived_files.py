@@ -120,7 +120,7 @@ def _marker(place: Place) -> dict[str, object] | None:
     if result.get("format") != FORMAT or not isinstance(result.get("archive"), str):
         raise DamagedError(
             f"archive {place.url}: {MARKER} has format {result.get('format')!r}, not {FORMAT!r}; "
-            "use the version that wrote it"
+            "use the version of tonne that wrote it"
         )
     return result
 
@@ -383,7 +383,7 @@ def files(conn: Connection, wanted: Wanted) -> list[dict[str, Any]]:
 
 @dataclass
 class Restored:
-    """Number of parts read, and of readings restored."""
+    """Number of parts (files of the archive) read, and of readings restored."""
 
     parts: int = 0
     rows: int = 0
@@ -401,7 +401,8 @@ def restore(
 
     `conn`: connection in autocommit, as `tonne_ingest`, like the pipeline.
     `wanted`: a time span, and devices if not all.
-    `days`: number of days for which they stay.
+    `days`: number of days for which the readings stay in the database.
+    `reason`: reason for the restoration, which is recorded.
     Raises DamagedError or VaultError if the archived readings differ from their seal, or cannot be
     read.
     """

@@ -171,14 +171,14 @@ class BridgeChain:
         return self._current
 
     def read(self, inbox: Inbox) -> Read:
-        """Read a batch by the current registry version."""
+        """Return a batch read by the current registry version."""
         router = self._router
         unread = self._quota.over(router, inbox)
         return Read(router, unread, admit(router, inbox, unread))
 
     def store(self, inbox: Inbox, read: Read | None = None) -> Done:
         """
-        Store a batch in Kafka, waiting for Kafka if necessary; return it as durable.
+        Store a batch in Kafka, waiting for Kafka if necessary; return its receipts.
 
         Raises GaveUpError when the process is stopped while Kafka is unreachable.
         """

@@ -59,7 +59,7 @@ def write(connection: Connection, store: Store, batch: Batch, turn: Turn) -> Com
     """
     Store a batch with its changes of Sparkplug nodes; return the result once durable.
 
-    Raises psycopg.Error: not all of it is stored; the same call can be repeated.
+    Raises psycopg.Error if not all of the batch is stored; the same call can be repeated.
     """
 
     def commit(batch: Batch, *, last: bool) -> Committed:
@@ -91,7 +91,11 @@ class Version:
 def take_up(
     connection: Connection, prepared: Prepared, before: Version | None, log: FilteringBoundLogger
 ) -> Version:
-    """Switch to a newer registry version; rows that its changes affect are recalculated later."""
+    """
+    Switch to a newer registry version and return it.
+
+    Rows that its changes affect are recalculated later.
+    """
     store = prepared.store
     if before is not None:
         store.go_on_from(before.store, prepared.here, prepared.there)
@@ -206,7 +210,10 @@ class EmbeddedChain:
         return self._current
 
     def read(self, inbox: Inbox) -> Read:
-        """Read a batch by the current registry version, unless it has Sparkplug's messages."""
+        """
+        Return a batch read by the current registry version; Sparkplug messages are read
+        in `store`.
+        """
         router = self._version.router
         unread = self._quota.over(router, inbox)
         if of_nodes(inbox.topics):
@@ -215,7 +222,7 @@ class EmbeddedChain:
 
     def store(self, inbox: Inbox, read: Read | None = None) -> Done:
         """
-        Store a batch, waiting for the database if necessary.
+        Store a batch, waiting for the database if necessary; return it with its receipts.
 
         Raises GaveUpError when the process is stopped while the database is unreachable.
         """
@@ -231,7 +238,10 @@ class EmbeddedChain:
             inbox.repeated = [True] * len(inbox)
 
     def _store(self, connection: Connection, inbox: Inbox, read: Read) -> Done:
-        """Decode a batch by the newest registry version, store it, return it and its receipts."""
+        """
+        Decode a batch by the newest registry version and store it; return it with its
+        receipts.
+        """
         if time.monotonic() - self._swept_s > CHECK_S:
             self._sweep(connection)
         if self._watch.due() or self._newer.ready:
@@ -264,7 +274,8 @@ class EmbeddedChain:
         """
         Adopt a newer registry version, if there is one; return the one to use.
 
-        Unless it `waits`, a newer one is prepared while storing continues.
+        `waits`: prepare a newer version now.  Without it, a newer version is prepared in the
+        background, and the current one is returned until then.
         """
         if prepared := self._newer.taken():
             self._take_up(connection, prepared)

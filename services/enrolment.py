@@ -266,7 +266,7 @@ class Control:
         return {client["username"]: not client.get("disabled", False) for client in result}
 
     def roles(self) -> dict[str, list[dict[str, Any]]]:
-        """Return the broker's roles and their permissions."""
+        """Return the permissions (ACLs) of each of the broker's roles, by role name."""
         (answer,) = self._ask([{"command": "listRoles", "verbose": True, "count": -1}])
         result = answer.get("data", {}).get("roles", [])
         return {role["rolename"]: role.get("acls", []) for role in result}
@@ -391,7 +391,7 @@ def write_mosquitto(
 
 
 def carry(files: Path, to: Path) -> Path:
-    """Copy the files of a broker or a service to their place of use."""
+    """Copy a broker's or service's files into the folder `to`, where it reads them; return `to`."""
     make_folder(to)
     for path in sorted(files.iterdir()):
         if path.is_file() and path.name not in _NOT_CARRIED:
@@ -403,7 +403,10 @@ def carry(files: Path, to: Path) -> Path:
 def write_rabbitmq(
     folder: IdentityFolder, everybody: list[Principal], at: Listening, hosts: list[str], where: str
 ) -> Path:
-    """Write RabbitMQ's files into the folder `broker` and return it; `where`: place of use."""
+    """
+    Write RabbitMQ's files into the folder `broker` and return it; `where`: folder in which RabbitMQ
+    will read them.
+    """
     target = _with_identity(folder, hosts)
     write(target / "rabbitmq.conf", mosquitto.rabbitmq_config(at, where).encode())
     write(target / "enabled_plugins", mosquitto.PLUGINS)

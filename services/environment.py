@@ -218,7 +218,10 @@ LEAST_DAYS = {"dead_letter_days": 30, "webhook_event_days": 30, "clear_sky_days"
 
 
 def _database(url: str) -> None:
-    """Refuse a database URL without a server; an omitted host, or a folder, is a socket."""
+    """
+    Refuse a database URL whose host is invalid; without host, or with a folder, it is a
+    socket.
+    """
     for host in parts_of(url).hosts:
         if host and not host.startswith((":", "%2F", "%2f")):
             host_and_port(host)
@@ -258,7 +261,7 @@ def check_networks(text: str) -> str:
             ip_network(part_)
         except ValueError:
             raise ValueError(
-                f"{part_!r} is not an address and no network; write for example 10.0.0.7 or "
+                f"{part_!r} is neither an address nor a network; write for example 10.0.0.7 or "
                 "10.0.0.0/24"
             ) from None
     return text

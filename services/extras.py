@@ -3,7 +3,7 @@ Optional extras of the package, and files shipped with it.
 
 Extras are read from tonne's package metadata; the command depends on how tonne was installed.
 
-In a checkout they are those of deploy/; an installed wheel has a copy.
+Shipped files are those of deploy/ in a checkout; an installed wheel has a copy of them.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _REQUIREMENT = re.compile(r"""([A-Za-z0-9._-]+)(?:.*\bextra\s*==\s*["']([\w-]+)[
 
 def missing_extra(error: ModuleNotFoundError) -> str | None:
     """
-    Return the missing extra and the command to install it; None for a module of tonne.
+    Return a sentence with the missing extra and its install command; None for a module of tonne.
 
     `error`: error of an import.
     """
@@ -126,7 +126,10 @@ def _complete() -> set[str]:
 
 
 def _origin() -> dict[str, object]:
-    """Return the origin of tonne's installation (PEP 610)."""
+    """
+    Return the record of tonne's origin that pip writes (PEP 610, direct_url.json);
+    empty if none.
+    """
     own = _own()
     text = own.read_text("direct_url.json") if own else None
     content: dict[str, object] = json.loads(text) if text else {}

@@ -59,7 +59,10 @@ class Pulse:
         self._faults[server] = what
 
     def waiting(self) -> str | None:
-        """Return servers that do not answer, since when, and faults of others; None without any."""
+        """
+        Return, as text, servers without an answer since when, and other servers' faults; None if
+        none.
+        """
         waited = [
             f"waiting for {server} since {_time_text(since)}"
             for server, since in sorted(self._waited_for.items())
@@ -80,7 +83,7 @@ class Pulse:
             stopping.wait(min(left_s, self._still_s / 4))
 
     def trouble(self) -> str | None:
-        """Return the part that is stuck; None if all work."""
+        """Return the name of a part of the process that is stuck; None if all work."""
         if not self._beats:
             return "starting"
         now = time.monotonic()
@@ -165,7 +168,7 @@ def serving(registry: CollectorRegistry, pulse: Pulse, bind: str) -> Iterator[No
     except OSError as error:
         raise ServerError(
             f"metrics cannot listen on {bind}: {error.strerror or error}; "
-            "set TONNE_METRICS_BIND to a free address, or to nothing to switch them off"
+            "set TONNE_METRICS_BIND to a free address, or leave it empty for no metrics"
         ) from error
     server.set_app(_with_health(make_wsgi_app(registry), pulse))
     thread = threading.Thread(target=server.serve_forever, name="metrics", daemon=True)

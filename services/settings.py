@@ -42,7 +42,10 @@ QUEUE_MESSAGES, QUEUE_BYTES = 1_000_000, 268_435_456
 
 
 def local_urls(home: Path) -> dict[str, str]:
-    """Return URLs of the servers that `tonne local up` started in `home`; empty when none run."""
+    """
+    Return URLs, by setting, of the servers that `tonne local up` started; empty when
+    none run.
+    """
     try:
         state = json.loads((home / LOCAL_STATE).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -384,7 +387,9 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _not_twice(self) -> "Settings":
         if self.metrics_bind and self.metrics_bind == self.api_bind:
-            raise ValueError("TONNE_API_BIND and TONNE_METRICS_BIND are the same; change one")
+            raise ValueError(
+                f"TONNE_API_BIND and TONNE_METRICS_BIND are both {self.api_bind}; change one"
+            )
         return self
 
     @property

@@ -86,7 +86,8 @@ def settle(plan: Plan, state: MeterState, frames: Sequence[Frame]) -> Settled:
     """
     Return intervals metered from stored states, with their emissions.
 
-    `state`: state at the start; not changed until `Settled.metered.apply`.
+    `frames`: readings later than those of `state`.
+    `state`: metering state at the start; `Settled.metered.apply` changes it.
     """
     metered = meter(plan.bounds, state, frames)
     rows = metered.rows

@@ -32,9 +32,10 @@ class Source(Protocol):
 
 def tile(source: Source, path: str, full: str) -> bytes:
     """
-    Return a tile, or the full tile that replaced it.
+    Return the bytes of a tile, or of the full tile that replaced it.
 
-    Raises InputError if neither is there.
+    `path`: path of a partial or full tile.  `full`: path of the full tile.
+    Raises InputError if neither exists.
     """
     result = source.get(path)
     if result is None and path != full:
@@ -207,7 +208,9 @@ def load(folder: Path, key: NoteKey) -> Seen | None:
     except (ValueError, KeyError, TypeError, MrvError) as error:
         raise InputError(f"{file} is damaged: {error}; restore it from a backup") from error
     if tree.root() != head.root:
-        raise InputError(f"{file} is damaged: its tree does not match its head; restore it")
+        raise InputError(
+            f"{file} is damaged: its tree does not match its head; restore the file from a backup"
+        )
     return Seen(stored["note"], head, tree)
 
 
@@ -355,7 +358,10 @@ def _entries(source: Source, begin: int, size: int) -> Iterator[tuple[int, bytes
 
 
 def _named(entry: bytes, watched: Sequence[str]) -> dict[str, Any] | None:
-    """Return an entry's body if its statement or project is watched."""
+    """
+    Return the body (JSON object) of a log entry if its statement or project is in `watched`, else
+    None.
+    """
     if not watched:
         return None
     try:

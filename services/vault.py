@@ -90,7 +90,7 @@ class Place:
             return bytes(file.read())
 
     def open(self, name: str) -> Any:
-        """Open a file for random access; errors as `get`."""
+        """Return a file opened for random access; errors as `get`."""
         with self._usable(f"open {name}"):
             try:
                 return self._files.open_input_file(name)
@@ -111,7 +111,7 @@ class Place:
                 return None
 
     def names(self) -> dict[str, int]:
-        """Return all complete files with their sizes."""
+        """Return the size of each complete file by name. [bytes]"""
         from pyarrow import fs  # noqa: PLC0415
 
         with self._usable("list files"):

@@ -34,7 +34,7 @@ Flags = dict[tuple[str, int], str]
 
 class Stored(NamedTuple):
     """
-    Readings in a part of the archive; `flags` are the notes that they got at arrival.
+    Readings in a part of the archive; `flags` are their notes of the check at receipt.
     `frame.device` is an index in `devices`.
     """
 

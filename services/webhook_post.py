@@ -261,7 +261,7 @@ class _Pinned(http.client.HTTPConnection):
             raise TimeoutError
 
     def end(self) -> None:
-        """Close it from another thread; waiting callers wake up."""
+        """Close the connection from another thread; callers that wait for it get an error."""
         self.ended = True
         sock = self.sock
         if sock is not None:

@@ -279,7 +279,10 @@ def _utc(moment: datetime) -> str:
 
 
 def _first(conn: Connection) -> bool:
-    """Return whether this process is the sender; it remains so while connected."""
+    """
+    Return whether this process got the lock of the only sender, which it keeps while
+    connected.
+    """
     row = conn.execute("SELECT pg_try_advisory_lock(%s, 0)", [_LOCK]).fetchone()
     return row == (True,)
 

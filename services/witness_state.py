@@ -229,7 +229,7 @@ class WitnessKeys:
 
 def create(folder: Path, name: str, passphrase: bytes = b"") -> WitnessKeys:
     """
-    Create the keys of a witness.
+    Create the keys of a witness and return them.
 
     `name`: like `witness.example/w1`: a URL without its scheme, used by this witness only.
     `passphrase`: encrypts the file's secrets; empty for no encryption.

@@ -41,7 +41,7 @@ def jis() -> set[int]:
 
 
 def make(source: Path, spans: tuple[tuple[int, int], ...], out: Path) -> set[int]:
-    """Write the subset of a font; return the characters that it covers."""
+    """Write the subset of a font; return the code points of its characters."""
     options = subset.Options(
         hinting=False,
         name_IDs=["*"],

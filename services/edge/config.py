@@ -71,8 +71,8 @@ class LocalMqtt(msgspec.Struct, forbid_unknown_fields=True, tag="mqtt", tag_fiel
     Topics of an MQTT broker on the plant's network; `{device}` is the device's id.
 
     `values` and `time`: keys of values and time in a foreign message, such as `object` and `time`.
-    `columns`: channels by name of its values; others are omitted; `devices` are names in the topic
-    with their ids.
+    `columns`: channel of each value, by the value's name; other values are ignored.
+    `devices`: device id of each name in a topic.
     """
 
     url: str

@@ -2,9 +2,9 @@
 Source for a folder of CSV or XLSX files written by another program, and for InfluxDB's line
 protocol.
 
-A file is read once it is unchanged for a while and no program has it open for writing, completely
-or not at all. It is then moved to `done`, or to `refused` with a note.  A last line without newline
-may contain a truncated number: the file waits longer, then that line is set aside, unless
+A file is read, completely or not at all, once it is unchanged for a while and no program has it
+open for writing. It is then moved to `done`, or to `refused` with a note.  A last line without
+newline may contain a truncated number: the file waits longer, then that line is set aside, unless
 configured otherwise.
 
 Line protocol: `measurement,tag=value field=1.5,other=2i 1556813561098000000`, time in nanoseconds;
@@ -145,7 +145,10 @@ def _sheet(data: bytes) -> str:
 
         with zipfile.ZipFile(io.BytesIO(data)) as parts:
             if sum(part.file_size for part in parts.infolist()) > _UNPACKED * MAX_BYTES:
-                raise ValueError("the workbook is too large; export fewer days")
+                raise ValueError(
+                    f"the workbook unpacks to more than {_UNPACKED * MAX_BYTES >> 20} MiB; export "
+                    "fewer days"
+                )
         sheet = load_workbook(io.BytesIO(data), read_only=True, data_only=True).worksheets[0]
         sheet.reset_dimensions()  # the size stated in the file may be wrong
         rows = list(sheet.iter_rows(values_only=True))
@@ -163,7 +166,7 @@ def _sheet(data: bytes) -> str:
 
 
 def parted(text: str) -> tuple[str, str]:
-    """Split a text into complete lines and the rest after the last newline."""
+    """Return the complete lines of a text, and the rest after its last newline."""
     end = text.rfind("\n") + 1
     return text[:end], text[end:]
 

@@ -285,7 +285,14 @@ class Signer:
         )
 
     def sign(self, number: int, at_ms: int, of: Waiting, messages: bytes) -> bytes:
-        """Return the signed bytes of a device's messages; `of` is one of them."""
+        """
+        Return the signed bytes (COSE_Sign1) of a batch of one device's messages.
+
+        `number`: sequence number of the batch.
+        `at_ms`: time of signing. [ms UTC]
+        `of`: one of the messages, for device id and content type.
+        `messages`: payload bytes of the whole batch.
+        """
         # imported here, since a gateway that does not sign needs no cbor2
         from ingest.codecs import cose_sign1  # noqa: PLC0415
 
@@ -361,7 +368,13 @@ class Batches:
 
 
 def _fits(run: Sequence[tuple[Waiting, bytes]], waiting: Waiting, data: bytes) -> bool:
-    """Return whether a message can be added to a batch, which must be an array of readings."""
+    """
+    Return whether a message can be added to a batch.
+
+    Only messages that form a JSON array of readings share a batch.
+
+    `run`: messages of the batch so far.  `data`: payload of `waiting`.
+    """
     ours = (waiting.content_type or "").startswith(_OURS)
     listed = ours or (_VALUES in data and _VALUES in run[-1][1])
     return (

@@ -88,7 +88,7 @@ def _age_s(recorded: tuple[int | None, int | None, str | None], now: Moment) -> 
 
 def summary(path: Path) -> dict[str, object]:
     """
-    Return the status of an outbox, opened read-only; the gateway may be running.
+    Return the status of an outbox as a JSON object; it is opened read-only, also while in use.
 
     Raises InputError when there is none, or it cannot be read.
     """

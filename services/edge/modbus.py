@@ -99,7 +99,7 @@ class AddressError(ReadError):
 
 
 def key(source: Polled) -> tuple[str, int]:
-    """Return the key of a source's bus; sources with the same key share the bus."""
+    """Return (host, port) or (serial line, 0) of a source; sources with equal keys share a bus."""
     if isinstance(source, ModbusTcp | SunSpecTcp):
         return source.host, source.port
     if isinstance(source, ModbusRtu | SunSpecRtu):
@@ -124,7 +124,7 @@ class Registers:
 
     def read(self, bus: Bus) -> dict[str, object]:
         """
-        Return the registers of one reading as a message body.
+        Return the registers of one reading as a JSON message body.
 
         Raises ReadError when a block cannot be read: an incomplete reading is never forwarded.
         """
@@ -243,7 +243,7 @@ class Models:
 
     def read(self, bus: Bus) -> dict[str, object]:
         """
-        Return the supported models in order, as a message body.
+        Return the registers of the supported models in order, as a JSON message body.
 
         Raises ReadError when the inverter does not answer, or has no such model.
         """

@@ -66,7 +66,7 @@ class Clock:
         """
         Store the time received from the server; return how far this machine's clock is ahead. [ms]
 
-        Up to `TRUSTED_MS` the machine's own clock remains in use.
+        If the difference is at most `TRUSTED_MS`, the machine's own clock remains in use.
         """
         now = self.now()
         ahead = now.wall_ms - true_ms
@@ -204,7 +204,11 @@ class Outbox:
         return max(self.limit_bytes // PAGE, 64)
 
     def _rescue(self, verdict: str) -> sqlite3.Connection:
-        """Return a new database with all readable messages of a damaged file."""
+        """
+        Return a new database with all readable messages of the damaged file, which is renamed.
+
+        `verdict`: description of the damage, for the record.
+        """
         aside = self.path.with_name(f"{self.path.name}.broken-{time.time_ns() // 1_000_000}")
         for suffix in ("", "-wal", "-shm"):
             with suppress(FileNotFoundError):
@@ -241,7 +245,7 @@ class Outbox:
 
     def put(self, records: Sequence[Record]) -> int:
         """
-        Store a message; return once it is on disk.
+        Store messages; return once they are on disk.
 
         Raises FullError when there is no room; none of `records` is stored.
 
@@ -288,7 +292,10 @@ class Outbox:
         return gone
 
     def after(self, seq: int, device: str, count: int) -> list[Waiting]:
-        """Return a device's messages after a given one, oldest first."""
+        """
+        Return up to `count` messages of a device that were stored after number `seq`,
+        oldest first.
+        """
         with self._mutex:
             rows = self._db.execute(
                 "SELECT seq, id, device, content_type, body, wall_ms, uptime_ms, boot FROM message"
@@ -381,7 +388,7 @@ class Outbox:
             return int(self._db.execute("SELECT count(*) FROM message").fetchone()[0])
 
     def fact(self, name: str) -> str | None:
-        """Return the value stored under a name, None if absent."""
+        """Return the value stored under a name in the table `fact`; None if absent."""
         with self._mutex:
             row = self._db.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()
         return None if row is None else str(row[0])

@@ -402,7 +402,7 @@ class Link:
                     budget -= 1
 
     def _parts(self, waitings: Sequence[Waiting]) -> Iterator[Signed]:
-        """Yield what is sent as one message each: a signed batch or a single message."""
+        """Yield the units to send, each as one MQTT message: a signed batch or a single message."""
         if self._batches is None:
             yield from (Signed((waiting,), self._payload(waiting)) for waiting in waitings)
             return

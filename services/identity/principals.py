@@ -47,7 +47,8 @@ class Principal:
     """
     Broker client with its topic filters for publishing and subscribing.
 
-    `password` is None for one with a certificate; `controls` permits changing others' permissions.
+    `password` is None for a principal with a certificate; `controls` permits changing others'
+    permissions.
     """
 
     name: str
@@ -111,7 +112,7 @@ def field(
     sparkplug: bool = False,
 ) -> list[Principal]:
     """
-    Return the devices and gateways with a credential, with their devices.
+    Return the principals of all devices and gateways that have a credential.
 
     `devices`: devices of the registry, including those behind gateways.
     `templates`: the fleet's own topics.
@@ -237,7 +238,8 @@ class IdentityFolder:
 
     def passwords(self, names: Iterable[str]) -> dict[str, Hashed]:
         """
-        Return the hashes of principals with a password.
+        Return the password hashes of principals, by name; principals without a password are
+        omitted.
 
         Raises InputError when one is missing or damaged, as the broker would refuse the device.
         """

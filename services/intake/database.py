@@ -171,7 +171,11 @@ class Attempt:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> bool:
-        """End the attempt; a lost connection is closed, and the next attempt opens another."""
+        """
+        End the attempt; return True if the server was lost, so that the work is repeated.
+
+        A lost connection is closed, and the next attempt opens another.
+        """
         if error is not None and is_retryable(error):
             self._database.close()
         return self._retry.__exit__(kind, error, trace)

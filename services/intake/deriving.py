@@ -3,7 +3,8 @@ Thread that calculates derived rows after a process's commits, on its own connec
 
 A commit adds a note: the readings whose rows are not derived yet.  Each round covers all readings
 stored since the last one, so that an open interval is written once per round.  The pause after a
-round grows with its work. Devices with requests are processed in between, span by span.
+round grows with its work. Requests to recalculate a device's stored rows are executed in between,
+span by span.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ class Deriving:
     Thread that derives rows for a store's commits, from `start` to `close`.
 
     `ours`: returns the devices of this process, by fleet and id.
-    `waiting`: whether it also executes requests; otherwise the storing thread does.
+    `waiting`: whether this thread also executes requests to recalculate stored rows; otherwise the
+    storing thread does.
     """
 
     def __init__(

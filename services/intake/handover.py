@@ -2,8 +2,8 @@
 Queues between the receiving and the storing thread of a process.
 
 Decoded batches go to the storing thread, at most `IN_FLIGHT` at a time; durable ones come back for
-acknowledgement. Status messages of principals and messages to devices are exchanged too. The bell
-(a self-pipe) wakes the receiving thread, which waits for the network as well.
+acknowledgement. Status messages of principals and messages to devices are exchanged too. `Bell`
+wakes the receiving thread, which waits for the network as well.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Done:
 
 
 def _routed(router: Router, topic: str) -> int:
-    """Return the device of a topic by fleet index; -1 if none."""
+    """Return the fleet index of the device that a topic belongs to; -1 if none."""
     try:
         return router.route(topic)
     except PayloadError:
@@ -84,7 +84,7 @@ class Read:
 
 class Bell:
     """
-    Self-pipe with which one thread wakes another that waits in `select`.
+    Self-pipe (a pipe to this process itself) that wakes a thread which waits in `select`.
 
     `descriptor`: readable after `ring` until `silence`.
     """
@@ -101,7 +101,7 @@ class Bell:
                 os.write(self._rung, b"w")
 
     def wait(self, maximum_s: float) -> None:
-        """Wait until it rings, at most for a time."""
+        """Wait until `ring` is called, at most for `maximum_s` seconds."""
         select.select([self.descriptor], [], [], maximum_s)
 
     def silence(self) -> None:
@@ -160,12 +160,12 @@ class Handover:
         return self._not_durable > 0
 
     def give(self, inbox: Inbox, read: Read) -> None:
-        """Hand over a batch."""
+        """Hand over a batch to the storing thread."""
         self._not_durable += 1
         self._todo.put((inbox, read))
 
     def give_statuses(self, lines: list[Status]) -> None:
-        """Hand over status messages of principals."""
+        """Hand over status messages of principals to the storing thread."""
         if lines:
             self._statuses.put(lines)
 
@@ -208,7 +208,7 @@ class Handover:
         self.bell.ring()
 
     def queue_messages(self, messages: list[tuple[str, bytes]]) -> None:
-        """Queue messages to devices."""
+        """Queue messages (topic, payload) that the receiving thread will publish to devices."""
         for message in messages:
             self._outgoing.put(message)
         if messages:

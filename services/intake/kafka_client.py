@@ -197,7 +197,7 @@ class Reasons(logging.Handler):
 
 def _refusal(access: KafkaAccess, message: str) -> ssl.SSLError | None:
     """
-    Return the TLS reason of a closed connection; None without one.
+    Return the TLS error for which a broker closed a connection; None if TLS was not the reason.
 
     With TLS 1.3 a client gets the refusal of its certificate only after the handshake, and aiokafka
     reports a closed connection.

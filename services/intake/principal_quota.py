@@ -47,7 +47,7 @@ class Limits(NamedTuple):
 
 @dataclass(slots=True)
 class _Quota:
-    """Remaining quota of a principal, and its time."""
+    """Remaining messages and bytes of a principal, and the time of that state. [monotonic s]"""
 
     messages: float
     bytes: float
@@ -88,7 +88,7 @@ class PrincipalQuota:
         self._away_until_s = now_s + self._away_s + MINUTE_S
 
     def stored(self, seconds: float) -> None:
-        """Record the time of storing a batch, delays included. [s]"""
+        """Record how long it took to store a batch, delays included. [s]"""
         if seconds > STALLED_S:
             self.note_pause(seconds)
 
@@ -104,7 +104,7 @@ class PrincipalQuota:
         return self._beyond(router, inbox, beyond) if beyond else []
 
     def _spent(self, router: Router, inbox: Inbox) -> dict[str, list[int]]:
-        """Return messages and bytes of each principal in a batch."""
+        """Return [messages, payload bytes] of each principal in a batch."""
         if router is not self._router or len(self._names) > _REMEMBERED:
             self._router, self._names = router, {}
         names, result = self._names, dict[str, list[int]]()

@@ -2,8 +2,9 @@
 Kafka producer that stores each batch on all required copies.
 
 aiokafka's event loop runs in its own thread, so that the sending thread can wait.  An idempotent
-aiokafka producer would retry for ever; here it is dropped if nothing is acknowledged for a while,
-with the reason. After any failure it is created again, as its sequence numbers are uncertain.
+aiokafka producer would retry without end; here it is dropped, with the reason, if Kafka
+acknowledges no record for a while. After any failure it is created again, as its sequence numbers
+are uncertain.
 """
 
 from __future__ import annotations

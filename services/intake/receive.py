@@ -69,7 +69,7 @@ class RefusedTopics:
 
         `topics`: topic filters of the session.
         `refused`: refused ones, with the reason.
-        Raises ServerError if it refused every one, and granted none since the start.
+        Raises ServerError if the broker refused every topic, and granted none since the start.
         """
         if not self._granted and topics and len(refused) == len(topics):
             raise ServerError(
@@ -144,7 +144,7 @@ class Receive:
     `client_id`: names the persistent session at the broker.
     `batch`: maximum number of messages per batch.
     `share`: name of a shared subscription, which divides the messages among several receivers.
-    `host_id`: name of this Sparkplug host application, which then publishes its state.
+    `host_id`: name of this Sparkplug host application; with it, its state is published.
     `tls`: TLS identity at the broker.
     `every_s`: minimum time between incomplete batches while messages keep coming. [s]
     `single`: an incomplete batch waits until the previous one is durable.
@@ -202,7 +202,9 @@ class Receive:
 
     def step(self, handover: Handover) -> None:
         """
-        Wait once for the network or a ring, and receive messages; reconnect if necessary.
+        Wait until messages arrive or `Bell.ring` is called, and receive messages.
+
+        A lost connection is opened again.
 
         Raises ServerError when the broker refuses the connection, or every topic at the start.
         """
@@ -388,7 +390,13 @@ class Receipts:
 
 
 def _refusal(rejected: Rejected, stated: Sequence[Stated]) -> dict[str, object]:
-    """Return the reason and the readings of a refusal: one where known, else all of the message."""
+    """
+    Return a refusal for a receipt: its reason, and the refused readings.
+
+    These are the readings at the time of the refusal if it has one, else all of the message.
+
+    `stated`: (time, id or None) of each reading of the message.
+    """
     if rejected.time_us is not None and len(stated) > 1:
         stated = [(ts, number) for ts, number in stated if _us(ts) == rejected.time_us]
     named = stated[:_NAMED]
@@ -437,6 +445,6 @@ def _add_messages(sections: list[tuple[str, bytes]], stored: _Stored) -> None:
 
 
 def _last(ids: Sequence[int | str]) -> int | str | None:
-    """Return the highest number, or the last id if none is a number; None without any."""
+    """Return the highest numeric id, or the last id if none is a number; None for no ids."""
     numbers = [i for i in ids if isinstance(i, int)]
     return max(numbers) if numbers else ids[-1] if ids else None

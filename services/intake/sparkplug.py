@@ -59,7 +59,7 @@ class SparkplugNodes:
         self._nodes = None
 
     def load(self, connection: Connection) -> dict[str, Node]:
-        """Return all nodes, loaded if not cached."""
+        """Return all edge nodes by name, loaded from the database if not cached."""
         if self._nodes is None:
             self._nodes = stored.load(connection)
         return self._nodes
@@ -95,7 +95,7 @@ def claimed(connection: Connection, rebirth_s: float) -> list[tuple[str, bytes]]
 
 
 def of_nodes(topics: Sequence[str]) -> list[int]:
-    """Return the positions of Sparkplug messages."""
+    """Return the indices of Sparkplug messages in `topics`."""
     return [k for k, topic in enumerate(topics) if topic.startswith(PREFIX)]
 
 

@@ -139,7 +139,11 @@ class Receiver:
 
 
 class Chain(Protocol):
-    """Steps from a received batch to a durable one; all but `read` on the storing thread."""
+    """
+    Steps from a received batch to a durable one.
+
+    `read` runs on the receiving thread, all others run on the storing thread.
+    """
 
     @property
     def fleet(self) -> Fleet:
@@ -149,10 +153,13 @@ class Chain(Protocol):
         """Connect, and read the registry."""
 
     def read(self, inbox: Inbox) -> Read:
-        """Read a batch, on the receiving thread."""
+        """Return the content of a batch, decoded by the current registry version."""
 
     def store(self, inbox: Inbox, read: Read | None = None) -> Done:
-        """Make a batch durable; a batch that could not be decoded before is decoded now."""
+        """
+        Make a batch durable and return its receipts; a batch that `read` left undecoded
+        is decoded.
+        """
 
     def between(self, lines: list[list[Status]]) -> list[tuple[str, bytes]]:
         """Do periodic work between two batches; return messages for edge nodes."""

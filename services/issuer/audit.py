@@ -3,6 +3,9 @@ Audit the transparency log and compare the database with it, in numbered steps.
 
 Nothing in the database is trusted: changing a sealed row, even by the database's owner, makes a
 step fail.  Rows added since the last seal are not yet covered; the report states their number.
+
+Each step is a function: it returns what it checked as text (such as "12 entries"), and appends
+errors to `Walk.breaks` and what it could not check to `Walk.notes`.
 """
 
 from __future__ import annotations
@@ -52,9 +55,7 @@ def entries(walk: Walk) -> str:
     walk.entries = log.entries(walk.conn)
     for place, entry in enumerate(walk.entries):
         if entry.index != place:
-            walk.breaks.append(
-                f"entry {place} is missing: the next one has the place {entry.index}"
-            )
+            walk.breaks.append(f"entry {place} is missing: the next entry is {entry.index}")
             break
         if leaf_hash(entry.body) != entry.leaf:
             walk.breaks.append(f"entry {place} differs from its leaf in the tree")
@@ -389,10 +390,10 @@ def _run_step(number: int, name: str, run: Callable[[Walk], str], walk: Walk) ->
     try:
         detail = run(walk)
     except InputError as error:
-        detail = "could not be walked to its end"
+        detail = "the step ended early"
         walk.breaks.append(str(error))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        detail = "could not be walked to its end"
+        detail = "the step ended early"
         walk.breaks.append(f"a field is missing or malformed ({type(error).__name__}: {error})")
     return Checked(number, name, detail, tuple(walk.breaks), tuple(walk.notes))
 

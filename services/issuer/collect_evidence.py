@@ -202,7 +202,7 @@ def plan_of(
 
 
 def _points(entries: Mapping[str, Entry], devices: Iterable[str]) -> dict[str, Point]:
-    """Return monitoring point and loads of devices that have them."""
+    """Return monitoring point and loads by device, for devices that have them."""
     attributes = ((name, entries[name].attributes) for name in devices if name in entries)
     return {
         name: (of.get("point"), tuple(of.get("feeds") or ()))
@@ -256,7 +256,11 @@ def _arrivals(conn: Connection, project: Project, from_us: int, to_us: int) -> A
 
 
 def _clocks(conn: Connection, project: Project, from_us: int, to_us: int) -> dict[str, Clocked]:
-    """Return the devices whose readings report more hours than passed while they arrived."""
+    """
+    Return reported and passed hours by device, of devices with a clock that is too fast.
+
+    Such a device counts seconds, and its readings report more hours than passed while they arrived.
+    """
     roles = find(project.methodology, project.version).roles
     ids = sorted({d.device for d in project.devices if roles[d.role].unit == "s"})
     if not ids:

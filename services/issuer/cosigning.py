@@ -153,7 +153,10 @@ def _post(http: httpx.Client, url: str, body: str, until_s: float) -> tuple[int,
                     f"its answer has more than {_MAX_BYTES} bytes; check the URL of the witness"
                 )
             if time.monotonic() > until_s:
-                raise httpx.ReadError("its answer was not complete in time")
+                raise httpx.ReadError(
+                    "its answer was not complete within the waiting time; check the witness, or "
+                    "raise TONNE_WITNESS_WAIT_S"
+                )
         return answer.status_code, content.decode("utf-8", "replace")
 
 
@@ -243,7 +246,7 @@ class Witnesses:
 
     @property
     def with_url(self) -> dict[str, Member]:
-        """Return the witnesses with a URL."""
+        """Return the witnesses with a URL, by name."""
         return {name: member for name, member in self.policy.witnesses.items() if member.url}
 
     @property
@@ -256,7 +259,9 @@ def _policy(path: Path) -> Policy:
     try:
         policy = read_policy(path.read_bytes())
     except OSError as error:
-        raise InputError(f"TONNE_WITNESS_POLICY {path}: {error.strerror}") from error
+        raise InputError(
+            f"TONNE_WITNESS_POLICY {path} cannot be read: {error.strerror}; name a readable file"
+        ) from error
     except InputError as error:
         raise InputError(f"TONNE_WITNESS_POLICY {path}: {error}") from error
     for name, member in policy.witnesses.items():
@@ -314,7 +319,11 @@ def _once(conn: Connection, witnesses: Witnesses) -> Round:
 def look(
     conn: Connection, witnesses: Witnesses, chosen: dict[str, Member] | None = None
 ) -> dict[str, Outcome]:
-    """Return the witnesses' answers on the last head, without storing them."""
+    """
+    Return the witnesses' answers on the last head by name, without storing them.
+
+    `chosen`: witnesses to ask, by name; all with a URL by default.
+    """
     head = log.newest(conn)
     members = witnesses.with_url if chosen is None else chosen
     if head is None or not members:
@@ -463,7 +472,7 @@ def keep(conn: Connection, note: str) -> list[str]:
     own = log.checkpoint(conn, size)
     if own is None or signature_lines(own)[0] != text:
         raise InputError(
-            f"this log has no head of {size} entries with that root; check both values"
+            f"this log has no head over {size} entries with that root hash; pass a head of this log"
         )
     keys = {
         (enrolment.key.name, enrolment.key.public): enrolment.key.multikey

@@ -90,7 +90,9 @@ def in_verification(conn: Connection, statement: str) -> Documents:
 def check_body(statement: str, signed: Mapping[str, Any], body: Mapping[str, Any]) -> None:
     """Refuse a signed document whose body differs from the stored one; SignatureError."""
     if {k: v for k, v in signed.items() if k not in ("issuer", "proof")} != body:
-        raise SignatureError(f"the signed text differs from the body of {statement}; do not use it")
+        raise SignatureError(
+            f"the signed text differs from the stored body of {statement}; sign the stored body"
+        )
 
 
 def may_sign(conn: Connection, holder: EnrolledKey, role: Role, statement: str) -> datetime:

@@ -95,7 +95,7 @@ def before_elsewhere(
 
 
 def _counted(claims: Claims) -> dict[_Counted, _Span]:
-    """Return each baseline meter's time in the account, by device and quantity. [us UTC]"""
+    """Return (from, to) of each baseline meter in the account, by device and quantity. [us UTC]"""
     result: dict[_Counted, _Span] = {}
     for p in claims.monitored_parameters:
         if p.side == "baseline":
@@ -107,7 +107,7 @@ def _counted(claims: Claims) -> dict[_Counted, _Span]:
 
 class TakenOver:
     """
-    Whether a project continues others, by the quantities that its devices measured in a period.
+    Test of whether a project continues another one, by what its devices measured in a period.
 
     `project`: with the devices of the period.  `period_us`: end excluded. [us UTC]
     """

@@ -159,7 +159,11 @@ class ExportFiles(NamedTuple):
     files: dict[str, bytes]
 
     def folder(self, sources: Sequence[Source] = ()) -> dict[str, bytes]:
-        """Return all files, with `missing.json` where fields are missing."""
+        """
+        Return the content of all files by name, with `missing.json` if fields are missing.
+
+        `sources`: exported statements, whose missing data are added to that list.
+        """
         for source in sources:
             for sentence in source.lacking:
                 self.draft.lacks(source.name, "verification", sentence)

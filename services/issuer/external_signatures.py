@@ -142,7 +142,7 @@ def verification(
         if where is not None:
             raise CanonicalError(
                 f"{document.get('id')!r} is not the verification of {name} with its {len(records)} "
-                f"findings: {where}; get both again and sign again"
+                f"findings: {where}; get statement and findings again, and sign them"
             )
         if wanted == "verified":
             # the evidence is stored now, since later readings must not change what was verified
@@ -203,7 +203,9 @@ def finding(
     conn: Connection, name: str, document: Mapping[str, Any], principal: str | None = None
 ) -> Event:
     """
-    Store an event of a finding; the first one puts the statement under verification.
+    Store an event of a finding and return it.
+
+    The first event of a statement puts it under verification.
 
     Raises StatementStateError if the event is not possible now, or the statement is not being
     verified.  Raises SignatureError, EnrolmentError or CanonicalError if it has another form, or is

@@ -281,11 +281,12 @@ def _first(
 
 
 def _bounded(every: Iterable[SignedValueKept]) -> Iterator[SignedValueKept]:
-    """Yield signed values; if there are too many, those of the first and last days only."""
+    """
+    Yield signed values; if they exceed `MAX_BYTES` together, only the first and the last of each
+    device and kind, and every n-th between these; n is the total size by `MAX_BYTES`, rounded up.
+    """
     kept = list(every)
-    step, whole = 1, sum(len(value.data) for value in kept)
-    while whole > MAX_BYTES * step:
-        step += 1
+    step = max(1, -(-sum(len(value.data) for value in kept) // MAX_BYTES))
     by_device: dict[tuple[str, str], list[SignedValueKept]] = {}
     for item in kept:
         by_device.setdefault((item.device, item.kind), []).append(item)

@@ -11,8 +11,8 @@ The command can be the client of any key service (KMS): it reads the bytes to be
 input, and writes their Ed25519 signature (RFC 8032, 64 bytes) to standard output.  It is run
 without a shell, as the owner of the file.
 
-python-pkcs11 (MIT licence) is used rather than PyKCS11 (GPL), which mirrors the C structures; both
-are maintained and work with SoftHSM2.
+python-pkcs11 (MIT licence) is used rather than PyKCS11 (GPL). Both are maintained and work with
+SoftHSM2.
 
 A log's key is rotated like the shards of Certificate Transparency and Rekor: the old log is closed
 with its last head, and a new log with a new name begins with all its entries. Proofs of the new log
@@ -124,7 +124,9 @@ def public_key(where: Mapping[str, str], *, make: bool = False) -> str:
         result = session.get_key(pkcs11.ObjectClass.PUBLIC_KEY, label=where["key"])
         point = bytes(result[pkcs11.Attribute.EC_POINT])
     if len(point) != len(_POINT) + _KEY_BYTES or not point.startswith(_POINT):
-        raise InputError(f"key {where['key']!r} of the token is not of Ed25519; name another one")
+        raise InputError(
+            f"key {where['key']!r} of the token is not an Ed25519 key; name one that is"
+        )
     return encode_multikey(point[len(_POINT) :])
 
 
@@ -260,7 +262,7 @@ def load(home: Path, name: str) -> tuple[SigningKey, EnrolledKey]:
     """
     Return a signer's secret key and public entry.
 
-    Raises InputError if there is none of that name, others may read the file, or it is damaged.
+    Raises InputError if there is no key of that name, others may read the file, or it is damaged.
     """
     path = _path(home, name)
     if not path.exists():
@@ -276,7 +278,9 @@ def load(home: Path, name: str) -> tuple[SigningKey, EnrolledKey]:
 
 def token_of(home: Path, name: str) -> dict[str, str] | None:
     """
-    Return the token that holds a key's secret; None for a secret in a file or behind a command.
+    Return module, token and key label (`where`) of a key whose secret is in a token.
+
+    None for a secret in a file or behind a command.
 
     Raises InputError as `load` raises.
     """
@@ -289,7 +293,11 @@ def token_of(home: Path, name: str) -> dict[str, str] | None:
 def follow_in_token(
     home: Path, holder: EnrolledKey, made: tuple[str, Mapping[str, str]]
 ) -> EnrolledKey:
-    """Store a key of `next_in_token` with the name, role and limits of its predecessor."""
+    """
+    Store a key made by `next_in_token` as the successor of `holder`; return its public entry.
+
+    It has the name, role and limits of `holder`.
+    """
     multikey, where = made
     new = EnrolledKey(holder.name, holder.role, multikey, bounds=holder.bounds)
     return adopt(home, new, {"pkcs11": dict(where)})
@@ -297,7 +305,9 @@ def follow_in_token(
 
 def retire(home: Path, name: str, moment: str) -> Path:
     """
-    Rename a key's file with the time of its end, so that a new key can use its name.
+    Add the time of a key's end to its file's name, so that a new key can use the name.
+
+    Return the file's new path.  `moment`: the time as text (RFC 3339).
 
     Raises InputError as `load` raises.
     """

@@ -309,7 +309,7 @@ def _rise(
 
 
 def _risen(values: Int64) -> int:
-    """Return the sum of a register's rises; a single outlier is ignored."""
+    """Return the sum of a register's rises; a single outlier is ignored. [base units]"""
     if len(values) >= _WINDOW:
         beside = np.sort(sliding_window_view(values, _WINDOW), axis=1)
         values = np.concatenate([values[:1], beside[:, _WINDOW // 2], values[-1:]])

@@ -176,7 +176,7 @@ def _frames(
 
 
 def _statement(conn: Connection, name: str) -> int:
-    """Store the figures by local day of an older release's statement; return 1."""
+    """Store the figures by local day of an older release's statement; return 1, the number done."""
     stored = statements.find(conn, name)
     claims = stored.claims
     days = close.of_statement(conn, stored, claims)

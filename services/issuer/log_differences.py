@@ -115,7 +115,9 @@ def sealed_leaves(
     Raises LogError if they are missing or do not lead to the roots.
     """
     if detail is None:
-        raise LogError("the details of the log entry are missing; restore log_detail")
+        raise LogError(
+            "the details of the log entry are missing; restore the table log_detail from a backup"
+        )
     record = canonical.parse_object(detail)
     result = {}
     for name in PARTS:

@@ -98,7 +98,7 @@ def export(conn: Connection, statement: str, out: Path) -> Path:
 
 
 def _collected(conn: Connection, have: Documents, statement: str) -> dict[str, bytes]:
-    """Return the evidence of a statement that is not verified yet, from the database."""
+    """Return the evidence files, by name, of a statement that is not verified yet."""
     body = canonical.parse_object(have.stored.body)
     case = recollect(conn, body, statements.detail(conn, statement))
     reused = fitting(conn, case)
@@ -109,7 +109,7 @@ def _collected(conn: Connection, have: Documents, statement: str) -> dict[str, b
 def _documents(
     conn: Connection, have: Documents, statement: str, files: Mapping[str, bytes]
 ) -> dict[str, bytes]:
-    """Return all documents of a pack; for an issued statement those in the log's manifest."""
+    """Return all files of a pack by name; for an issued statement those in the log's manifest."""
     receipt = log.receipt(conn, statement)
     if receipt is None:
         signed = StatementDocuments(have.statement, have.verification, have.signers)
@@ -233,7 +233,10 @@ def _seals(
     plan: MonitoringPlan,
     files: Mapping[str, bytes],
 ) -> dict[str, Any]:
-    """Return the seals of the period's days that cover this evidence, with their proofs."""
+    """
+    Return the content of `seals.json`: seals of the period's days that cover this evidence, with
+    their proofs.
+    """
     edges = _period(documents)
     project = plan.project
     leaves = [

@@ -100,7 +100,12 @@ class _PlanData:
         return self.plan.responsible if line is None else line.responsible
 
     def next(self, parameter: str, last: date, months: int | None) -> date | None:
-        """Return when a parameter is due again, by the plan or else by its methodology."""
+        """
+        Return the day on which a parameter is due again; None if it is not repeated.
+
+        `months`: interval of the methodology, for a parameter without one in the plan; None if
+        none.
+        """
         method = find(self.project.methodology, self.project.version)
         return again(self.plan, parameter, method, last, months)
 
@@ -215,7 +220,11 @@ def unfit_plans(conn: Connection, project: str | None = None) -> dict[str, Text]
 
 
 def programme_report(conn: Connection, year: int | None, language: str = "en") -> dict[str, Any]:
-    """Return the programme's report with errors of ex-ante estimates."""
+    """
+    Return the programme's report for a year (None: all years) as a JSON object.
+
+    It includes errors of ex-ante estimates.
+    """
     report, errors = report_document(conn, year, language), unfit_plans(conn)
     for own in (*(item["projects"] for item in report["systems"]), report["without_system"]):
         for item in own:
@@ -331,7 +340,11 @@ def _lines(project: entries.Project, stored: Registry) -> list[dict[str, Any]]:
 
 
 def _least_accurate(devices: Iterable[entries.Device]) -> dict[str, str]:
-    """Return the least accurate class or error of the certificates; empty if a meter has none."""
+    """
+    Return `accuracy_class`: the largest class or error that the certificates of the meters state.
+
+    Empty if a meter has no certificate with a class or error.
+    """
     result: dict[str, str] = {}
     percent = Fraction(0)
     for device in devices:

@@ -123,7 +123,7 @@ def _sums(names: Sequence[str], own: Int64, excluded: Collection[str]) -> list[C
 
 
 def _sums_elsewhere(at: MeterDays, own: Int64, excluded: Collection[str]) -> Iterator[Copy]:
-    """Yield meters of the project that are the sum of meters of other projects, or of both."""
+    """Yield meters of the project that are a sum of meters, at least one of another project."""
     beside, energy = at.energy.others(at.quantity, at.names), at.energy
     names = [*at.names, *sorted(beside)]
     sums = np.concatenate([own, at.sums(names[len(own) :], [0])[:, 0]]) if beside else own

@@ -47,7 +47,7 @@ class Outcome(NamedTuple):
 
 
 def judged(facts: RegistryFacts) -> Outcome:
-    """Return the result of all registry rules."""
+    """Return the findings of all registry rules, and the meters that they exclude."""
     conditions, excluded = list[RegistryCondition](), list[Excluded]()
     for rule, judge in JUDGES:
         for item in judge(facts):

@@ -292,7 +292,11 @@ def _mask(own: Int64, others: Int64, need: Int64, nearly: float) -> NDArray[np.b
 
 
 def _needed(own: Int64, least: int, share: float = SHARE) -> Int64:
-    """Return the number of days of each meter that must have the same ratio."""
+    """
+    Return how many days of each meter must have the same ratio. [int64 array, n]
+
+    That is `share` of its days with data, but at least `least` days.
+    """
     many = np.ceil(share * np.count_nonzero(own > 0, axis=1)).astype(np.int64)
     needed: Int64 = np.maximum(many, least)
     return needed
@@ -304,7 +308,9 @@ def _repeats(
     """
     Return the numbers of agreeing and known days, the ratio, and whether the days are equal.
 
-    None if they do not agree.
+    None if too few days agree, or the meter varies too little for a comparison.
+
+    `item`, `other`: daily sums of a meter and of another one; 0 without data. [base units]
     """
     need = int(_needed(item[None], LEAST)[0])
     both = np.flatnonzero((item > 0) & (other > 0))

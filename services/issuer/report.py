@@ -183,7 +183,7 @@ def check_public(
     named = [related(statement["id"], canonical.encode(statement))]
     if verification["relatedResource"] != named:
         raise SignatureError(
-            "the verification is of another statement than this one; get both again"
+            "the verification is of another statement than the one disclosed; get both files again"
         )
     return holder, originals
 
@@ -444,7 +444,7 @@ def _credited(facts: Facts, registration: Registration, ask: str) -> Iterator[Te
 
 
 def _tools(claims: Claims) -> dict[str, str]:
-    """Return the CDM tools used in a statement, with their versions."""
+    """Return the versions of the CDM tools used in a statement, by tool."""
     used = (factor.calculation.tool for factor in claims.factors if factor.calculation)
     texts = [find(claims.methodology.id, claims.methodology.version).reference]
     texts += [tools.load()[tool].reference for tool in used]

@@ -241,9 +241,7 @@ def _registry(task: _Task) -> dict[str, Any]:
         raise InputError(str(error)) from error
     if planned.refused:
         errors = [text for row in planned.results for text in row.messages if row.result == "error"]
-        raise InputError(
-            f"nothing was imported: {errors[0]}; there are {len(errors) - 1} more errors"
-        )
+        raise InputError(f"nothing was imported: {errors[0]}; {len(errors) - 1} more errors")
     return {"sha256": task.subject, "written": len(planned.changes)}
 
 
@@ -308,14 +306,17 @@ def awaited(conn: Connection, id_: UUID, patience_s: float) -> Answer | None:
 
 
 def elsewhere(conn: Connection, home: Path, name: str = LOG_KEY) -> bool:
-    """Return whether the log's key is enrolled but stored on another machine, the signer's."""
+    """Return whether the log's key is enrolled but not stored here: the signer's machine has it."""
     logs = [enrolment.key for enrolment in enrolled.load(conn) if enrolment.key.role == "log"]
     here = keys.names(home)
     return bool(logs) and logs[-1].name not in here and name not in here
 
 
 def named(error: Exception) -> str:
-    """Return an error's name as used in answers."""
+    """
+    Return the name of an error's class as in answers; `DEFECT` for a class without a
+    name there.
+    """
     return next((name for name, kind in _ERRORS.items() if isinstance(error, kind)), DEFECT)
 
 

@@ -165,7 +165,11 @@ class Energy:
         return min(self.period_us[0], self.period_us[1] - _MONTH_US), self.period_us[1]
 
     def others(self, quantity: str, names: Collection[str]) -> dict[str, str]:
-        """Return the devices of other projects with a quantity, with their project."""
+        """
+        Return the project of each other project's device with a quantity, by device.
+
+        `names`: devices to leave out.
+        """
         result: dict[str, str] = {}
         for entry in self.registry.projects.values():
             if entry.id != self.project.id:

@@ -250,9 +250,9 @@ def changes(sealed: Mapping[str, Mapping[str, str]], now: Mapping[str, list[RowH
 
 def expected(conn: Connection, kind: str, last: Entry, what: str) -> bool:
     """
-    Return whether a command explains a change since the last entry, so that the next seal includes
-    it.  An import creates a new registry version.  Enrolling a key adds a row; revoking it sets its
-    end, and its limits can be replaced.
+    Return whether a command of tonne explains a change since the last entry of a kind of table.  An
+    import creates a new registry version.  Enrolling a key adds a row; revoking it sets its end,
+    and its limits can be replaced.
     """
     if kind in IMPORTED:
         versions = canonical.parse_object(last.body)["registryVersion"]
@@ -309,7 +309,13 @@ def backdated(conn: Connection, sealed: Rows, now: Mapping[str, list[RowHash]]) 
 def append_changes(
     conn: Connection, signer: Signer, done: list[str], refused: list[str], accept: str | None = None
 ) -> None:
-    """Enter changes of registry, plan, certificates, keys, claims and factors in the log."""
+    """
+    Enter changes of registry, plan, certificates, keys, claims and factors in the log.
+
+    `done`: receives the kinds entered.
+    `refused`: receives texts on manual changes, which are not entered.
+    `accept`: reason for which manual changes are entered too.
+    """
     for kind in STATES:
         with snapshot(conn):
             state = state_of(conn, kind)
@@ -335,7 +341,13 @@ def append_changes(
 def append_records(
     conn: Connection, signer: Signer, done: list[str], refused: list[str], accept: str | None = None
 ) -> None:
-    """Enter new rows of append-only tables in the log."""
+    """
+    Enter new rows of append-only tables in the log.
+
+    `done`: receives the kind `RECORDS` if there are new rows.
+    `refused`: receives texts on sealed rows that are missing or changed.
+    `accept`: reason for manual changes, recorded in the entry.
+    """
     with snapshot(conn):
         sealed = records_of(conn)
         now = hashes(conn, tables(conn).records)

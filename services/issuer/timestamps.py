@@ -87,7 +87,10 @@ def stamps_of(conn: Connection, statement: str, receipt: str | None) -> tuple[To
 
 
 def edition(conn: Connection, statement: str, receipt: str | None) -> str:
-    """Return an identifier of a statement's `timestamps.json`: it changes with the tokens."""
+    """
+    Return an identifier of a statement's `timestamps.json`, which changes if a token is
+    added.
+    """
     if receipt is None:
         return ""
     seals = evidence.kept(conn, statement, (SEALS,)).get(SEALS)
@@ -197,7 +200,7 @@ _AT_ONCE = 100
 
 
 def no_authority() -> None:
-    """Return None: no time-stamp authority is configured."""
+    """Return None, the policy if no time-stamp authority is configured."""
 
 
 class Policy(NamedTuple):
@@ -291,7 +294,10 @@ def policy_of(settings: Settings) -> Policy | None:
     try:
         rule = read_authorities(file.read_bytes())
     except OSError as error:
-        raise SettingsError(f"TONNE_TIMESTAMP_AUTHORITIES {file}: {error.strerror}") from error
+        raise SettingsError(
+            f"TONNE_TIMESTAMP_AUTHORITIES {file} cannot be read: {error.strerror}; name a readable "
+            "file"
+        ) from error
     return Policy(urls, rule, settings.timestamp_required, str(file))
 
 
@@ -380,7 +386,11 @@ def before_issue(conn: Connection, statement: str, policy: Policy) -> Stamped:
 
 
 def request_missing(conn: Connection, policy: Policy) -> Stamped:
-    """Request missing time stamps of the newest sealing head and of issued statements."""
+    """
+    Request missing time stamps of the newest head that covers a seal, and of issued statements.
+
+    Return the new time stamps, and the authorities that gave no valid answer.
+    """
     report = Stamped()
     head = stored.head_to_stamp(conn, policy.rule.threshold)
     waiting = [] if head is None else [of_head(head)]

@@ -108,7 +108,7 @@ def verify(conn: Connection, statement: str, signer: Signer, finding: Finding) -
 
 def sample(conn: Connection, statement: str, signer: Signer, size: Size) -> dict[str, Any]:
     """
-    Return the signed list of device-days drawn for the verifier.
+    Draw device-days for the verifier; return the signed sampling list, a JSON object.
 
     Raises StatementStateError if a list was drawn before, or the statement is not being verified.
     """
@@ -141,7 +141,7 @@ def approve(conn: Connection, statement: str, signer: Signer) -> int:
 def issue(conn: Connection, statement: str, log_signer: Signer, by: EnrolledKey | str) -> int:
     """
     Issue a verified statement: claim its period, append it to the log, sign the head; return its
-    index.
+    index in the log.
 
     `log_signer`: key of the log.  `by`: person who issues, for the record: an operator's key, or a
     name.  Raises StatementStateError if it is not verified, or another issued statement covers part

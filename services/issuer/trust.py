@@ -52,8 +52,10 @@ def pinned(home: Path) -> Path:
 
 def pin(home: Path, data: bytes) -> TrustRoot:
     """
-    Store a trust root: the first after checks of form and validity, each later one if signed by the
-    rules of the stored one.
+    Store a trust root and return it.
+
+    The first one is checked for form and validity; each later one must also be signed by the rules
+    of the stored one.
 
     Raises EnrolmentError if it does not follow from the stored one, or is invalid.
     """

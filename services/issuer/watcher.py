@@ -111,7 +111,10 @@ class Keep:
 
 
 def _shared(took_s: float) -> float:
-    """Return the additional pause that limits sums to their share of the time. [s]"""
+    """
+    Return the additional pause after summing daily sums for `took_s`, which limits the share of
+    time that they take. [s]
+    """
     return _DAYS_SHARE * took_s - DAYS_S
 
 

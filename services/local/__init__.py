@@ -29,7 +29,7 @@ _GONE = frozenset("ZX")  # zombie, dead
 
 @dataclass(frozen=True)
 class Account:
-    """A Unix account to run a server as."""
+    """Unix account to run a server as."""
 
     name: str
     uid: int
@@ -38,7 +38,7 @@ class Account:
 
 def service_account(name: str) -> Account | None:
     """
-    Return the account created by a package; None if not root.
+    Return the account that a package created for its server; None if this process is not root.
 
     Raises InputError as root, when the account does not exist.
     """
@@ -94,7 +94,7 @@ class Process:
             os.kill(self.pid, number)
 
     def save(self, path: Path) -> None:
-        """Store it in a file."""
+        """Store the process's identity in a file."""
         path.write_text(json.dumps(asdict(self)), encoding="utf-8")
 
 

@@ -176,12 +176,14 @@ def _restore(
 
 
 def _checked(box: zipfile.ZipFile, home: Path) -> list[str]:
-    """Return the files of a backup; refuse paths outside the folder, and existing keys."""
+    """Return the names of files in a backup; refuse paths outside `home`, and existing keys."""
     files = [name for name in box.namelist() if name.startswith(_HOME)]
     for name in files:
         where = (home / name.removeprefix(_HOME)).resolve()
         if not where.is_relative_to(home.resolve()):
-            raise InputError(f"{name} is outside of {home}; the file was not written by tonne")
+            raise InputError(
+                f"{name} is outside of {home}, which no backup of tonne has; use another backup"
+            )
         if where.exists() and name.startswith(f"{_HOME}keys/"):
             raise InputError(f"{where} already exists; restore into a TONNE_HOME without keys")
     return files
@@ -215,7 +217,7 @@ def _require_schema(conn: Connection) -> None:
 
 
 def _require_unused(conn: Connection) -> None:
-    """Refuse a database in which something was registered, stored or signed."""
+    """Refuse a database with sites, devices, projects, log entries, statements or keys."""
     for table in ("site", "device", "project", "log_entry", "statement", "enrolled_key"):
         if _count(conn, table):
             raise InputError(

@@ -185,7 +185,7 @@ class ApacheKafka(Server):
         return _STARTED in self.log.read_text(encoding="utf-8", errors="replace")
 
     def _controller_port(self, port: int) -> int:
-        """Return the port of the last start, or a free one."""
+        """Return the controller's port of the last start; before the first start, a free port."""
         file = self.home / "kafka-controller.port"
         try:
             wanted = int(file.read_text(encoding="utf-8"))

@@ -74,7 +74,10 @@ class Server(ABC):
         own_folder(self.folder, account)
 
     def port_conflict(self, port: int) -> bool:
-        """Return whether another start took the port, so that a retry may succeed."""
+        """
+        Return whether another program took the port, so that a start at another one may
+        succeed.
+        """
         return not is_free(port)
 
     @property
@@ -84,7 +87,7 @@ class Server(ABC):
 
     @property
     def port(self) -> int:
-        """Return the port of the last start, or the usual one."""
+        """Return the port of the last start; before the first start, the usual port."""
         try:
             return int(self._port_file.read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):
@@ -190,7 +193,7 @@ class _Quiet:
         self._server, self._seen, self._since_s = server, (server.log, -1), 0.0
 
     def for_s(self) -> float:
-        """Check the log; return the time without changes. [s]"""
+        """Check the log; return the time since it last grew. [s]"""
         now_s, log = time.monotonic(), self._server.log
         seen = log, log.stat().st_size if log.exists() else 0
         if seen != self._seen:

@@ -333,7 +333,7 @@ class LocalStack:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Context that locks the folder against other commands."""
+        """Context of a lock on the data folder: other `tonne local` commands wait until it ends."""
         self.home.mkdir(parents=True, exist_ok=True)
         with (self.home / "lock").open("w", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)

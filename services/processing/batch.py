@@ -63,7 +63,10 @@ class Batch:
     trust: bool = True
 
     def numbers(self) -> list[int]:
-        """Return the messages with data in the batch, in order of arrival."""
+        """
+        Return the numbers of the messages with readings or a rejection here, in order
+        of arrival.
+        """
         result = {refusal.message for refusal in self.rejected}
         for frame in self.frames:
             result.update(np.unique(frame.message).tolist())
@@ -188,7 +191,11 @@ def tried(commit: Callable[[], _T]) -> _T:
 
 
 def _apart(batch: Batch, error: psycopg.Error) -> list[Batch]:
-    """Return the parts of a rejected batch to retry; raise the error if there are none."""
+    """
+    Return parts of a batch that the server rejected: two halves, or its only message as rejected.
+
+    Raises psycopg.Error, the given error, if the server is unreachable or no message is at fault.
+    """
     numbers = batch.numbers()
     if verdict(error) is Verdict.WAIT or not numbers:
         raise error
@@ -274,7 +281,7 @@ class Arrived:
 
 
 def joined(changed: Changed, other: Changed | None) -> Changed:
-    """Return the span that covers both spans."""
+    """Return the span from the earlier start to the later end; `changed` if `other` is None."""
     if other is None:
         return changed
     return Changed(min(changed.first_us, other.first_us), max(changed.last_us, other.last_us))

@@ -176,12 +176,12 @@ class Store:
         frames, rejected, messages
             See `Batch`.
 
-        After an error of the server it is stored in parts; see `in_parts`.
+        If the server rejects the batch, it is stored in parts; see `in_parts`.
 
         Raises
         ------
         psycopg.Error
-            Not all of it is stored; the same call can be repeated.
+            Not all of the batch is stored; the same call can be repeated.
         """
 
         def commit(batch: Batch, *, last: bool) -> Committed:  # noqa: ARG001 (it has no offset)
@@ -244,6 +244,8 @@ class Store:
     def write(self, cursor: Cursor, batch: Batch) -> Written:
         """
         Write a batch with its derived rows, or a note of them, in the caller's transaction.
+
+        Return what was written, for `remember`.
 
         Call `remember` after the commit; after a failure call `after_failure`.
         """

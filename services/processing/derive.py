@@ -51,7 +51,10 @@ _WEEK_US = LOOK_BACK_US + INTERVAL_US
 
 
 class _Sought(NamedTuple):
-    """Requested device: time of the reading before derived rows, end of metered rows. [us UTC]"""
+    """
+    Device with a request: its last changed reading, the end of the rows metered now, and its newest
+    reading with stored rows. [us UTC]
+    """
 
     last_us: int
     until_us: int
@@ -130,6 +133,7 @@ def _of_register(
 ) -> int | None:
     """
     Return the end of the first interval after which a register's rows agree with the stored ones.
+    [us UTC]
 
     None if there is no such interval.
     """

@@ -154,7 +154,7 @@ class _Requested(NamedTuple):
 
 
 class _GoneError(Exception):
-    """Another process has taken the notes of readings to derive: the cached state is invalid."""
+    """Another process has processed this one's notes: the cached state is invalid."""
 
 
 class Step(NamedTuple):
@@ -315,7 +315,10 @@ class Deriver:
             return DerivedSpan(), error
 
     def catch_up(self, connection: Connection, guard: Callable[[Cursor], object]) -> DerivedSpan:
-        """Derive the next span of some devices with requests; see `Store.catch_up`."""
+        """
+        Derive the next span of some devices with requests, and return it; see
+        `Store.catch_up`.
+        """
         try:
             derived_span = tried(lambda: self._backlog.span(connection, guard, self.state.last_us))
         except BaseException:
@@ -338,7 +341,10 @@ class Deriver:
             self._quality.load(cursor, self.state, unsure)
 
     def _late(self, cursor: Cursor, arrived: Arrived, onward: Mapping[int, Changed]) -> _Requested:
-        """Return requests for late readings; a request includes later readings near its end."""
+        """
+        Return requests for late readings; a request includes the readings in order soon
+        after it.
+        """
         again, near = {}, set()
         for device, end in reaches(cursor, self.plan, arrived.changed).items():
             changed = arrived.changed[device]
@@ -374,7 +380,7 @@ class Deriver:
         newest: Mapping[int, int],
         touched: Touched,
     ) -> Derived:
-        """Derive requested rows from the database, as many as a transaction may hold."""
+        """Return rows derived from the database by requests, as many as a transaction may hold."""
         fleet, state = self.plan.fleet, self.state
         last = {d: newest.get(d, int(state.last_us[d])) for d in again}
         known = {d: Ahead(0, r.from_us, r.last_us, last[d], None) for d, r in again.items()}

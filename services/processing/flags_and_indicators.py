@@ -51,7 +51,7 @@ class Changed(NamedTuple):
 
 def reaches(cursor: Cursor, plan: Plan, changed: Mapping[int, Changed]) -> dict[int, int]:
     """
-    Return the time after which no flag of a device depends on the changed readings. [us UTC]
+    Return, by fleet index, the time after which no flag depends on the changed readings. [us UTC]
 
     The gap test compares two steps, so the next two readings are included; FAR_US if there are
     fewer.
@@ -260,7 +260,11 @@ class Touched:
 
 
 def _may_count(start_us: int, newest_us: int, covers: int) -> bool:
-    """Return whether readings may cover three quarters of an hour by now; else it has no value."""
+    """
+    Return whether readings may cover three quarters of an hour by now.
+
+    An hour with less has no value.  `covers`: time that one reading covers. [us]
+    """
     return newest_us - start_us >= NEEDED_US - covers
 
 
@@ -293,7 +297,7 @@ _REMADE_US = 30 * 24 * HOUR_US
 
 
 def settle(cursor: Cursor, fleet: Fleet, ids: Words, touched: Touched) -> int:
-    """Recalculate the values of affected hours and days; return their number."""
+    """Recalculate the values of affected hours and days; return the number of values written."""
     return sum(_settle(cursor, fleet, ids, spans, days) for spans, days in touched.portions())
 
 

@@ -180,7 +180,12 @@ def _trends(conn: Connection) -> int:
 
 
 def _row(device: str, rows: list[tuple[Any, ...]]) -> tuple[Any, ...]:
-    """Return the trend row of a device; without figures if it has too few days with a ratio."""
+    """
+    Return the row of `_WRITE_TREND` for an inverter, from its daily performance ratios.
+
+    `rows`: day, performance ratio, ratio for soiling, sun; one row per day, in order. A trend that
+    these days do not determine has None in place of its figures.
+    """
     days = np.array([row[0] for row in rows], dtype="datetime64[D]")
     ratio, dusty, sun = np.array([row[1:] for row in rows], dtype=float).reshape(-1, 3).T
     trend, dust = year_on_year(days, ratio), soiling(days, dusty, sun)
@@ -283,7 +288,9 @@ _WRITE_RATES = (
 
 def refresh_rates(conn: Connection) -> bool:
     """
-    Update the rates if they may have changed; return whether it did.
+    Update the rates (reduction lost per hour of silence) if they may have changed.
+
+    Return whether they were updated.
 
     A project whose methodology cannot price its roles has no rates.
     """

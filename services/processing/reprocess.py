@@ -169,7 +169,11 @@ def remake(
 def _first_registers(
     plan: Plan, scratch: MeterState, todo: dict[int, int], metered: Metered
 ) -> dict[int, int]:
-    """Return devices whose register has no earlier checkpoint; rows from power are replaced."""
+    """
+    Return FROM_START by fleet index, for devices to be recalculated from their first reading.
+
+    Their register has its first readings here, so that rows calculated from power are replaced.
+    """
     limited = np.array([d for d, us in todo.items() if us > FROM_START], dtype=np.int32)
     powered = {
         (class_id, column.quantity)
@@ -213,7 +217,7 @@ def _begin(
     bare: Bare,
 ) -> dict[int, _Begin]:
     """
-    Return the time from which rows change, and load the register checkpoints before it.
+    Return the start of the recalculation by fleet index, and load the checkpoints before it.
 
     Steps change from the last checkpoint before the change; every row from that checkpoint's time
     on is replaced.  Checkpoints of earlier intervals start the registers.

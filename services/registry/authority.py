@@ -45,7 +45,7 @@ TYPES: dict[str, type[Record]] = {
 
 
 def reader(kind: str) -> Any:
-    """Return the parser for rows of a section."""
+    """Return the function from a row of a section of authorities' data to its entry."""
 
     def read(row: Row) -> Entered:
         return entry(kind, row)

@@ -490,5 +490,5 @@ class Registry:
 
 
 def place(sample: Sample) -> tuple[str, str, str]:
-    """Return the key of a sample: laboratory, its number there, parameter."""
+    """Return the key of a laboratory sample: laboratory, number of the sample there, parameter."""
     return sample.laboratory, sample.sample, sample.parameter

@@ -251,7 +251,7 @@ class Row:
 
 def amount(row: Row, quantity: str) -> int:
     """
-    Return an amount in whole base units of the quantity.
+    Return the `amount` of a row in whole base units of the quantity.
 
     An amount in a unit that is no decimal multiple of the base unit (GJ, base unit Wh) is rounded.
     """

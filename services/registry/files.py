@@ -243,7 +243,7 @@ def _keep_of_device(entry: Device, stored: Entry | None) -> Device:
 
 
 def _entry_list(entry: Entry, stored: Entry | None, name: str) -> Any:
-    """Return the file's list, else the stored one, else an empty one."""
+    """Return the list `name` of the file's entry; if the file omits it, the stored list, or ()."""
     return _own_value(getattr(entry, name), getattr(stored, name, None)) or ()
 
 

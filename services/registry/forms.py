@@ -81,7 +81,7 @@ def form(methodology: str, country: str) -> Form:
 
 
 def _required_roles(method: Methodology) -> dict[str, RoleNeeds]:
-    """Return the required roles; of alternative roles, the first."""
+    """Return the required roles by name; of alternative roles, the first."""
     required = {role for role, needs in method.roles.items() if needs.required}
     devices = tuple(CandidateDevice(r, r, method.roles[r].classes[0], 1) for r in sorted(required))
     for check in method.applicability:

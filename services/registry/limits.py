@@ -28,7 +28,10 @@ _MONTHS = 12
 
 
 def expected(row: Row) -> dict[str, Any]:
-    """Return the ex-ante annual estimates of the design, and those of later phases."""
+    """
+    Return the value of `expected` in a row: annual ex-ante estimates, and those of
+    later phases.
+    """
     if not row.has("expected"):
         return {}
     inner = row.row("expected")
@@ -52,7 +55,7 @@ def _estimate(row: Row) -> dict[str, Any]:
 
 
 def _phase(row: Row) -> dict[str, Any]:
-    """Return the ex-ante estimates that apply from a day on, for instance of a phase."""
+    """Return a row of `expected.dated`: ex-ante estimates that apply from a day on."""
     row.only("from", "capacity_kw", *_ESTIMATED, "by_month")
     begins = row.required("from", row.day("from"), "the first local day to which it applies")
     capacity = row.number("capacity_kw", 0, MAX_EXPECTED)
@@ -112,7 +115,7 @@ def read(row: Row) -> dict[str, str | dict[str, Any]] | None:
 
 
 def stated(row: Row) -> dict[str, str] | None:
-    """Return the document of a factor; None without one."""
+    """Return the document of a factor, with the keys of `DOCUMENT`; None without one."""
     if not row.has("document"):
         return None
     result = _read(row, "document", row.mapping("document"), "document")
@@ -261,7 +264,7 @@ def _unreachable(
 
 
 def _plain(value: Any) -> Any:
-    """Return a limit with decimals as float, the type of the quality tests."""
+    """Return a limit with each Decimal as a float, the type of the quality tests."""
     if isinstance(value, list):
         return [_plain(item) for item in value]
     if value is None or isinstance(value, bool | str | dict | int):

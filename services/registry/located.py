@@ -63,7 +63,7 @@ def decoded(data: bytes, name: str) -> str:
         line = data[: error.start].count(b"\n") + 1
         excerpt = data[max(error.start - 10, 0) : error.start + 10]
         raise RegistryError(
-            f"{name}:{line}: this is not UTF-8, near {ascii(excerpt)[2:-1]}; save the file as "
+            f"{name}:{line}: the text is not UTF-8, near {ascii(excerpt)[2:-1]}; save the file as "
             "'CSV UTF-8' (an older Vietnamese encoding cannot be distinguished from another)"
         ) from None
 
@@ -149,7 +149,7 @@ _FIXED, _PER_CHARACTER = 100_000, 10
 
 
 class Plain(str):
-    """Text without quotes, which may stand for a number, true, false or null."""
+    """Unquoted text of a YAML file, which may be meant as a number, true, false or null."""
 
     __slots__ = ()
 

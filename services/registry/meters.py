@@ -129,7 +129,11 @@ def alike_meters(registry: Registry) -> Iterator[tuple[Device, Device]]:
 def _pairs(
     registry: Registry, key: Callable[[Device], str], is_same: Callable[[Device, Device], bool]
 ) -> Iterator[tuple[Device, Device]]:
-    """Yield pairs of devices with equal keys, in order of ids; each is second in one pair only."""
+    """
+    Yield pairs of devices with equal keys for which `is_same` is true, in order of ids.
+
+    A device is the second of at most one pair.
+    """
     by_key: defaultdict[str, list[Device]] = defaultdict(list)
     for device in sorted(registry.devices.values(), key=lambda d: d.id):
         if device.serial is not None:
@@ -160,7 +164,7 @@ def _at_same_time(device: Device, other: Device) -> bool:
 
 
 def counted(device: Device) -> set[str]:
-    """Return the quantities of a device's registers."""
+    """Return the names of the quantities that a device's registers count."""
     known = classes.load().get(device.class_id)
     return {str(r.quantity) for r in known.registers if r.quantity} if known else set()
 

@@ -251,7 +251,7 @@ def _share_text(
 
 
 def _is_its_own(spec: ParameterSpec, name: str, value: Any, country: str | None) -> bool:
-    """Return whether a value is a published default (also of the region), or needs no document."""
+    """Return whether a value is a published default, or needs no document by its `spec`."""
     if spec.undocumented is not None:
         return bool(Fraction(value) == Fraction(spec.undocumented))
     region = region_of(country) if "region" in of_parameter(name).by else None
@@ -296,7 +296,10 @@ def _is_default_or_lower(
 def _not_entered(
     project: Project, methodology: Methodology, parameters: Inputs, book: FactorBook
 ) -> Iterator[Finding]:
-    """Yield a warning on an applied default if another choice would give a higher reduction."""
+    """
+    Yield a warning on a default that applies, if another choice would give a higher
+    reduction.
+    """
     for name in _with_default(methodology):
         spec = methodology.parameters[name]
         default_t = None if name in parameters else _units(project, methodology, parameters, book)

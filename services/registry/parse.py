@@ -160,7 +160,7 @@ def _dated(row: Row, key: str) -> date | None:
 
 
 def _names(row: Row, key: str) -> dict[str, str] | None:
-    """Return an entry's names in other languages."""
+    """Return an entry's names in other languages, by language code; None if the key is absent."""
     result = row.mapping(key)
     for language, text in result.items():
         if not dates.is_language(language):

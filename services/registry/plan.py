@@ -357,7 +357,7 @@ def _rewritten(stored: Registry, registry: Registry) -> Iterator[tuple[EntryKey,
 
 
 def _rezoned(stored: Registry, merged: Registry) -> Iterator[EntryKey]:
-    """Yield projects that change because the file changes their site's time zone or grid."""
+    """Yield the keys of stored projects whose time zone or grid changes with a site in the file."""
     projects = merged.projects
     for name, project in stored.projects.items():
         now = projects[name]

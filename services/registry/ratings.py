@@ -282,7 +282,7 @@ def grid(project: Project, registry: Registry) -> str | None:
 
 
 def whole_grid(project: Project, registry: Registry) -> str | None:
-    """Return country and grid of the project's first site, as `ID.jamali`; None if unknown."""
+    """Return country and grid of the project's first site, such as `ID.jamali`; None if unknown."""
     site = _site(project, registry)
     return grid_of(site) if site is not None and known(site) else None
 

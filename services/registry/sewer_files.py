@@ -186,7 +186,7 @@ def feature(asset: Asset) -> dict[str, Any]:
 
 
 def properties(asset: Asset) -> dict[str, Any]:
-    """Return the known properties of an asset, and a pipe's length. [m]"""
+    """Return the known properties of an asset by name, with `length_m` of a pipe. [m]"""
     known = {key: getattr(asset, key) for key in COLUMNS if key != "id"}
     result = {key: value for key, value in known.items() if value not in (None, False)}
     return {**result, "length_m": round(asset.length_m, 2)} if asset.kind == "pipe" else result
@@ -200,7 +200,13 @@ def collection(assets: Iterable[Asset]) -> dict[str, Any]:
 def grid(
     box: tuple[float, float, float, float], sides: int, counted: Iterable[Cell]
 ) -> dict[str, Any]:
-    """Return cells of a window as points at their centres, with the number of assets."""
+    """
+    Return cells of a map window as a GeoJSON FeatureCollection: a point at each centre, with the
+    number of assets.
+
+    `box`: west, south, east, north. [degrees]  `sides`: number of columns and of rows.
+    `counted`: the cells that have assets.
+    """
     west, south, east, north = box
     wide, high = (east - west) / sides, (north - south) / sides
     return {
@@ -280,7 +286,7 @@ def read(paths: Sequence[Path]) -> Network:
         elif path.suffix.lower() in (".geojson", ".json"):
             _geojson(text, str(path), network)
         else:
-            raise RegistryError(f"{path}: its name must end in .csv or .geojson")
+            raise RegistryError(f"{path} must have a name that ends in .csv or .geojson; rename it")
     for cells, place in network.straight:
         _add(network, cells, _between_nodes(network, cells), place)
     return network

@@ -90,7 +90,10 @@ class Cell(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """A fault of an asset, and its position; `stops`: it prevents the import."""
+    """
+    Fault of an asset, and the asset's position in the file; `stops`: the fault prevents
+    the import.
+    """
 
     place: str
     asset: str

@@ -91,7 +91,9 @@ def _rows(sheet: Any, where: str) -> Iterator[Table]:
     cells = sheet.iter_rows(max_col=_MAX_COLUMNS + 1)
     for number, row in enumerate(_guarded(cells, where), 1):
         if number > _MAX_ROWS:
-            raise RegistryError(f"{where}: more than {_MAX_ROWS} rows; split it, or use CSV")
+            raise RegistryError(
+                f"{where} has more than {_MAX_ROWS} rows; split the sheet, or use CSV"
+            )
         if len(row) > _MAX_COLUMNS and row[_MAX_COLUMNS].value is not None:
             raise RegistryError(
                 f"{where}: row {number} has more than {_MAX_COLUMNS} columns; remove some"

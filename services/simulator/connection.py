@@ -186,7 +186,7 @@ class Outbox:
         return len(self._kept) >= self._limit
 
     def keep(self, message: Outgoing) -> Entry:
-        """Add a message and return its entry; a duplicate of a waiting message needs no receipt."""
+        """Add a message and return its entry; one whose readings already wait needs no receipt."""
         entry = Entry(message)
         if not self._receipts:
             entry.missing.clear()

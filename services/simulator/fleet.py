@@ -136,7 +136,9 @@ def read_fleet(path: Path, cadence_s: int | None = None) -> list[Device]:
     counted = Counter(device.id for device in devices)
     for name, times in counted.most_common(1):
         if times > 1:
-            raise SimulatorError(f"{path} names device {name!r} {times} times; ids are unique")
+            raise SimulatorError(
+                f"{path} has {times} devices with the id {name!r}; give each its own id"
+            )
     return devices
 
 

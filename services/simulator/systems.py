@@ -2,7 +2,8 @@
 Models of other plants of a green-growth programme: rates and gauges over a day.
 
 A device has the daily quantity `per_day` of its register (kg, m3, L, passengers, ...) or the power
-`rated_power_w`; the functions give the daily pattern, weekends and random variation.  Figures are
+`rated_power_w`.  The function of each kind of plant returns the rates and gauges of one day:
+pattern, weekends and random variation.  Figures are
 illustrative, in the range of real plants.
 """
 

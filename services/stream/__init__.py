@@ -47,7 +47,7 @@ class Homes:
 
     @property
     def by_device(self) -> Int32:
-        """Return the partitions, by fleet index."""
+        """Return the partition of each device, by fleet index. [int32 array, n]"""
         return self._of
 
     @classmethod
@@ -157,7 +157,7 @@ def read_records(
     fleet: Fleet, topic: str, partition: int, records: Sequence[Record], turn: Turn
 ) -> list[Parcel | Spoiled]:
     """
-    Return records decoded under a registry version; `turn` collects Sparkplug's changes.
+    Return records decoded under a registry version; `turn` collects changes of Sparkplug nodes.
 
     The same records can be decoded again by a newer version.
     """
@@ -279,7 +279,7 @@ class DeadTopic:
     """
     Writer of unreadable records into the dead-letter topic `name`.
 
-    It waits for an unreachable broker.
+    Writing waits while the broker is unreachable.
     """
 
     def __init__(

@@ -63,15 +63,21 @@ class Storing:
         await self._do(self._chain.look)
 
     async def positions(self) -> Mapping[int, int]:
-        """Return the next record to store of each assigned partition."""
+        """Return the offset of the next record to store, by assigned partition."""
         return await self._do(self._chain.positions)
 
     def last_records(self) -> Mapping[int, tuple[int, bytes | None]]:
-        """Return each partition's next record to store, and the digest of the previous one."""
+        """
+        Return, by partition, the offset of the next record to store, and the SHA-256 of the record
+        before it; None where that is not known.
+        """
         return self._chain.last_records()
 
     def known(self) -> Mapping[int, int]:
-        """Return the stored positions at once, without waiting for running stores."""
+        """
+        Return the next record to store by partition, at once, without waiting for
+        running stores.
+        """
         return self._chain.positions()
 
     async def _do(self, work: Callable[_P, _T], *args: _P.args, **_: _P.kwargs) -> _T:
@@ -180,7 +186,8 @@ class _Thread(driver.AIOKafkaConsumerThread):
 
     async def _commit(self, offsets: Mapping[Any, int]) -> bool:
         """
-        Commit offsets to Kafka if it answers; the database has the authoritative ones.
+        Commit offsets to Kafka; return whether it answered. The database has the authoritative
+        ones.
 
         aiokafka retries while Kafka is unreachable, and Faust would end the process after a
         failure.
@@ -222,10 +229,10 @@ def transport(url: Any, app: Any, take_over: TakeOver, sharing: Sharing) -> Any:
 
         async def seek_to_committed(self) -> Mapping[Any, int]:
             """
-            Take over the assigned partitions, and continue at their stored offsets.
+            Take over the assigned partitions; return the stored offset of each, where reading
+            begins.
 
-            If the group reassigned them meanwhile nothing is taken over, as another worker may have
-            them.
+            Empty if the group reassigned them meanwhile, as another worker may have them.
             """
             self._sharing += 1
             ours = self._sharing

@@ -80,7 +80,7 @@ class StoredOffsets:
         self._last: dict[int, int] = {}
 
     def read(self) -> dict[int, int]:
-        """Return the next record to store of each known partition."""
+        """Return the offset of the next record to store, by known partition."""
         try:
             if self._connection is None or self._connection.closed:
                 self._connection = connect(
@@ -327,7 +327,11 @@ class Parts:
         self.progress = Progress(self.view, self.storing, metrics.pulse)
 
     async def _take_over(self, begins: Mapping[int, int], seen: int) -> Mapping[int, int]:
-        """Take over partitions after checking that they contain the stored records."""
+        """
+        Take over partitions after checking that they contain the stored records.
+
+        Return the next offset of each.  `begins`, `seen`: see `StreamChain.take_over`.
+        """
         offsets = await self.storing.take_over(begins, seen)
         try:
             await self._continuity.check(self.storing.last_records(), begins)

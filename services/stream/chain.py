@@ -88,7 +88,7 @@ def write(
     moves: list[tuple[list[Step], dict[int, int]]] = []
 
     def commit(batch: Batch, *, last: bool) -> Committed:
-        """Store a part; the offsets move with the last part."""
+        """Store a part and return the result; the offsets move with the last part."""
         to = [(p, *(ends[p.partition] if last else (p.offset, p.digest))) for p in now]
         visits: dict[int, int] = {}
 
@@ -383,7 +383,8 @@ class StreamChain:
         """
         Adopt a newer registry version if there is one; return the one to use.
 
-        Unless it `waits`, a newer one is prepared while storing continues.
+        `waits`: prepare a newer version now.  Without it, a newer version is prepared in the
+        background, and the current one is returned until then.
         """
         if self._current is None:
             # a version prepared before is dropped: other processes may have written since
@@ -401,7 +402,11 @@ class StreamChain:
         return self._current
 
     def _take_up(self, connection: Connection, prepared: Prepared) -> Version:
-        """Use a newer version, and derive the rows requested by its changes for a short time."""
+        """
+        Switch to a newer version and return it.
+
+        The rows that its changes request are derived for a short time; the rest follows later.
+        """
         store, here, there = prepared
         before, fleet = self._current, store.plan.fleet
         with self._deriving.changing():
@@ -428,11 +433,14 @@ class StreamChain:
             count_commit(self._metrics, done)
 
     def positions(self) -> dict[int, int]:
-        """Return the next record to store of each own partition; safe from any thread."""
+        """Return the offset of the next record to store, by own partition; safe from any thread."""
         return self._own.next_offsets()
 
     def last_records(self) -> dict[int, tuple[int, bytes | None]]:
-        """Return each own partition's next record and the SHA-256 of its last; thread-safe."""
+        """
+        Return, by own partition, the offset of the next record to store, and the SHA-256 of the
+        record before it; None where that is not known. Safe from any thread.
+        """
         return self._own.last_records()
 
     def close(self) -> None:

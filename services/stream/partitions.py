@@ -87,7 +87,7 @@ class Sharing(RoundRobinPartitionAssignor):  # type: ignore[misc]  # aiokafka ha
         return ConsumerProtocolMemberMetadata(self.version, list(topics), self._mark)
 
     def assign(self, cluster: Any, members: Any) -> dict[str, Any]:
-        """Return the assignment of partitions, as the group's leader."""
+        """Return the assignment of partitions by member, calculated by the group's leader."""
         count = len(cluster.partitions_for_topic(self._topic) or ())
         shares = super().assign(cluster, members)
         return {
@@ -116,7 +116,10 @@ class AwayError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """SHA-256 of a record, and the time at which Kafka stored it. [ms since 1970]"""
+    """
+    SHA-256 of a Kafka record, and the time at which Kafka stored the record. [ms since
+    1970 UTC]
+    """
 
     digest: bytes
     time_ms: int
@@ -348,7 +351,12 @@ class Following:
 def begin(
     connection: Connection, position: Position, first: int, log: FilteringBoundLogger
 ) -> Position:
-    """Return the position at Kafka's first available record; skipped ones are logged as errors."""
+    """
+    Return a position, moved up to the first record that Kafka still has.
+
+    Records that are thereby skipped are logged as an error. `first`: offset of Kafka's first
+    record.
+    """
     if first <= position.offset:
         return position
     log.error(
@@ -364,7 +372,7 @@ def begin(
 
 class OwnPartitions:
     """
-    Own partitions, as last read from the database.
+    Partitions assigned to this worker (own partitions), as last read from the database.
 
     `seen`: the topic with its number of partitions in Kafka, which determines each device's
     partition.
@@ -377,7 +385,7 @@ class OwnPartitions:
 
     @property
     def source(self) -> Source:
-        """Return the topic, and its known number of partitions."""
+        """Return the name of the topic, and its number of partitions in the database."""
         return Source(self.topic, self.count)
 
     def release_all(self) -> None:
@@ -402,7 +410,7 @@ class OwnPartitions:
         }
 
     def read_again(self, connection: Connection) -> int:
-        """Reload the offsets of own partitions; return the topic's number of partitions."""
+        """Reload the offsets of own partitions; return the number of partitions of the topic."""
         self.positions = {k: offsets.reread(connection, p) for k, p in self.positions.items()}
         return source.grow(connection, self.source)
 
@@ -411,19 +419,22 @@ class OwnPartitions:
         return offsets.visited(connection, self.topic, self.positions.values())
 
     def next_offsets(self) -> dict[int, int]:
-        """Return the next record to store of each partition; safe from any thread."""
+        """Return the offset of the next record to store, by partition; safe from any thread."""
         return {p.partition: p.offset for p in self.positions.values()}
 
     def last_records(self) -> dict[int, tuple[int, bytes | None]]:
-        """Return each partition's next record with the SHA-256 of the previous one, if known."""
+        """
+        Return, by partition, the offset of the next record to store, and the SHA-256 of the record
+        before it; None where that is not known.
+        """
         return {p.partition: (p.offset, p.digest) for p in self.positions.values()}
 
     def home_of(self, principal: str) -> int:
-        """Return the partition of a principal."""
+        """Return the number of the partition that has the records of a principal."""
         return partition_of(principal, self.count)
 
     def answer_for(self, fleet: Fleet, device_id: str) -> bool:
-        """Return whether a device belongs to an own partition."""
+        """Return whether the records of a device are in a partition assigned to this worker."""
         index = fleet.by_id.get(device_id)
         gateway = None if index is None else fleet.devices[index].gateway
         return self.home_of(gateway or device_id) in self.positions
@@ -432,9 +443,11 @@ class OwnPartitions:
         self, steps: Sequence[tuple[Position, int, bytes | None]], visits: Mapping[int, int]
     ) -> None:
         """
-        Record the effect of an own transaction: offsets and visits.
+        Adopt the offsets and the visit counts that a transaction of this worker has stored.
 
-        The process's own visit is ignored, unless another process made one as well.
+        `visits`: number of visits (transactions of other processes) of each partition, after it.
+        A count is adopted only if it is one higher: otherwise another process visited as well, and
+        `visited` must report that.
         """
         for position, offset, digest in steps:
             position_ = self.positions[position.partition]

@@ -4,8 +4,8 @@ Grafana dashboards and alert rules of tonne, from short descriptions: `make dash
 Texts to translate are marked: «power» is its own key in the word files of `deploy/grafana/words`,
 «@class.pump» is a key of the console's word files, so that both use the same names.
 
-Grafana uses one colour for both themes, so each colour has a contrast of 3.5:1 or more on both backgrounds
-(checked in `tests/grafana/test_languages.py`).
+Grafana uses one colour for both themes, so each colour has a contrast of 3.5:1 or more on both
+backgrounds (checked in `tests/grafana/test_languages.py`).
 """
 
 from __future__ import annotations
@@ -192,7 +192,7 @@ _OTHER = {
 
 
 def headings(query: str) -> dict[str, str]:
-    """Return the headings of the columns that a query can return."""
+    """Return the headings of the columns that an SQL query can return, by column name."""
     words = set(re.findall(r"[a-z_0-9]+", query))
     known = {**{heading: heading for heading in _PLAIN}, **_OTHER, **HEADINGS}
     return {name: heading for name, heading in known.items() if name in words}
@@ -277,7 +277,7 @@ def class_words() -> str:
 
 
 def events() -> dict[str, str]:
-    """Return the translations of register events."""
+    """Return the translation marks of register events, by event code."""
     return {event: text_of(event) for event in _EVENTS}
 
 

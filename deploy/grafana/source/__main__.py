@@ -56,14 +56,17 @@ def written(made: model.Dashboard) -> str:
 
 
 def declared() -> dict[str, str]:
-    """Return every file before translation, by its path; {} in it stands for the language."""
+    """
+    Return the content of every file before translation, by path; {} in a path is the
+    language.
+    """
     made = [board() for board in BOARDS]
     boards = {f"dashboards/{{}}/{board.uid}.json": written(board) for board in made}
     return {**boards, "alerting/{}/tonne.yaml": _RULES.read_text(encoding="utf-8")}
 
 
 def files() -> dict[str, str]:
-    """Return every file in every language by name, and the English texts for translation."""
+    """Return the content of every file by path: each language's, and the English word file."""
     marks = declared()
     texts = {text for declaration in marks.values() for text in marked(declaration)}
     made = {

@@ -97,7 +97,8 @@ def reach(device_days: int) -> str:
     """
     Return the SQL time range of a panel over all selected devices, shortened for large selections.
 
-    The limit of device-days keeps the query fast; PostgreSQL knows it when planning.
+    `device_days`: maximum of selected devices times days, which keeps the query fast. PostgreSQL
+    knows the resulting start when it plans the query.
     """
     days = f"{device_days} * INTERVAL '1 day' / greatest(cardinality(ARRAY[${{device:sqlstring}}]::text[]), 1)"
     return f"greatest($__timeFrom()::timestamptz, $__timeTo()::timestamptz - {days})"

@@ -336,7 +336,11 @@ def site_map(
 
 
 def money(which: str) -> tables.Panel:
-    """Return a table of cost, savings and revenue of metered energy at the registered tariffs."""
+    """
+    Return a table of cost, savings and revenue of metered energy at the registered tariffs.
+
+    `which`: SQL condition on the rows of `v_day_money`.
+    """
     return table(
         "Cost, saved and earned",
         f"""
@@ -354,8 +358,9 @@ FROM v_day_money WHERE $__timeFilter(time) AND {which} GROUP BY kind, currency O
 
 def avoided(title: str, which: str, about: str, *, span: int = 4) -> stats.Panel:
     """
-    Return a figure of avoided tonnes of projects on local days; `which` is a condition on
-    `project_id`.
+    Return a figure of avoided tonnes of projects on local days.
+
+    `which`: SQL condition on `project_id`.
     """
     sql = f"SELECT sum(avoided_t) AS avoided_t FROM v_account_day WHERE $__timeFilter(time) AND {which}"
     return stat(title, sql, "suffix: t", about, decimals=2, span=span)

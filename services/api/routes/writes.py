@@ -74,9 +74,11 @@ Body = Annotated[bytes, Depends(_bytes)]
 
 def signed(name: str) -> Any:
     """
-    Return the parameter of a signed document's bytes, checked against the type of the document.
+    Return the FastAPI parameter (`Depends`) that gives a route the body's bytes, once checked.
 
-    A body of another form is refused: 400, or 422 with the path of the first wrong field.
+    `name`: document type in `DOCUMENTS`, whose schema the body must match.
+    Answers 400 to a body that is not JSON, and 422 to one of another form, with the path of the
+    first wrong field.
     """
 
     async def checked(request: Request) -> bytes:

@@ -373,7 +373,7 @@ def outcome(conn: Connection, wanted: Wanted, prefer: Preferences) -> tuple[int,
     if answer is None:
         progress = queue.progress(conn, wanted.id)
         if progress is None:
-            raise RuntimeError("a queued request cannot be withdrawn")
+            raise RuntimeError(f"request {wanted.id} is no longer in the queue of the signer")
         return ACCEPTED, job_of(progress)
     if answer.result is not None:
         return (CREATED if answer.created else DONE), answer.result

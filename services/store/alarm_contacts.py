@@ -102,7 +102,7 @@ def put_on_duty(
     Raises InputError if a time span is empty.
     """
     if contact not in {contact.id for contact in contacts(conn)}:
-        raise RegistryError(f"no contact {contact!r}; see `tonne alarms contacts`")
+        raise RegistryError(f"no contact {contact!r}; see `tonne alarms contacts list`")
     try:
         with conn.transaction(), conn.cursor() as cursor:
             cursor.executemany(
@@ -110,7 +110,10 @@ def put_on_duty(
                 [(contact, *span, author) for span in spans],
             )
     except errors.CheckViolation as error:
-        raise InputError("a duty ends after it begins; correct --from or --to") from error
+        listed = ", ".join(f"{begin.isoformat()} to {end.isoformat()}" for begin, end in spans)
+        raise InputError(
+            f"duty {listed}: it must end after it begins; correct --from or --to"
+        ) from error
 
 
 def duties(conn: Connection) -> list[Duty]:
@@ -139,8 +142,8 @@ def silence(
         ).fetchone()
     except errors.CheckViolation as error:
         raise InputError(
-            "a silence ends in the future, within 31 days, and has a reason; correct --until or"
-            " --reason"
+            f"silence until {ends.isoformat()}, reason {reason!r}: the end must be in the future"
+            " and within 31 days, the reason not empty; correct --until or --reason"
         ) from error
     assert row is not None  # noqa: S101 - RETURNING
     return Silence(*row)

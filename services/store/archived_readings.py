@@ -112,7 +112,11 @@ def overlay(frames: Sequence[Frame]) -> Frame:
 
 
 def _first(values: Column, again: NDArray[np.bool_], heads: NDArray[np.intp]) -> Column:
-    """Return, for each run of rows with equal device and time, the first known value."""
+    """
+    Return, for each run of rows with equal device and time, the first known value.
+
+    `again`: rows of the same device and time as the row before.  `heads`: first row of each run.
+    """
     out = values[heads]
     later = np.flatnonzero(again & ~_absent(values))
     run = np.searchsorted(heads, later, side="right") - 1

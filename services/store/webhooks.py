@@ -113,7 +113,9 @@ def add(
     with conn.transaction():
         for project in named or ():
             if conn.execute("SELECT FROM project WHERE id = %s", [project]).fetchone() is None:
-                raise RegistryError(f"project {project!r} is not registered; see `tonne registry`")
+                raise RegistryError(
+                    f"project {project!r} is not registered; see `tonne registry export`"
+                )
         conn.execute("SELECT pg_advisory_xact_lock(2291, 1)")
         row = conn.execute("SELECT count(*) FROM webhook WHERE ended IS NULL").fetchone()
         if row is not None and row[0] >= MAX_WEBHOOKS:

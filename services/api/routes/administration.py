@@ -118,7 +118,7 @@ def readyz(request: Request) -> Response:
     with request.app.state.api.reads.connection(timeout=2) as conn:
         lacks = migrate.pending_work(conn)
     if lacks:
-        raise ProblemError(503, f"{lacks}: `tonne migrate`")
+        raise ProblemError(503, f"{lacks}; run `tonne migrate`")
     return Response("ready\n", media_type="text/plain")
 
 

@@ -132,7 +132,7 @@ def _disk(home: Path) -> Finding:
 
 def _clock() -> Finding:
     if now_us() >= _RELEASED_US:
-        return Finding("clock", "ok", "after this release")
+        return Finding("clock", "ok", "later than the release of this version")
     return Finding(
         "clock",
         "wrong",
@@ -228,17 +228,19 @@ def _timescaledb(connection: psycopg.Connection) -> Finding:
 def _schema(connection: psycopg.Connection) -> Finding:
     there = connection.execute("SELECT to_regclass('public.schema_migration')").fetchone()
     if there == (None,):
-        return Finding("schema", "wrong", "not applied", "tonne migrate")
+        return Finding("schema", "wrong", "not applied", "run `tonne migrate`")
     row = connection.execute("SELECT max(version) FROM public.schema_migration").fetchone()
     applied, known = int(row[0] or 0) if row else 0, load()[-1].version
     schema = f"version {applied} of {known}"
     if applied < known:
-        return Finding("schema", "wrong", schema, "tonne migrate")
+        return Finding("schema", "wrong", schema, "run `tonne migrate`")
     if applied > known:
         fix = "install the version of tonne that migrated this database, or a newer one"
         return Finding("schema", "wrong", schema, fix)
     lacks = pending_work(connection)
-    return Finding("schema", *(("wrong", lacks, "tonne migrate") if lacks else ("ok", schema)))
+    return Finding(
+        "schema", *(("wrong", lacks, "run `tonne migrate`") if lacks else ("ok", schema))
+    )
 
 
 def _devices(connection: psycopg.Connection) -> Finding:
@@ -247,14 +249,14 @@ def _devices(connection: psycopg.Connection) -> Finding:
         "SELECT state, count(*) FROM v_device_health GROUP BY state ORDER BY 1"
     )
     counts = {str(state): int(number) for state, number in rows.fetchall()}
-    alarms = ", ".join(f"{number} {state}" for state, number in counts.items()) or "none registered"
+    found = ", ".join(f"{number} {state}" for state, number in counts.items()) or "none registered"
     if "not commissioned" not in counts:
-        return Finding("devices", "ok", alarms)
+        return Finding("devices", "ok", found)
     fix = (
         'tonne devices list --state "not commissioned": connect them, or enter `commissioned` in'
         " the registry to be alarmed from that day on"
     )
-    return Finding("devices", "missing", alarms, fix)
+    return Finding("devices", "missing", found, fix)
 
 
 def _clocks(connection: psycopg.Connection) -> Finding:
@@ -401,7 +403,7 @@ def webhooks(conn: Connection) -> Finding:
             "see `tonne webhooks list`; `tonne watch` needs a login with the role tonne_events",
         )
     state = f"{counted(len(open_ones), 'webhook')}, {counted(waits.waiting, 'event')} in delivery"
-    dead = sum(breaker.dead for breaker in open_ones)
+    dead = sum(webhook.dead for webhook in open_ones)
     if dead:
         return Finding(
             "webhooks",

@@ -96,7 +96,9 @@ def _columnstore(conn: Connection) -> Finding:
         )
         return Finding("columnstore", "missing", reason, fix)
     if left := columnstore.without(conn):
-        return Finding("columnstore", "wrong", f"not for {', '.join(left)}", "`tonne migrate`")
+        return Finding(
+            "columnstore", "wrong", f"not set up for {', '.join(left)}", "run `tonne migrate`"
+        )
     if late := columnstore.waiting(conn, columnstore.OVERDUE_DAYS):
         text = (
             f"{len(late)} chunks older than {columnstore.OVERDUE_DAYS} days are "
@@ -183,8 +185,8 @@ def ratings(conn: Connection) -> Finding:
     """Return devices whose rated power is implausible or lower than their registers show."""
     now = now_us()
     risen = [*beyond_rating(conn, now - _DAYS_US, now)]
-    named = {quota.device for quota in risen}
-    lines = [str(quota.text()) for quota in risen]
+    named = {beyond.device for beyond in risen}
+    lines = [str(beyond.text()) for beyond in risen]
     for device, class_id, watt in conn.execute(
         "SELECT id, class, rated_power_w FROM device WHERE removed IS NULL ORDER BY id"
     ):
@@ -192,7 +194,7 @@ def ratings(conn: Connection) -> Finding:
         if doubt is not None:
             lines.append(f"{device}: {doubt}")
     if not lines:
-        return Finding("rated powers", "ok", "the number of values of each such device")
+        return Finding("rated powers", "ok", "every rated power is plausible")
     more = f"; and {len(lines) - _NAMED} more" if len(lines) > _NAMED else ""
     return Finding(
         "rated powers",
@@ -213,13 +215,13 @@ def retention(conn: Connection, settings: Settings) -> Finding:
     }
     if late:
         named = ", ".join(
-            f"{_NAMES[table]} {waits_s / 86_400:.0f} days longer than {days[table]}"
+            f"{_NAMES[table]} {waits_s / 86_400:.0f} days beyond the limit of {days[table]} days"
             for table, waits_s in late.items()
         )
         return Finding(
             "retention",
             "wrong",
-            f"kept beyond the policy: {named}",
+            f"kept too long: {named}",
             "run `tonne watch` or `tonne run`; its log states the reason",
         )
     kept = ", ".join(

@@ -162,7 +162,10 @@ def due_(project: str, within: int, *, as_json: bool) -> None:
 @plan.command()
 @click.argument("project")
 @click.option(
-    "--from", "begin", metavar=METAVAR, help="First local day; default: the plan in force today."
+    "--from",
+    "begin",
+    metavar=METAVAR,
+    help="Local day at which the plan is in force; default: today.",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="SVG file to write; default: print.")
 @click.option(

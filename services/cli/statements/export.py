@@ -175,9 +175,15 @@ def check_public_(
 
     try:
         data = (folder / "public.json").read_bytes()
+    except OSError as error:
+        raise InputError(f"{folder}: {error}; name the folder of a public version") from None
+    try:
         opened = None if disclosures is None else json.loads(disclosures.read_bytes())
     except (OSError, ValueError) as error:
-        raise InputError(f"{folder}: {error}; name the folder of a public version") from None
+        raise InputError(
+            f"--disclosures {disclosures}: {error}; name the file that `tonne export public "
+            "--disclosures` wrote"
+        ) from None
     try:
         document = canonical.parse_object(data)
         trusted = read_own_keyring(keys_file.read_bytes())[0]
@@ -190,7 +196,7 @@ def check_public_(
         "statement": subject["id"],
         "signed_by": holder.name,
         "hidden": len(subject["redactions"]),
-        "originals": "put together again" if originals else "not seen",
+        "originals": "restored" if originals else "not checked",
     }
     lines = [f"{subject['id']}: signed by {holder.name}, {len(subject['redactions'])} texts hidden"]
     lines.append(

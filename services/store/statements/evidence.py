@@ -105,9 +105,11 @@ def reaches(
     cursor: Cursor, fleet: Fleet, pairs: set[tuple[int, int]], from_us: int, to_us: int
 ) -> list[dict[int, Reach]]:
     """
-    Return ranges of readings of each device, from the shortest possible to the whole history.
+    Return five sets of ranges, by fleet index of the device: from the shortest to all readings.
 
-    `pairs`: device and quantity pairs of the account.
+    The caller takes the first set whose readings give the stored intervals.
+
+    `pairs`: fleet index and quantity of each meter of the account.
     `from_us`, `to_us`: the period, end excluded. [us UTC]
     """
     devices = sorted({d for d, _ in pairs})

@@ -319,7 +319,7 @@ def begin(conn: Connection, id_: UUID) -> int:
         {"id": id_},
     ).fetchone()
     if row is None:
-        raise RuntimeError("INSERT .. RETURNING returns its row")
+        raise RuntimeError("INSERT INTO signer_attempt .. RETURNING returned no row")
     return int(row[0])
 
 

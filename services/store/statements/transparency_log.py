@@ -182,7 +182,9 @@ def at(conn: Connection, index: int) -> tuple[Entry, bytes | None]:
         [index],
     ).fetchone()
     if row is None:
-        raise LogError(f"the log has no entry {index}; the log was shortened; restore it")
+        raise LogError(
+            f"the log has no entry {index}: it was shortened; restore log_entry from a backup"
+        )
     return Entry(*row[:-1]), row[-1]
 
 
@@ -272,7 +274,8 @@ def receipt(conn: Connection, statement: str, kind: str = "issued") -> str | Non
     ).fetchone()
     if head is None:
         raise RegistryError(
-            f"entry {index} of the log is not covered by a signed head; the log is damaged"
+            f"entry {index} of the log is not covered by a signed head: the log is damaged; "
+            "restore log_checkpoint from a backup"
         )
     note = head[1] + "".join(_lines(conn, head[0]))
     return make_receipt(index, inclusion_proof(index, leaves(conn)[: head[0]]), note)

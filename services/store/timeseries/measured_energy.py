@@ -150,7 +150,11 @@ def peaks(
     period_us: tuple[int, int],
     maximum: int,
 ) -> list[int]:
-    """Return each day's interval with the largest sum, for up to `maximum` days. [number]"""
+    """
+    Return the number of the interval with the largest sum, for each of up to `maximum` days.
+
+    Intervals are numbered from 1970-01-01 UTC; the numbers are sorted.
+    """
     edges = [utc_text(us) for us in period_us]
     rows = conn.execute(_PEAKS, [INTERVAL_US, list(devices), quantity, *edges, maximum])
     return sorted(int(number) for (number,) in rows)

@@ -219,7 +219,7 @@ def account_hours(
 def expected_between(
     conn: Connection, project: str, edges: Sequence[datetime]
 ) -> list[Decimal | None]:
-    """Return the expected tonnes between successive edges, up to now. [t]"""
+    """Return the expected tonnes between successive edges, up to now; None for 0 or unknown. [t]"""
     rows = conn.execute(
         "SELECT e.so_far FROM generate_series(1, %s) g"
         " LEFT JOIN tonne_expected_spans(%s, %s::timestamptz[]) e ON e.span = g ORDER BY g",

@@ -191,7 +191,11 @@ def _counted(of: str, class_id: str) -> str:
 
 
 def amount_text(of: str, base: int) -> str:
-    """Return an amount in its display unit with three decimals, rounded down, as text."""
+    """
+    Return an amount in its display unit with three decimals, rounded down, as text.
+
+    `of`: key of `UNITS`, a kind of flow.  `base`: amount in its base unit.
+    """
     _, per = UNITS[of]
     thousandths = base * 1_000 // per
     return f"{thousandths // 1_000}.{thousandths % 1_000:03d}"

@@ -71,7 +71,7 @@ class Cursors:
         self._secret = secret
 
     def make(self, of: tuple[object, ...], key: list[Any]) -> str:
-        """Return the cursor after a row, in the list described by `of`."""
+        """Return the cursor after the row with a key, in the list described by `of`."""
         body = json.dumps(key, separators=(",", ":")).encode()
         return base64.urlsafe_b64encode(self._mac(of, body) + body).decode().rstrip("=")
 

@@ -162,7 +162,7 @@ def columnstore() -> None:
     "--days",
     type=click.FloatRange(7),
     default=store.AFTER_DAYS,
-    help="Compress only chunks that ended at least this long ago.",
+    help="Compress only chunks that ended at least this number of days ago.",
 )
 @json_option
 def run(days: float, *, as_json: bool) -> None:

@@ -130,9 +130,9 @@ def silence(
     conn: Connection, subject: str | None, ends: datetime, reason: str, author: str
 ) -> Silence:
     """
-    Suspend messages until a time, and return the silence.
+    Suspend messages about a device, gateway, project or site (None: all), and return the silence.
 
-    Raises InputError if it ends in the past or in more than 31 days, or has no reason.
+    Raises InputError if `ends` is past or more than 31 days ahead, or the reason is empty.
     """
     try:
         row = conn.execute(
@@ -211,7 +211,7 @@ def _silenced(conn: Connection, event: webhooks.Due) -> datetime | None:
 
 
 def _is_off_duty(conn: Connection, own: Contact, event: webhooks.Due) -> bool:
-    """Return whether a contact is off duty and another one receives the event."""
+    """Return whether contact `own` is off duty, and another contact receives the event."""
     if own.on_duty is not False:
         return False
     return any(

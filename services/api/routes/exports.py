@@ -171,7 +171,12 @@ def _sources(conn: Connection, names: Sequence[str]) -> tuple[list[Source], Auth
 def _sent(
     ask: RequestContext, conn: Connection, made: ExportFiles, sources: Sequence[Source], name: str
 ) -> Response:
-    """Return a folder as a reproducible zip, and store an audit row."""
+    """
+    Return a folder as a reproducible zip, and store an audit row.
+
+    `sources`: exported statements, whose missing evidence is added to `missing.json`.
+    `name`: file name without `.zip`.
+    """
     files = made.folder(sources)
     ask.noted(conn, 200)
     headers = {

@@ -135,7 +135,7 @@ def close_and_issue(stage: Stage, project: str, first: str, end: str) -> str:
 
 
 def written(stage: Stage, name: str, report: Path) -> None:
-    """Write the verifier's completed report of a statement."""
+    """Write the verifier's report of statement `name`, completed with example texts."""
     report.parent.mkdir(parents=True, exist_ok=True)
     stage.tonne("statement", "template", name, "--out", str(report))
     text = report.read_text("utf-8")

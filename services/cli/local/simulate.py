@@ -170,7 +170,12 @@ class _Options:
 @click.option(
     "--cadence", type=Duration(), help="Time between readings, if the device's entry gives none."
 )
-@click.option("--seed", type=int, default=0, help="The same seed gives the same readings.")
+@click.option(
+    "--seed",
+    type=int,
+    default=0,
+    help="Seed of the random numbers: the same seed gives the same readings.",
+)
 @click.option(
     "--faults",
     default="",

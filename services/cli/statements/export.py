@@ -328,8 +328,8 @@ def cad_trust_(options: _ExportOptions) -> None:
 @click.option(
     "--party", required=True, metavar="CODE", help="Country by ISO 3166-1 alpha-3, such as KEN."
 )
-@click.option("--year", required=True, type=int, help="Reported year.")
-@click.option("--version", type=int, default=1, help="Version of the submission.")
+@click.option("--year", required=True, type=int, help="Calendar year that is reported.")
+@click.option("--version", type=int, default=1, help="Number of the submission's version, from 1.")
 @_any_statements
 @_without_ids
 def aef_(options: _ExportOptions, party: str, year: int, version: int) -> None:
@@ -431,7 +431,11 @@ def _workbook(options: _ExportOptions) -> bytes:
 
 
 def _given(options: _ExportOptions, *, named: bool = False) -> tuple[list[Source], Authority]:
-    """Return the statements and the entered data, after checking that they agree."""
+    """
+    Return the statements and the entered data, after checking that they agree.
+
+    `named`: take the statements from the units of the authorizations, not from the options.
+    """
     paths: Sequence[str] = options.statements
     given = Authority() if options.entered is None else _authority(options.entered)
     authority = given

@@ -370,7 +370,7 @@ def receive(signed: Path, *, as_json: bool) -> None:
 
 
 def _print(name: str, text: str, *, as_json: bool) -> None:
-    """Print a signed text unchanged, or as a member of a JSON object."""
+    """Print a signed text unchanged, or in a JSON object under the key `name`."""
     if as_json:
         print_json({name: text})
     else:

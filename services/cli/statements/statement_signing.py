@@ -412,7 +412,7 @@ def verify(
 
 
 def _claims(target: str, *, apart: bool) -> Claims:
-    """Return the claims of a statement, from a pack or from the database."""
+    """Return the claims of a statement: with `apart` from a pack's path, else from the database."""
     if apart:
         with failing():
             return claims(target)

@@ -145,6 +145,7 @@ def check_versions(versions: dict[str, str], where: str) -> None:
     Reject a server whose extensions are missing or too old.
 
     `versions`: extension name to its version, installed or else available.
+    `where`: the database's name in messages.
     Raises PrerequisiteError with the versions found and what to install.
     """
     wanted = ".".join(map(str, TIMESCALEDB))

@@ -50,7 +50,7 @@ def connect(
 
 def session_settings(role: str | None, name: str, limits: Sequence[str] = ()) -> dict[str, Any]:
     """
-    Return the settings of each connection: time zone UTC, role, name, planner.
+    Return the arguments of `psycopg.connect` for time zone UTC, role, name and planner.
 
     Just-in-time compilation is off, as it takes up to a second for views over hypertables.  Plans
     of the role `tonne_mrv` are made for the given devices: a generic plan, which PostgreSQL uses

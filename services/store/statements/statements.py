@@ -26,7 +26,11 @@ _US = "(extract(epoch FROM {}) * 1000000)::bigint"
 
 
 def select_statements(more: str = "") -> str:
-    """Return the SQL that selects the columns of `Stored`, and further columns of `statement s`."""
+    """
+    Return the SQL that selects the columns of `Stored`, and further columns of `statement s`.
+
+    `more`: further columns as SQL, beginning with a comma.
+    """
     return (
         f"SELECT s.id, s.project_id, {_US.format('lower(s.period)')},"
         f" {_US.format('upper(s.period)')}, s.sequence, s.credit_t, s.body, s.supersedes,"
@@ -203,7 +207,12 @@ def step(
     principal: str | None = None,
     at: datetime | None = None,
 ) -> None:
-    """Record a step of a statement; the database rejects a step not permitted in its state."""
+    """
+    Record a step of a statement; the database rejects a step not permitted in its state.
+
+    `state`: the state that it reaches.  `multikey`, `document`: key and document of a signed step.
+    `principal`: caller of the API.  `at`: time of the step; None for now.
+    """
     conn.execute(
         "INSERT INTO statement_event"
         " (statement_id, state, actor, multikey, reason, document, principal, at)"

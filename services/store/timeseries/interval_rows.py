@@ -93,7 +93,11 @@ def write_intervals(cursor: Cursor, ids: Words, rows: IntervalRows, *, fresh: bo
 def write_emissions(
     cursor: Cursor, ids: Words, words: BindingWords, rows: EmissionRows, *, fresh: bool
 ) -> None:
-    """Store emission rows; `fresh` rows are known not to exist."""
+    """
+    Store emission rows; `fresh` rows are known not to exist.
+
+    `ids`: device ids by fleet index.  `words`: the names to which the rows refer by number.
+    """
     if len(rows):
         _write(cursor, EMISSIONS, _emissions(ids, words, rows), fresh=fresh)
 

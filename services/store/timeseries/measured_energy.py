@@ -77,7 +77,11 @@ def day_sums(
 
 
 def _waiting(cursor: Cursor, devices: Sequence[str], around: tuple[date, date]) -> set[str]:
-    """Return devices with outdated daily sums."""
+    """
+    Return devices with outdated daily sums; all devices if the sums end before the span.
+
+    `around`: the span, its last day excluded.
+    """
     result = cursor.execute(_WAITING, [around[1], around[0], list(devices), around[1]])
     names = {name for (name,) in result}
     return set(devices) if None in names else names

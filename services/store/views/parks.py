@@ -246,7 +246,11 @@ def _by_side(
 def _add(
     sums: defaultdict[str, Sums], where: tuple[str, str], flows: Sequence[dict[str, Any]]
 ) -> None:
-    """Add the known amounts of a side to `sums`; without any meter data the sum is None."""
+    """
+    Add the known amounts of a side to `sums`; without any meter data the sum is None.
+
+    `where`: kind of the flows, and key of the side in its sums.
+    """
     of, side = where
     known = [f["base"] for f in flows if f["amount"] is not None]
     sums[of][side] = sum(known) if known else None

@@ -230,7 +230,12 @@ def _local_day(at: datetime, claims: Claims) -> date:
 
 
 def _tone(state: str, open_: tuple[Unmet, ...], opinion: Verification | None) -> str:
-    """Return `good` for an issue without objections, else `warn` or `bad`."""
+    """
+    Return the colour of a statement's state: `good`, `warn` or `bad`.
+
+    `good`: issued, with an unqualified opinion and no unmet requirement (`open_`).
+    `bad`: rejected, superseded or revoked.
+    """
     if state in {"rejected", "superseded", "revoked"}:
         return "bad"
     if state != "issued" or open_ or opinion is None:

@@ -88,7 +88,11 @@ def judged(
     year: int,
     t: Words,
 ) -> Finding:
-    """Return the first sentence on a year's sums, without its cause."""
+    """
+    Return the first sentence on a year's sums, without its cause.
+
+    `beside`: avoided and expected tonnes of projects outside the programme.
+    """
     if avoided is None:
         return Finding(
             outside(beside, t, year) or t("finding.none", year=year), None, "", None, None
@@ -116,7 +120,8 @@ def outside(
     """
     Return the text of avoided and expected tonnes outside any action; None without any.
 
-    With a `year`: the programme has no avoided tonnes; without: no project has a shortfall.
+    `beside`: avoided and expected tonnes of each of these projects.
+    `year`: given if the programme has no avoided tonnes in it; None if no project has a shortfall.
     """
     known = [
         avoided or Decimal(0)
@@ -191,7 +196,7 @@ def shortfalls(
     name: Name,
     where: Where,
 ) -> list[Fault]:
-    """Return the projects that avoided less than 95 % of the expected tonnes."""
+    """Return a cause for each counted project below 95 % of its expected tonnes."""
     faults = []
     for of_year in project_years:
         state, own = states.get(of_year.project), of_year.percent

@@ -35,7 +35,7 @@ _MAX_LISTED = 20
 @click.command()
 @begin_option
 @end_option
-@click.option("--device", metavar="ID", help="Only this device.")
+@click.option("--device", metavar="ID", help="Only this device; default: all.")
 @click.option("--check", is_flag=True, help="Only compare; exit code 1 if rows differ.")
 @json_option
 def rebuild(begin: str, end: str, device: str | None, *, check: bool, as_json: bool) -> None:

@@ -184,7 +184,10 @@ def access(
 @click.option(
     "--share",
     metavar="NAME",
-    help="Divide the messages among all bridges of this group (MQTT shared subscription).",
+    help=(
+        "Divide the messages among all bridges of this group (MQTT shared subscription); "
+        "default: this bridge gets all."
+    ),
 )
 @click.option(
     "--batch",

@@ -256,7 +256,7 @@ def with_two_readings(
 
 
 def with_few_readings(cursor: Cursor, fleet: Fleet, devices: Sequence[int]) -> list[int]:
-    """Return the devices with fewer than two readings in the database."""
+    """Return the fleet indices of devices with fewer than two readings in the database."""
     result = []
     for device in devices:
         cursor.execute(

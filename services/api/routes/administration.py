@@ -325,7 +325,9 @@ def comment(ask: Operator, alarm: AlarmId, body: shapes.AlarmRemark) -> Response
 
 
 def _unknown(alarm: int) -> ProblemError:
-    return ProblemError(404, f"there is no alarm {alarm} that you may see")
+    return ProblemError(
+        404, f"there is no alarm {alarm} that you may see; GET /v1/alarms lists them"
+    )
 
 
 letters_router = APIRouter(tags=["dead letters"])

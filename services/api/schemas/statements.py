@@ -212,7 +212,7 @@ class TakenEvent(Shape):
 
 
 class Judged(Shape):
-    """Result of the opinion for the statement."""
+    """The statement's state after the verifier's opinion was accepted."""
 
     statement: str
     state: Literal["verified", "rejected"]

@@ -41,7 +41,10 @@ _ELSEWHERE = (
     "--describe", is_flag=True, help="Print the JSON Schema of the inputs, with units and sources."
 )
 @click.option(
-    "--limits", "table", type=click.File("rb"), help="TOML file with a standard's limits."
+    "--limits",
+    "table",
+    type=click.File("rb"),
+    help="TOML file with a standard's limits; default: no comparison with limits.",
 )
 @click.option("--band", is_flag=True, help="Add the index's grade and colour.")
 @click.option("--json", "compact", is_flag=True, help="Print the JSON on one line, for programs.")

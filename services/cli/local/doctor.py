@@ -63,7 +63,7 @@ _CLOCKS_APART_US = 5_000_000
 @click.option(
     "--identity",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Connect to the broker with the identity in this folder.",
+    help=("Connect to the broker with the identity in this folder; default: that of the settings."),
 )
 @json_option
 @click.pass_context

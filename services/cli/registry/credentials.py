@@ -279,7 +279,7 @@ def revoke_credentials(
     "--expiring",
     type=click.IntRange(0),
     metavar="DAYS",
-    help="Only credentials that expire within this number of days.",
+    help="Only credentials that expire within this number of days; default: all.",
 )
 @json_option
 def credentials_(devices: tuple[str, ...], *, expiring: int | None, as_json: bool) -> None:

@@ -253,7 +253,7 @@ def _show(imported: Import, *, written: bool, as_json: bool) -> None:
 
 
 @invoice.command("list")
-@click.option("--project", metavar="ID", help="Only this project.")
+@click.option("--project", metavar="ID", help="Only this project; default: all.")
 @click.option(
     "--all", "corrected", is_flag=True, help="Include invoices that another one corrected."
 )

@@ -359,7 +359,11 @@ def _apply(conn: Connection, migration: Migration) -> None:
 
 @contextmanager
 def _transaction(conn: Connection, task: str) -> Iterator[None]:
-    """Context of one transaction; an error is raised with the task and the reason."""
+    """
+    Context of one transaction, which is rolled back on an error of the database.
+
+    Raises ServerError if the connection was lost, else SchemaError; both name the task.
+    """
     try:
         with conn.transaction():
             yield

@@ -71,7 +71,7 @@ class Waiting(NamedTuple):
 
 
 def name_of(project: str, day: date) -> str:
-    """Return the name of a sealed day as used in notes."""
+    """Return the name of a sealed day as used in notes: `PROJECT 2026-03-01`."""
     return f"{project} {day}"
 
 

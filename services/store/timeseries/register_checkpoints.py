@@ -99,7 +99,7 @@ def load(
 
 
 def bare(fleet: Fleet, state: MeterState, devices: Collection[int]) -> dict[int, set[int]]:
-    """Return registers of devices without stored rows, by a loaded state."""
+    """Return the quantities of registers without stored rows, by fleet index, as `state` has them."""
     known = classes.load()
     kinds = {
         class_id: {QUANTITY_INDEX[str(c.quantity)] for c in known[class_id].registers}
@@ -136,7 +136,7 @@ def departed(
     cursor: Cursor, fleet: Fleet, from_us: Mapping[int, int], bare: Bare = NONE
 ) -> dict[int, int]:
     """
-    Return the time since which registers of devices have a second sequence. [us UTC]
+    Return since when a register has a second sequence, by fleet index of its device. [us UTC]
     Sequences that begin more than a week after `from_us` have no effect and are omitted.
     `bare`: as for `last`.
     """
@@ -262,7 +262,7 @@ def newest(
 
 
 def showing(cursor: Cursor, fleet: Fleet, devices: Sequence[int], channel: Channel) -> list[int]:
-    """Return the devices of a class that ever had a reading of a register's channel."""
+    """Return the fleet indices of devices that ever had a reading of a register; all of one class."""
     class_id = fleet.devices[devices[0]].class_id
     cursor.execute(
         "SELECT d.index FROM unnest(%s::text[], %s::int[]) AS d (id, index)"
@@ -283,7 +283,12 @@ def newest_readings(
     near_us: Mapping[int, int],
     before_us: Mapping[int, int] | None = None,
 ) -> dict[int, int]:
-    """Return the time of each device's newest reading before a time; NEVER if none. [us UTC]"""
+    """
+    Return the time of each device's newest reading, by fleet index; NEVER if none. [us UTC]
+
+    `near_us`: approximate time of it, near which it is searched first.
+    `before_us`: only readings before this time; by default all.
+    """
     before, result = before_us or {}, dict.fromkeys(devices, NEVER)
     for class_id, members in by_class(fleet, devices).items():
         rows = near.nearest(

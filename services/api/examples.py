@@ -112,7 +112,7 @@ _OF_SCHEMAS: dict[str, dict[str, Any]] = {
     },
     "Problem": {
         "status": 404,
-        "detail": "there is no project 'x' that you may see; check the id and the scope of your key",
+        "detail": "there is no site 'x' that you may see; check the id and the scope of your key",
     },
     "Sewer": {"id": "P-0417"},
     "SewerFeature": {"id": "P-0417"},

@@ -70,7 +70,7 @@ def rebuild(begin: str, end: str, device: str | None, *, check: bool, as_json: b
 
 
 def _by_zone(plan: Plan, members: list[int]) -> Iterator[tuple[str, list[int]]]:
-    """Yield (time zone, device ids) in batches of the size processed at once."""
+    """Yield (time zone, fleet indices) of devices, in batches of at most `AT_ONCE`."""
     zones: dict[str, list[int]] = {}
     for member in members:
         zones.setdefault(plan.fleet.devices[member].timezone, []).append(member)

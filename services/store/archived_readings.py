@@ -147,7 +147,7 @@ class Split(NamedTuple):
 
 def split(cursor: Cursor, ids: Sequence[str], frame: Frame) -> Split:
     """
-    Split late readings into those missing in the archive and those contradicting it.
+    Return late readings split into those missing in the archive and those contradicting it.
 
     `ids`: device ids by the frame's numbers.
     """
@@ -203,7 +203,11 @@ def _places(stored: Frame, frame: Frame) -> NDArray[np.intp]:
 
 
 def _keys(stored: Frame, frame: Frame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Number the rows of both frames in the order of device and time; `stored` is sorted."""
+    """
+    Return the number of each row of both frames, in the order of device and time.
+
+    Rows of equal device and time have equal numbers.  `stored` is sorted.
+    """
     pairs = np.concatenate(
         [np.stack([f.device.astype(np.int64), f.time_us], axis=1) for f in (stored, frame)]
     )

@@ -247,7 +247,7 @@ def sites_map(result: Sequence[Site], base: Base = NONE) -> Map:
 
 
 def plain(ring: Points) -> list[list[float]]:
-    """Return a ring's corners to some hundred metres, without repeated ones."""
+    """Return a ring's corners rounded to `_PLACES` decimals, without repeated ones. [degrees]"""
     corners = np.round(ring, _PLACES)
     apart = np.any(corners != np.roll(corners, 1, axis=0), axis=1)
     result: list[list[float]] = corners[apart].tolist()

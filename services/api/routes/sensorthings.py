@@ -156,7 +156,11 @@ class _Answers:
     def _entity(
         self, of: str, keys: Mapping[str, Any], query: odata.Query
     ) -> dict[str, Any] | None:
-        """Return an entity; one referred to several times is looked up once."""
+        """
+        Return an entity as JSON; None if it is unknown or not visible.
+
+        An entity that is referred to several times is looked up once.
+        """
         key = (of, tuple(sorted(keys.items(), key=str)), repr(query))
         if key not in self._known:
             row = self._row(of, keys)

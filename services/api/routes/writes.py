@@ -338,7 +338,7 @@ def approve(
 
 @router.get("/statements/{statement}/findings", response_model=shapes.Findings)
 def findings(ask: Ask, statement: StatementId) -> Response:
-    """Return the findings, answers and closures."""
+    """Return a statement's findings, with their answers and closures."""
     with ask.reading() as conn:
         result = visible(conn, ask.who, statement)
         records = steps.records(conn, steps.documents(conn, statement))

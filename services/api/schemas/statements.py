@@ -82,7 +82,7 @@ class StatementDetail(Statement):
 
 
 class Status(Shape):
-    """Whether a statement is valid now."""
+    """Current state of a statement: since when, for what reason, and which statement replaced it."""
 
     statement: str
     state: State

@@ -192,7 +192,7 @@ def evaluate(
 
 
 def _name_and_version(text: str) -> tuple[str, str | None]:
-    """Split `id@version` into id and version; the version may be absent."""
+    """Return id and version of `id@version`; None as version of a text without `@`."""
     name, at, version = text.partition("@")
     return name, version if at else None
 

@@ -244,7 +244,11 @@ def _schema(connection: psycopg.Connection) -> Finding:
 
 
 def _devices(connection: psycopg.Connection) -> Finding:
-    """Return the number of devices by state; names those not commissioned, which raise no alarm."""
+    """
+    Return a finding with the number of devices by state.
+
+    `missing` if some are not commissioned.
+    """
     rows = connection.execute(
         "SELECT state, count(*) FROM v_device_health GROUP BY state ORDER BY 1"
     )
@@ -293,7 +297,7 @@ _LATE_S = 900
 
 
 def seals(conn: Connection) -> Finding:
-    """Return whether every day was sealed within 36 hours of its end."""
+    """Return a finding: whether every day was sealed within 36 hours of its end."""
     now = now_us()
     jobs = ended(conn, registry.load_fleet(conn), now - SEAL_LIMIT_US)
     unsealed = overdue(jobs, sealed_days.first_sealed(conn), now)
@@ -335,7 +339,7 @@ def _late_readings(conn: Connection, before_us: int) -> str:
 
 
 def stamps(conn: Connection, settings: Settings) -> Finding:
-    """Return whether sealed entries have time stamps of the configured authorities."""
+    """Return a finding: whether sealed entries have time stamps of the configured authorities."""
     try:
         policy = timestamps.policy_of(settings)
     except InputError as error:
@@ -363,7 +367,7 @@ def stamps(conn: Connection, settings: Settings) -> Finding:
 
 
 def signer(conn: Connection) -> Finding:
-    """Return whether the signer answers, and whether another process could sign."""
+    """Return a finding: whether the signer answers, and whether another process could sign."""
     waits = queue.waiting(conn)
     if waits.requests and waits.oldest_s > SIGNER_PATIENCE_S:
         verb = "waits" if waits.requests == 1 else "wait"
@@ -389,7 +393,7 @@ def signer(conn: Connection) -> Finding:
 
 
 def webhooks(conn: Connection) -> Finding:
-    """Return whether events are delivered to their webhooks."""
+    """Return a finding: whether events are delivered to their webhooks."""
     open_ones = [webhook for webhook in store.webhooks(conn) if webhook.ended is None]
     waits = store.waiting(conn)
     if not open_ones:
@@ -415,7 +419,7 @@ def webhooks(conn: Connection) -> Finding:
 
 
 def witnesses(conn: Connection, settings: Settings) -> Finding:
-    """Return whether enough witnesses cosign the log's heads."""
+    """Return a finding: whether enough witnesses cosign the log's heads."""
     try:
         whom = Witnesses.by(settings)
     except InputError as error:

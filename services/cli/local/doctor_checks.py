@@ -84,7 +84,7 @@ def storage(conn: Connection) -> Iterator[Finding]:
 
 
 def _columnstore(conn: Connection) -> Finding:
-    """Return whether old chunks are compressed, judged by the chunks and not by the settings."""
+    """Return a finding: whether old chunks are compressed, whatever the settings state."""
     if count := columnstore.locked(conn):
         text = columnstore.LOCKED.format(columnstore.licence(conn) or "not set", count)
         return Finding("columnstore", "wrong", text, columnstore.UNLOCK)
@@ -148,7 +148,7 @@ def _archive(conn: Connection) -> Finding:
 
 
 def quota(conn: Connection) -> Finding:
-    """Return the principals that exceeded their message quota within the last day."""
+    """Return a finding: the principals that exceeded their message quota within the last day."""
     if rows := conn.execute(_OVER).fetchall():
         return Finding(
             "quota",
@@ -182,7 +182,7 @@ def _principals(rows: Sequence[TupleRow]) -> str:
 
 
 def ratings(conn: Connection) -> Finding:
-    """Return devices whose rated power is implausible or lower than their registers show."""
+    """Return a finding: devices with a rated power that is implausible or that they exceed."""
     now = now_us()
     risen = [*beyond_rating(conn, now - _DAYS_US, now)]
     named = {beyond.device for beyond in risen}
@@ -206,7 +206,7 @@ def ratings(conn: Connection) -> Finding:
 
 
 def retention(conn: Connection, settings: Settings) -> Finding:
-    """Return whether rows beyond the retention period were deleted."""
+    """Return a finding: whether rows beyond the retention period were deleted."""
     days = Keep.by(settings).days
     late = {
         table: waits_s
@@ -236,7 +236,7 @@ _LONG_S = 60.0
 
 
 def rows(conn: Connection) -> Finding:
-    """Return how far intervals and emissions are behind the stored readings."""
+    """Return a finding: how far intervals and emissions are behind the stored readings. [s]"""
     age_s, waiting = remake_requests.age_s(conn), remake_requests.count(conn)
     text = f"{age_s:.1f} s behind the readings"
     if waiting:
@@ -450,7 +450,11 @@ def _workers(
 
 
 def _read(database_url: str | None) -> tuple[Source | None, dict[int, int]]:
-    """Return the Kafka source of the workers and the stored offsets; empty without a database."""
+    """
+    Return the workers' Kafka topic and stored offsets by partition.
+
+    (None, {}) without a database.
+    """
     if database_url is None:
         return None, {}
     try:

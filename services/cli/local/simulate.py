@@ -288,7 +288,11 @@ def simulate(**given: Any) -> None:
 
 
 def _identities(options: _Options, settings: Settings, url: str) -> Identities | None:
-    """Return the MQTT credentials of each principal: given, or found for a broker with TLS."""
+    """
+    Return the MQTT credentials of principals: given, or found for a broker with TLS.
+
+    None without TLS, without the folder, or if the URL has a login.
+    """
     if not url.startswith("mqtts://"):
         if options.identities is not None:
             raise SimulatorError(

@@ -120,6 +120,10 @@ def jsonb(value: Any) -> Jsonb:
 
 
 def _whole(text: str) -> int | Decimal:
-    """Return an int; beyond 64 bits a Decimal, as the encoder supports no longer int."""
+    """
+    Return the number in a text as int.
+
+    Beyond 64 bits as Decimal, since the encoder has no longer int.
+    """
     number = int(text)
     return number if -(2**63) < number < 2**63 else Decimal(text)

@@ -41,6 +41,8 @@ def every(
     """
     Return invoices as (project, invoice, id of the corrected invoice, reason).
 
+    Id and reason are None for an invoice that corrects none.
+
     `corrected`: include invoices corrected by another one.
     """
     rows = conn.execute(

@@ -126,7 +126,7 @@ def close_log(conn: Connection, key: EnrolledKey, final_head: str) -> None:
 
 
 def _text(moment: datetime | None) -> str | None:
-    """Return a time as text in whole seconds, as in proofs."""
+    """Return a time as text in whole seconds UTC, as in proofs; None for None."""
     return None if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -195,7 +195,7 @@ def make(conn: Connection, principal: str, expires: datetime, author: str) -> st
 
 
 def take(conn: Connection, token: str) -> Token | None:
-    """Return the record of a one-time token, locked until the transaction ends."""
+    """Return the record of a one-time token, locked until the transaction ends; None if unknown."""
     row = conn.execute(
         "SELECT principal, expires, used, key, certificate FROM enrolment_token"
         " WHERE sha256 = %s FOR UPDATE",

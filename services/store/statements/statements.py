@@ -266,7 +266,7 @@ def closed_within(
 
 
 def claimed_before(conn: Connection, project: str, from_us: int) -> Stored | None:
-    """Return the last issued statement of a project that ends at or before a time."""
+    """Return a project's last issued statement that ends at or before a time; None without one."""
     row = conn.execute(
         f"{_SELECT} JOIN claim c ON c.statement_id = s.id WHERE c.project_id = %s"
         " AND upper(c.period) <= %s ORDER BY upper(c.period) DESC LIMIT 1",
@@ -464,7 +464,7 @@ def intervals_of_devices(
 def last_of_devices(
     conn: Connection, project: str, devices: Sequence[str], from_us: int
 ) -> Stored | None:
-    """Return the last issued statement of another project with one of the devices before a time."""
+    """Return the last issued statement before a time of another project with one of the devices."""
     row = conn.execute(
         f"{_SELECT} JOIN claim c ON c.statement_id = s.id WHERE c.project_id <> %s"
         f" AND upper(c.period) <= %s AND {_OF_DEVICES} ORDER BY upper(c.period) DESC LIMIT 1",

@@ -116,7 +116,7 @@ def load(
     """
     Set the tests of devices to their state after the last reading before `before_us`.
 
-    Returns the readings of gauges with constant values, which their registers may corroborate.
+    Return the runs of constant gauge values that a register may corroborate.
     `before_us`: a time by fleet index; FROM_START for a device without readings. [us UTC]
     """
     watched.reset(np.array(list(before_us), dtype=np.int32))

@@ -46,15 +46,16 @@ class Checkpoint(NamedTuple):
 
     @property
     def seen_us(self) -> int:
-        """Return the time of the last reading, of either register sequence."""
+        """Return the time of the last reading of either register sequence. [us UTC]"""
         waits = self.other is not None and self.other[2] != 0
         return max(self.read_us, self.other[1]) if waits and self.other else self.read_us
 
     @property
     def since_us(self) -> int:
         """
-        Return the time from which later readings can change rows: that of the checkpoint, or of an
-        older register sequence.
+        Return the time from which later readings can change rows. [us UTC]
+
+        This is the time of the checkpoint, or of the other register sequence if that is older.
         """
         return self.read_us if self.other is None else min(self.read_us, self.other[1])
 
@@ -99,7 +100,7 @@ def load(
 
 
 def bare(fleet: Fleet, state: MeterState, devices: Collection[int]) -> dict[int, set[int]]:
-    """Return the quantities of registers without stored rows, by fleet index, as `state` has them."""
+    """Return the quantities of registers without rows, by fleet index, according to `state`."""
     known = classes.load()
     kinds = {
         class_id: {QUANTITY_INDEX[str(c.quantity)] for c in known[class_id].registers}
@@ -262,7 +263,7 @@ def newest(
 
 
 def showing(cursor: Cursor, fleet: Fleet, devices: Sequence[int], channel: Channel) -> list[int]:
-    """Return the fleet indices of devices that ever had a reading of a register; all of one class."""
+    """Return the fleet indices of those devices of one class that ever had a register reading."""
     class_id = fleet.devices[devices[0]].class_id
     cursor.execute(
         "SELECT d.index FROM unnest(%s::text[], %s::int[]) AS d (id, index)"

@@ -127,7 +127,11 @@ def project_sums(
 def _made(
     account: Sequence[Accounted],
 ) -> tuple[datetime | None, datetime | None, Decimal | None, Decimal | None]:
-    """Return first and last day, reduction, and that of the last 30 days."""
+    """
+    Return first and last day, reduction, and that of the last 30 days [ug CO2e].
+
+    None without any.
+    """
     return (
         min((part.begins for part in account), default=None),
         max((part.last_begins for part in account), default=None),

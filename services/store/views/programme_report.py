@@ -122,7 +122,7 @@ def _decimal(value: Decimal | None) -> str | None:
 
 
 def _percent_of(part: Decimal | None, whole: Decimal | None) -> str | None:
-    """Return a share in per cent with three decimals, as text."""
+    """Return a share in per cent with three decimals, as text; None if unknown."""
     return f"{part / whole * 100:.3f}" if part is not None and whole else None
 
 

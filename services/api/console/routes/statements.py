@@ -61,7 +61,7 @@ _PUBLIC = ("issued", "superseded", "revoked")
 
 @router.get("/statements/{statement}")
 def lead_to_statement(request: Request, statement: StatementId) -> Response:
-    """Redirect from a certificate's QR code to the page in the browser's language."""
+    """Redirect from a certificate's QR code to the statement's page in the browser's language."""
     address = f"/console/{language_of(request)}/statements/{statement}"
     return RedirectResponse(address, 303, {"Vary": "Accept-Language"})
 

@@ -314,7 +314,11 @@ class Action(NamedTuple):
 
     @property
     def percent(self) -> int | None:
-        """Return the avoided share of the expected tonnes to date, rounded down. [%]"""
+        """
+        Return the avoided share of the expected tonnes to date, rounded down. [%]
+
+        None if unknown.
+        """
         return percent(self.avoided_t, self.expected_t)
 
 

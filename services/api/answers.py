@@ -277,7 +277,7 @@ def language(accept: str | None, offered: Sequence[str]) -> str:
 def _best(
     header: str | None, offered: Sequence[str], suits: Callable[[str, str], int]
 ) -> str | None:
-    """Return the offered value of highest quality (RFC 9110, 12.5), first of equals; None if none."""
+    """Return the first offered value of the highest quality (RFC 9110, 12.5); None if none fits."""
     wishes = [] if header is None else _wishes(header)
     if not wishes:
         return offered[0]

@@ -17,7 +17,13 @@ SEVERITIES = ("critical", "major", "minor")
 
 
 class Contact(NamedTuple):
-    """Person or group channel that receives alarms; `on_duty` is None if no duty is planned."""
+    """
+    Person or group channel that receives alarms.
+
+    `projects`: only their alarms; None for all.  `on_duty`: None if no duty is planned.
+    `waiting`, `dead`: numbers of pending messages, and of messages given up.
+    `delivered`: time of the last delivery; None before the first.
+    """
 
     id: str
     address: str

@@ -82,7 +82,7 @@ class StatementDetail(Statement):
 
 
 class Status(Shape):
-    """Current state of a statement: since when, for what reason, and which statement replaced it."""
+    """Current state of a statement: since when, why, and by which statement it was replaced."""
 
     statement: str
     state: State

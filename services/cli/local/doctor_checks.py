@@ -265,7 +265,12 @@ _GROUP = "tonne-worker"
 
 @dataclass(frozen=True)
 class Finding:
-    """Result of one check: `ok`, `missing` (optional) or `wrong`, and the remedy."""
+    """
+    Result of one check.
+
+    `what`: name of the check.  `state`: `ok`, `missing` (optional) or `wrong`.
+    `found`: what was found.  `fix`: the remedy; empty for `ok`.
+    """
 
     what: str
     state: str

@@ -111,7 +111,7 @@ MAX_BYTES = 8 << 20
 
 
 class Kept(NamedTuple):
-    """Stored document: SHA-256, file name, author, time."""
+    """Stored document: SHA-256, file name, size [bytes], author, and time of storage."""
 
     sha256: str
     name: str

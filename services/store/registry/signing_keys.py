@@ -18,7 +18,7 @@ from mrv.signatures.keys import EnrolledKey, Role
 
 
 class Enrolment(NamedTuple):
-    """Enrolled key and its validity."""
+    """Enrolled key and its validity; `valid_until` is None while it is valid."""
 
     key: EnrolledKey
     valid_from: datetime
@@ -175,7 +175,7 @@ def require(conn: Connection, key: EnrolledKey, at: datetime) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """Record of a one-time token; `key`, `certificate`: those for which it was used."""
+    """Record of a one-time token; `used`, `key` and `certificate` are None until it is used."""
 
     principal: str
     expires: datetime
@@ -223,7 +223,12 @@ _IN_USE = "revoked IS NULL AND (expires IS NULL OR expires > now())"
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """Record of a credential; a password has no serial number and does not expire."""
+    """
+    Record of a credential.
+
+    `serial`, `fingerprint`, `expires`: of a certificate; None for a password.
+    `revoked`, `reason`: of its revocation; None while it is valid.
+    """
 
     principal: str
     kind: Kind

@@ -184,7 +184,11 @@ ORDER BY lower(c.period), c.project_id
 
 
 class Owed(NamedTuple):
-    """Sum of negative balances (0 or below) [ug CO2e], and the ids of their statements."""
+    """
+    Sum of negative balances (0 or below) [ug CO2e].
+
+    `statements`: ids of their statements, joined by `_SEPARATOR`; None without any.
+    """
 
     ug: int
     statements: str | None

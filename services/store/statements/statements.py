@@ -44,7 +44,14 @@ _SELECT = select_statements()
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """Statement and its state; `body`: canonical bytes of its document without issuer and proof."""
+    """
+    Statement and its state.
+
+    `from_us`, `to_us`: the period, end excluded. [us UTC]
+    `sequence`: number of the statement among those of the period, from 1.
+    `body`: canonical bytes of its document without issuer and proof.
+    `supersedes`: id of the statement that it replaces; None without one.
+    """
 
     id: str
     project: str
@@ -64,7 +71,12 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Step of a statement's life."""
+    """
+    Step of a statement: the state that it reached, with time and actor.
+
+    `multikey`, `document`: key and document of a signed step; None for other steps.
+    `principal`: caller of the API; None for a command.
+    """
 
     state: str
     at: datetime

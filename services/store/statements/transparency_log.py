@@ -106,7 +106,12 @@ def lock(conn: Connection) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Entry of the log as stored in the database."""
+    """
+    Entry of the log as stored in the database.
+
+    `index`: from 0.  `statement`: id; None for an entry without one, such as a seal.
+    `leaf`: Merkle leaf hash of `body`.
+    """
 
     index: int
     kind: str

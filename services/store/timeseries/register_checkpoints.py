@@ -34,7 +34,14 @@ NONE: Bare = {}
 
 
 class Checkpoint(NamedTuple):
-    """Stored state of a register: value, times of reading and last rise, start of the interval."""
+    """
+    Stored state of a register at the start of an interval.
+
+    `device`, `quantity`: fleet index and number of the quantity.  `value`: base units.
+    `read_us`, `changed_us`: times of its last reading and of its last rise. [us UTC]
+    `other`: `value`, `read_us`, `count` and `first` of a second register sequence, as in
+    `ingest.registers.lines.Other`; None without one.
+    """
 
     device: int
     quantity: int

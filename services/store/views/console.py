@@ -15,7 +15,11 @@ from services.store.views.coverage import Accounted, accounted, added
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Site with its numbers of devices: all, expected to send data, and sending data."""
+    """
+    Site with its position [degrees] and numbers of devices.
+
+    `expected`, `sending`: number expected to send data, and number sending data.
+    """
 
     id: str
     name: str
@@ -290,7 +294,11 @@ def stations(
 
 @dataclass(frozen=True, slots=True)
 class Newest:
-    """Device with its newest value; `projects`: to which it is or was assigned."""
+    """
+    Device with its newest value; `projects`: to which it is or was assigned.
+
+    `at`: time of the reading.  `value`: in the unit of the channel.  None without data.
+    """
 
     device: str
     site: str
@@ -351,7 +359,11 @@ def newest(
 
 @dataclass(frozen=True, slots=True)
 class SystemSums:
-    """Numbers of a system's devices (all, expected to send data, sending data); its projects."""
+    """
+    Numbers of a system's devices (all, expected to send data, sending data); its projects.
+
+    `last`: time of the newest reading; None without data.  `projects`: id and name of each.
+    """
 
     devices: int
     expected: int

@@ -57,7 +57,11 @@ GROUP BY 1, 2, 3 ORDER BY 1, 3, 2
 
 
 class Money(NamedTuple):
-    """Amount of money: `kind` is cost, earned or saved; `first`, `last`: days with an amount."""
+    """
+    Amount of money in `currency`, and the energy to which it belongs.
+
+    `kind`: cost, earned or saved.  `first`, `last`: first and last day with an amount.
+    """
 
     kind: str
     currency: str

@@ -187,7 +187,7 @@ def statement_page(ask: View, language: Language, statement: StatementId) -> Res
 
 
 class Party(NamedTuple):
-    """Preparer or verifier of a statement: organisation, accreditation, and time."""
+    """Preparer or verifier of a statement: organisation, accreditation (or None), and time."""
 
     name: str
     accreditation: str | None

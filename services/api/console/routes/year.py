@@ -51,7 +51,11 @@ class Fault(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """First sentence of a page: figure, comparison, verified share, cause."""
+    """
+    First sentence of a page in parts: figure, comparison, verified tonnes, cause; None if absent.
+
+    `tone`: CSS class: `late` for a shortfall, else empty.
+    """
 
     figure: str
     compared: str | None
@@ -304,7 +308,12 @@ class Year(NamedTuple):
 
 
 class Action(NamedTuple):
-    """Action in a year, over its own projects: colour, name, tonnes, expected tonnes to date."""
+    """
+    Action in a year, with the sums of its own counted projects; None if unknown.
+
+    `key`: colour.  `months`: avoided tonnes of the twelve months.
+    `expected_t`: expected tonnes to date.
+    """
 
     key: str
     name: str

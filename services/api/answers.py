@@ -277,7 +277,7 @@ def language(accept: str | None, offered: Sequence[str]) -> str:
 def _best(
     header: str | None, offered: Sequence[str], suits: Callable[[str, str], int]
 ) -> str | None:
-    """Return the offered value of the highest quality (RFC 9110, 12.5); the first of equals."""
+    """Return the first offered value of the highest quality (RFC 9110, 12.5); None if none fits."""
     wishes = [] if header is None else _wishes(header)
     if not wishes:
         return offered[0]
@@ -373,7 +373,7 @@ def outcome(conn: Connection, wanted: Wanted, prefer: Preferences) -> tuple[int,
     if answer is None:
         progress = queue.progress(conn, wanted.id)
         if progress is None:
-            raise RuntimeError("a queued request cannot be withdrawn")
+            raise RuntimeError(f"request {wanted.id} is no longer in the queue of the signer")
         return ACCEPTED, job_of(progress)
     if answer.result is not None:
         return (CREATED if answer.created else DONE), answer.result

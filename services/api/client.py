@@ -199,7 +199,7 @@ class Client:
         return self._post(f"/projects/{project}/invoices", shapes.Deliveries, body)
 
     def status(self, statement: str) -> shapes.Status:
-        """Return whether a statement is valid now."""
+        """Return a statement's current status: whether it is valid now, and why not."""
         return self._get(f"/statements/{statement}/status", shapes.Status)
 
     def receipt(self, statement: str) -> str:

@@ -302,9 +302,9 @@ _FILES = ("/evidence", ".pdf", ".xlsx", ".zip", "/file")
 
 class Lane:
     """
-    Limited number of parallel requests; others wait in order.
+    Limit of parallel requests, separate for each counter; further requests wait in order.
 
-    `maximum`: number of requests admitted per name.
+    `maximum`: number of requests admitted per counter.
     """
 
     def __init__(self, maximum: int) -> None:
@@ -313,7 +313,7 @@ class Lane:
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
 
     async def enter(self, turn: str) -> bool:
-        """Wait for a place; return whether it was free in time."""
+        """Wait for a place of the counter `turn`; return whether one was free within `WAIT_S`."""
         if self._inside[turn] < self._maximum:
             self._inside[turn] += 1
             return True
@@ -331,7 +331,7 @@ class Lane:
         return True
 
     def leave(self, turn: str) -> None:
-        """Free the place for the next request."""
+        """Give the place to the next waiting request of the counter `turn`, or free it."""
         waiting = self._waiting.get(turn)
         while waiting:
             place = waiting.popleft()

@@ -110,7 +110,10 @@ _OF_SCHEMAS: dict[str, dict[str, Any]] = {
         "site": _PARK_MEMBER,
         "balance": {"energy_used": {"value": "800", "unit": "kWh"}},
     },
-    "Problem": {"status": 404, "detail": "there is no project 'x' that you may see"},
+    "Problem": {
+        "status": 404,
+        "detail": "there is no site 'x' that you may see; check the id and the scope of your key",
+    },
     "Sewer": {"id": "P-0417"},
     "SewerFeature": {"id": "P-0417"},
     "SewerEvent": {"kind": "cctv", "condition": 3},

@@ -59,8 +59,8 @@ def _check_range(text: str, size: int) -> None:
     if int(first or 0) >= size or (not first and not int(last)):
         raise ProblemError(
             416,
-            f"no byte {first or 'the end'} exists: the file has {size} bytes; request a range "
-            "within the file",
+            f"Range {first}-{last} contains no byte of the file, which has {size}; request a range "
+            "within it",
             {"Content-Range": f"bytes */{size}"},
         )
 
@@ -189,7 +189,13 @@ From = Annotated[
     ),
 ]
 To = Annotated[
-    str, Query(alias="to", description="End, without.", examples=["2026-02-01"], max_length=40)
+    str,
+    Query(
+        alias="to",
+        description="End, excluded; written as `from`.",
+        examples=["2026-02-01"],
+        max_length=40,
+    ),
 ]
 
 
@@ -208,7 +214,7 @@ def span_us(begin: str, end: str, timezone: str) -> tuple[int, int]:
         except OverflowError:
             raise ProblemError(422, f"{name} is not a valid date; write it as 2026-01-31") from None
     if edges[0] >= edges[1]:
-        raise ProblemError(422, "the span is empty; `to` must be later than `from`")
+        raise ProblemError(422, f"from {begin} to {end} is empty; send a `to` later than `from`")
     return edges[0], edges[1]
 
 

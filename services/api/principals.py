@@ -74,7 +74,8 @@ def refuse(principal: Principal, roles: tuple[str, ...]) -> NoReturn:
         )
     raise ProblemError(
         403,
-        f"the role {principal.role} is not allowed to do this; allowed roles: {', '.join(roles)}",
+        f"the role {principal.role} is not allowed to do this; use a key of the role "
+        f"{' or '.join(roles)}",
     )
 
 

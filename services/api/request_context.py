@@ -71,7 +71,7 @@ class Cursors:
         self._secret = secret
 
     def make(self, of: tuple[object, ...], key: list[Any]) -> str:
-        """Return the cursor after a row, in the list described by `of`."""
+        """Return the cursor after the row with a key, in the list described by `of`."""
         body = json.dumps(key, separators=(",", ":")).encode()
         return base64.urlsafe_b64encode(self._mac(of, body) + body).decode().rstrip("=")
 
@@ -147,7 +147,7 @@ _V1 = "/v1"  # a route of a router has its path without this prefix
 @dataclass(frozen=True, slots=True)
 class Api:
     """
-    Common parts of routes: pools, page marks, identity provider, home.
+    Common parts of routes: pools, cursors of paged lists, identity provider, home.
 
     A request takes one connection at a time: from `reads`, or from `files` and `writes` for long
     work, so that reading requests do not wait.  All use the role `tonne_api`.

@@ -94,14 +94,14 @@ class Rates:
 
     def __init__(self, per_s: float) -> None:
         self._per_s = per_s
-        self._byte_limit = per_s * _BURST_S
+        self._burst = per_s * _BURST_S
         self._left: OrderedDict[bytes, tuple[float, float]] = OrderedDict()
 
     def wait_s(self, caller: bytes) -> float:
-        """Take a token; return the waiting time, 0 if one was free."""
+        """Take a token of the caller; return the time until one is free, 0 if one was taken. [s]"""
         now_s = time.monotonic()
-        remaining, since_s = self._left.pop(caller, (self._byte_limit, now_s))
-        remaining = min(self._byte_limit, remaining + (now_s - since_s) * self._per_s)
+        remaining, since_s = self._left.pop(caller, (self._burst, now_s))
+        remaining = min(self._burst, remaining + (now_s - since_s) * self._per_s)
         taken = remaining >= 1
         self._left[caller] = (remaining - 1 if taken else remaining, now_s)
         if len(self._left) > _CALLERS:

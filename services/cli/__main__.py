@@ -56,7 +56,7 @@ class LazyGroup(Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return a command, importing its module."""
+        """Return a command after importing its module; None for an unknown name."""
         del ctx
         if cmd_name not in COMMANDS:
             return None

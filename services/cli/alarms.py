@@ -63,7 +63,11 @@ def contacts() -> None:
     help="Severity of alarms that the contact receives; repeatable. Default: critical and major.",
 )
 @click.option(
-    "--project", "projects", multiple=True, metavar="ID", help="Only alarms of this project."
+    "--project",
+    "projects",
+    multiple=True,
+    metavar="ID",
+    help="Only alarms of this project; repeatable. Default: all.",
 )
 @_author
 @json_option
@@ -177,10 +181,15 @@ def remove(id_: str, *, reason: str, as_json: bool) -> None:
 @click.option("--from", "begin", required=True, metavar=METAVAR, help="Start of the on-call time.")
 @click.option("--to", "end", required=True, metavar=METAVAR, help="End of the on-call time.")
 @click.option(
-    "--every-weeks", type=click.IntRange(1, 52), help="Repeat the duty after this number of weeks."
+    "--every-weeks",
+    type=click.IntRange(1, 52),
+    help="Repeat the duty after this number of weeks; default: no repetition.",
 )
 @click.option(
-    "--times", type=click.IntRange(1, 200), default=1, help="Total number of repetitions."
+    "--times",
+    type=click.IntRange(1, 200),
+    default=1,
+    help="Number of duties in total, with --every-weeks.",
 )
 @_author
 @json_option
@@ -252,7 +261,12 @@ def silence(
 
 
 @click.command()
-@click.option("--end", "number", type=click.IntRange(1), help="Number of the silence to end now.")
+@click.option(
+    "--end",
+    "number",
+    type=click.IntRange(1),
+    help="Number of the silence to end now; default: none, the silences are listed.",
+)
 @json_option
 def silences(*, number: int | None, as_json: bool) -> None:
     """
@@ -320,10 +334,15 @@ def alarms() -> None:
 @click.option(
     "--state", type=Choice(_STATES), default="now", help="Alarms to list; `now`: those not cleared."
 )
-@click.option("--severity", type=Choice(stored.SEVERITIES), help="Only alarms of this severity.")
-@click.option("--kind", type=Choice(tuple(kinds())), help="Only alarms of this kind.")
 @click.option(
-    "--of", "subject", metavar="ID", help="Only alarms of this device, gateway or project."
+    "--severity", type=Choice(stored.SEVERITIES), help="Only alarms of this severity; default: all."
+)
+@click.option("--kind", type=Choice(tuple(kinds())), help="Only alarms of this kind; default: all.")
+@click.option(
+    "--of",
+    "subject",
+    metavar="ID",
+    help="Only alarms of this device, gateway or project; default: all.",
 )
 @click.option(
     "--limit", type=click.IntRange(1, 100_000), default=200, help="Maximum number of rows."

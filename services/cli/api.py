@@ -109,7 +109,7 @@ def keys() -> None:
 @click.option(
     "--expires",
     metavar=METAVAR,
-    help="End of the key's validity: a local day, or RFC 3339 with offset.",
+    help="End of the key's validity: a local day, or RFC 3339 with offset. Default: none.",
 )
 @json_option
 def create(

@@ -35,7 +35,11 @@ _MAX_LISTED = 20
 # niceness of the process: all other work of the machine takes precedence
 _NICE = 10
 _devices = click.option(
-    "--device", "devices", multiple=True, metavar="ID", help="Only this device."
+    "--device",
+    "devices",
+    multiple=True,
+    metavar="ID",
+    help="Only this device; repeatable. Default: all.",
 )
 
 
@@ -68,13 +72,13 @@ def archive() -> None:
     "--pace",
     type=click.FloatRange(min=1),
     metavar="ROWS_PER_S",
-    help="Maximum number of readings per second.",
+    help="Maximum number of readings per second; default: unlimited.",
 )
 @click.option(
     "--every",
     type=click.IntRange(60),
     metavar="SECONDS",
-    help="Repeat at this interval until stopped.",
+    help="Repeat at this interval until stopped; default: run once.",
 )
 @json_option
 def run(

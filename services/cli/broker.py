@@ -48,8 +48,8 @@ def broker() -> None:
     "--password-port",
     type=click.IntRange(1, 65_535),
     help=(
-        "mosquitto: TLS port for clients with a password. rabbitmq: permit passwords on the "
-        "--listen port."
+        "mosquitto: TLS port for clients with a password. rabbitmq: permit passwords on the"
+        " --listen port. Default: clients need a certificate."
     ),
 )
 @click.option(
@@ -75,22 +75,30 @@ def broker() -> None:
     "--log", default="file mosquitto.log", help="mosquitto's log destination (its option log_dest)."
 )
 @click.option(
-    "--plugin", help="mosquitto: path of the dynamic-security plugin, if not that of Debian."
+    "--plugin",
+    help="mosquitto: path of the dynamic-security plugin; default: that of Debian's package.",
 )
 @click.option(
     "--service",
     "services",
     multiple=True,
     metavar="NAME",
-    help="Service of tonne that gets credentials; repeatable.",
+    help=(
+        "Service of tonne that gets credentials, in addition to `tonne`; repeatable. Default: none."
+    ),
 )
 @click.option(
-    "--into", type=click.Path(path_type=Path), help="Also copy the broker's files to this folder."
+    "--into",
+    type=click.Path(path_type=Path),
+    help="Also copy the broker's files to this folder; default: no copy.",
 )
 @click.option(
     "--services-into",
     type=click.Path(path_type=Path),
-    help="Also copy the credentials of `tonne` and each --service to subfolders of this folder.",
+    help=(
+        "Also copy the credentials of `tonne` and each --service to subfolders of this "
+        "folder; default: no copy."
+    ),
 )
 @json_option
 def config(

@@ -35,7 +35,7 @@ _MAX_LISTED = 20
 @click.command()
 @begin_option
 @end_option
-@click.option("--device", metavar="ID", help="Only this device.")
+@click.option("--device", metavar="ID", help="Only this device; default: all.")
 @click.option("--check", is_flag=True, help="Only compare; exit code 1 if rows differ.")
 @json_option
 def rebuild(begin: str, end: str, device: str | None, *, check: bool, as_json: bool) -> None:
@@ -70,7 +70,7 @@ def rebuild(begin: str, end: str, device: str | None, *, check: bool, as_json: b
 
 
 def _by_zone(plan: Plan, members: list[int]) -> Iterator[tuple[str, list[int]]]:
-    """Yield (time zone, device ids) in batches of the size processed at once."""
+    """Yield (time zone, fleet indices) of devices, in batches of at most `AT_ONCE`."""
     zones: dict[str, list[int]] = {}
     for member in members:
         zones.setdefault(plan.fleet.devices[member].timezone, []).append(member)
@@ -162,7 +162,7 @@ def columnstore() -> None:
     "--days",
     type=click.FloatRange(7),
     default=store.AFTER_DAYS,
-    help="Compress only chunks that ended at least this long ago.",
+    help="Compress only chunks that ended at least this number of days ago.",
 )
 @json_option
 def run(days: float, *, as_json: bool) -> None:

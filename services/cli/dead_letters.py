@@ -58,11 +58,16 @@ __all__ = ["NAME", "begin_", "device_", "end_", "json_", "principal_", "reason_"
 NAME = "tonne deadletter"
 
 reason_ = click.option(
-    "--reason", help="Only messages rejected for this reason; docs/rejected.md lists them."
+    "--reason",
+    help="Only messages rejected for this reason; docs/rejected.md lists them. Default: all.",
 )
-device_ = click.option("--device", metavar="ID", help="Only this device.")
+device_ = click.option(
+    "--device", metavar="ID", help="Only messages about this device; default: all."
+)
 principal_ = click.option(
-    "--principal", metavar="ID", help="Only messages of this sender, even if the device is unknown."
+    "--principal",
+    metavar="ID",
+    help="Only messages of this sender, even if the device is unknown; default: all.",
 )
 
 
@@ -288,7 +293,7 @@ deadletter.add_command(replay)
     "groups",
     multiple=True,
     type=Choice(list(GROUPS)),
-    help="Print counts by this column instead of messages; repeatable.",
+    help="Print counts by this column instead of messages; repeatable. Default: messages.",
 )
 @json_
 def list_(
@@ -385,7 +390,7 @@ def count(
 
 @deadletter.command()
 @click.argument("letter", type=int)
-@click.option("--out", type=NEW_FILE, help="Write the bytes to this file.")
+@click.option("--out", type=NEW_FILE, help="Write the bytes to this file; default: no file.")
 @json_
 def show(letter: int, *, out: Path | None, as_json: bool) -> None:
     """

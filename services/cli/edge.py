@@ -38,7 +38,8 @@ from services.logs import get_logger
     "--ca-sha256",
     metavar="HEX",
     help=(
-        "With --enrol: SHA-256 digest of the trusted certificate authority, if there is no ca.crt."
+        "With --enrol: SHA-256 digest of the certificate authority to trust; default: the "
+        "ca.crt in the folder `identity`."
     ),
 )
 @click.option("--public-key", is_flag=True, help="Print the public signing key, for the registry.")

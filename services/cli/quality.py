@@ -94,12 +94,16 @@ def _of_project(rows: Sequence[dict[str, Any]], zone: str) -> tuple[list[str], l
 @click.option("--site", metavar="ID", help="Site whose stations' values are printed.")
 @begin_option
 @end_option
-@click.option("--period", type=Choice(["hour", "day"]), help="Only hourly or only daily values.")
+@click.option(
+    "--period",
+    type=Choice(["hour", "day"]),
+    help="Only hourly or only daily values; default: both.",
+)
 @click.option(
     "--name",
     type=Choice([k.name for k in KINDS]),
     metavar="NAME",
-    help="Only this indicator, such as pm2_5_24h_ug_m3.",
+    help="Only this indicator, such as pm2_5_24h_ug_m3; default: all.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON with all details.")
 def indicators(

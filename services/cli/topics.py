@@ -50,13 +50,13 @@ def topics() -> None:
     "--retention-hours",
     type=click.IntRange(1),
     default=168,
-    help="Retention of records: longer than any outage of the workers.",
+    help="Retention of records in hours: longer than any outage of the workers.",
 )
 @click.option(
     "--dead-hours",
     type=click.IntRange(1),
     default=8_760,
-    help="Retention of dead letters, records that could not be stored.",
+    help="Retention in hours of dead letters, which are records that could not be stored.",
 )
 @click.option(
     "--dead-compact/--dead-delete",
@@ -184,7 +184,10 @@ def access(
 @click.option(
     "--share",
     metavar="NAME",
-    help="Divide the messages among all bridges of this group (MQTT shared subscription).",
+    help=(
+        "Divide the messages among all bridges of this group (MQTT shared subscription); "
+        "default: this bridge gets all."
+    ),
 )
 @click.option(
     "--batch",

@@ -112,7 +112,9 @@ def list_(*, as_json: bool) -> None:
 
 @webhooks.command()
 @_id
-@click.option("--state", type=Choice(store.STATES), help="Only deliveries in this state.")
+@click.option(
+    "--state", type=Choice(store.STATES), help="Only deliveries in this state; default: all."
+)
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, help="Maximum number of rows.")
 @json_option
 def show(id_: str, *, state: str | None, limit: int, as_json: bool) -> None:

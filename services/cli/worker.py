@@ -114,12 +114,17 @@ def _leave_soon(code: int) -> None:
     default=1,
     help="Number of workers that share the topic, which must have as many partitions.",
 )
-@click.option("--instance", metavar="NAME", help="Name of this worker, kept across restarts.")
+@click.option(
+    "--instance", metavar="NAME", help="Name of this worker, kept across restarts; default: none."
+)
 @click.option(
     "--from-offset",
     type=click.IntRange(0),
     metavar="N",
-    help="Store records of each partition again from offset N on, then end.",
+    help=(
+        "Store records of each partition again from offset N on, then end. Default: "
+        "continue at the stored offset."
+    ),
 )
 @click.option(
     "--from-time",
@@ -133,7 +138,7 @@ def _leave_soon(code: int) -> None:
     type=click.IntRange(0),
     multiple=True,
     metavar="P",
-    help="Only this partition; may be repeated. Needs --from-offset or --from-time.",
+    help="With --from-offset or --from-time: only this partition; repeatable. Default: all.",
 )
 @wait_option
 @click.option(

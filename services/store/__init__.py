@@ -1,1 +1,1 @@
-"""Database queries that read and write rows; calculations are elsewhere."""
+"""Database queries: reading and writing of rows, without calculations."""

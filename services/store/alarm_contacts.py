@@ -17,7 +17,13 @@ SEVERITIES = ("critical", "major", "minor")
 
 
 class Contact(NamedTuple):
-    """Person or group channel that receives alarms; `on_duty` is None if no duty is planned."""
+    """
+    Person or group channel that receives alarms.
+
+    `projects`: only their alarms; None for all.  `on_duty`: None if no duty is planned.
+    `waiting`, `dead`: numbers of pending messages, and of messages given up.
+    `delivered`: time of the last delivery; None before the first.
+    """
 
     id: str
     address: str
@@ -102,7 +108,7 @@ def put_on_duty(
     Raises InputError if a time span is empty.
     """
     if contact not in {contact.id for contact in contacts(conn)}:
-        raise RegistryError(f"no contact {contact!r}; see `tonne alarms contacts`")
+        raise RegistryError(f"no contact {contact!r}; see `tonne alarms contacts list`")
     try:
         with conn.transaction(), conn.cursor() as cursor:
             cursor.executemany(
@@ -110,7 +116,10 @@ def put_on_duty(
                 [(contact, *span, author) for span in spans],
             )
     except errors.CheckViolation as error:
-        raise InputError("a duty ends after it begins; correct --from or --to") from error
+        listed = ", ".join(f"{begin.isoformat()} to {end.isoformat()}" for begin, end in spans)
+        raise InputError(
+            f"duty {listed}: it must end after it begins; correct --from or --to"
+        ) from error
 
 
 def duties(conn: Connection) -> list[Duty]:
@@ -127,9 +136,9 @@ def silence(
     conn: Connection, subject: str | None, ends: datetime, reason: str, author: str
 ) -> Silence:
     """
-    Suspend messages until a time, and return the silence.
+    Suspend messages about a device, gateway, project or site (None: all), and return the silence.
 
-    Raises InputError if it ends in the past or in more than 31 days, or has no reason.
+    Raises InputError if `ends` is past or more than 31 days ahead, or the reason is empty.
     """
     try:
         row = conn.execute(
@@ -139,8 +148,8 @@ def silence(
         ).fetchone()
     except errors.CheckViolation as error:
         raise InputError(
-            "a silence ends in the future, within 31 days, and has a reason; correct --until or"
-            " --reason"
+            f"silence until {ends.isoformat()}, reason {reason!r}: the end must be in the future"
+            " and within 31 days, the reason not empty; correct --until or --reason"
         ) from error
     assert row is not None  # noqa: S101 - RETURNING
     return Silence(*row)
@@ -208,7 +217,7 @@ def _silenced(conn: Connection, event: webhooks.Due) -> datetime | None:
 
 
 def _is_off_duty(conn: Connection, own: Contact, event: webhooks.Due) -> bool:
-    """Return whether a contact is off duty and another one receives the event."""
+    """Return whether contact `own` is off duty, and another contact receives the event."""
     if own.on_duty is not False:
         return False
     return any(

@@ -294,5 +294,5 @@ def cursor_secret(conn: Connection) -> bytes:
     """Return the secret for signing page cursors."""
     row = conn.execute("SELECT secret FROM api_cursor_secret").fetchone()
     if row is None:
-        raise RuntimeError("the migration put a secret there")
+        raise RuntimeError("the table api_cursor_secret is empty; restore it from a backup")
     return bytes(row[0])

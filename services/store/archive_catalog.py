@@ -133,7 +133,11 @@ def every(conn: Connection) -> list[Part]:
 
 
 def newest(result: Sequence[Part], ids: Collection[str] | None = None) -> list[Part]:
-    """Return the parts reduced to the device-days that no later part contains."""
+    """
+    Return the parts reduced to the device-days that no later part contains.
+
+    `ids`: only these devices; None for all.
+    """
     later: set[tuple[str, str, date, str]] = set()
     out: list[Part] = []
     for part in reversed(result):
@@ -203,7 +207,7 @@ def done(conn: Connection) -> set[tuple[str, date, int]]:
 
 
 def waiting(conn: Connection, before_us: int) -> tuple[int, date | None]:
-    """Return how many sealed days that ended before a time are not archived, and the oldest."""
+    """Return how many sealed days that ended before a time are not archived, and the oldest one."""
     row = conn.execute(
         "SELECT count(*), min(s.day) FROM (SELECT DISTINCT ON (project_id, day) project_id, day,"
         " index, to_time FROM data_seal ORDER BY project_id, day, sequence DESC) s"

@@ -112,7 +112,11 @@ def overlay(frames: Sequence[Frame]) -> Frame:
 
 
 def _first(values: Column, again: NDArray[np.bool_], heads: NDArray[np.intp]) -> Column:
-    """Return, for each run of rows with equal device and time, the first known value."""
+    """
+    Return, for each run of rows with equal device and time, the first known value.
+
+    `again`: rows of the same device and time as the row before.  `heads`: first row of each run.
+    """
     out = values[heads]
     later = np.flatnonzero(again & ~_absent(values))
     run = np.searchsorted(heads, later, side="right") - 1
@@ -143,7 +147,7 @@ class Split(NamedTuple):
 
 def split(cursor: Cursor, ids: Sequence[str], frame: Frame) -> Split:
     """
-    Split late readings into those missing in the archive and those contradicting it.
+    Return late readings split into those missing in the archive and those contradicting it.
 
     `ids`: device ids by the frame's numbers.
     """
@@ -199,7 +203,11 @@ def _places(stored: Frame, frame: Frame) -> NDArray[np.intp]:
 
 
 def _keys(stored: Frame, frame: Frame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Number the rows of both frames in the order of device and time; `stored` is sorted."""
+    """
+    Return the number of each row of both frames, in the order of device and time.
+
+    Rows of equal device and time have equal numbers.  `stored` is sorted.
+    """
     pairs = np.concatenate(
         [np.stack([f.device.astype(np.int64), f.time_us], axis=1) for f in (stored, frame)]
     )
@@ -252,7 +260,7 @@ def with_two_readings(
 
 
 def with_few_readings(cursor: Cursor, fleet: Fleet, devices: Sequence[int]) -> list[int]:
-    """Return the devices with fewer than two readings in the database."""
+    """Return the fleet indices of devices with fewer than two readings in the database."""
     result = []
     for device in devices:
         cursor.execute(

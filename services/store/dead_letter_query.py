@@ -20,7 +20,12 @@ LEAST_DAYS = 30
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """Deletion of dead letters: number by reason, age limit, and author."""
+    """
+    Recorded deletion of dead letters.
+
+    `before`: they were received before this time.  `letters`: their number; `reasons`: by reason.
+    `sha256`: digest of the digests of their payloads, in order of number; hex.
+    """
 
     id: int
     removed: datetime
@@ -81,7 +86,12 @@ _COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """Rejected message without its payload; `replayed`: time at which it was last resent."""
+    """
+    Rejected message without its payload.
+
+    `device`: None if the message names none.  `size`: size of the payload. [bytes]
+    `replayed`: time at which it was last resent; None if never.
+    """
 
     id: int
     received: datetime
@@ -111,7 +121,11 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """Number of rejected messages of a device for a reason; `waiting`: number never resent."""
+    """
+    Number of rejected messages (`refused`) of a device for a reason.
+
+    `device`: None if the messages name none.  `waiting`: number of messages never resent.
+    """
 
     reason: str
     device: str | None
@@ -309,7 +323,11 @@ class UnknownDevice:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Registered device, the principal that published for it, and the permitted one, `speaker`."""
+    """
+    Registered device for which another principal published.
+
+    `principal`: sender of the messages.  `speaker`: principal that is permitted to send them.
+    """
 
     device: str
     principal: str

@@ -176,7 +176,10 @@ def _check(position: Position, row: TupleRow | None) -> None:
     if row is None:
         raise _fenced(position)
     if row[0] != position.visits:
-        raise VisitedError(f"partition {position.partition} of {position.topic!r} was written for")
+        raise VisitedError(
+            f"another process wrote readings of partition {position.partition} of topic "
+            f"{position.topic!r}; the state of its devices must be loaded again"
+        )
 
 
 def visited(connection: Connection, topic: str, positions: Iterable[Position]) -> bool:

@@ -199,7 +199,11 @@ def _write_waiting(cursor: Cursor, before: Node, after: Node) -> None:
 
 
 def claim(connection: Connection, min_interval_s: float) -> list[tuple[str, str]]:
-    """Return group and name of nodes that need a rebirth request; reserve them for this process."""
+    """
+    Return (group, name) of nodes that need a rebirth request, and reserve them for this process.
+
+    `min_interval_s`: only nodes that were not reserved within this time. [s]
+    """
     return list(connection.execute(_CLAIM, (min_interval_s,)).fetchall())
 
 

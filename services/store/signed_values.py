@@ -197,6 +197,6 @@ def devices(conn: Connection) -> set[str]:
 
 
 def message(conn: Connection, id_: int) -> bytes | None:
-    """Return the bytes of the message that contained a signed value."""
+    """Return the bytes of the message that contained a signed value; None for an unknown id."""
     row = conn.execute("SELECT payload FROM signed_value WHERE id = %s", [id_]).fetchone()
     return None if row is None else bytes(row[0])

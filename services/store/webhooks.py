@@ -26,7 +26,13 @@ _COLUMNS = (
 
 
 class Webhook(NamedTuple):
-    """Webhook; `projects` None means all projects. After `ended` nothing is sent."""
+    """
+    Webhook: a receiver of events.
+
+    `projects`: only their events; None for all.  `ended`: nothing is sent after it; None if active.
+    `waiting`, `dead`: numbers of pending deliveries, and of deliveries given up.
+    `delivered`: time of the last successful delivery; None before the first.
+    """
 
     id: str
     url: str
@@ -42,7 +48,12 @@ class Webhook(NamedTuple):
 
 
 class Delivery(NamedTuple):
-    """Event for a webhook, with the result of the last attempt."""
+    """
+    Event for a webhook, with the result of the last attempt.
+
+    `tried`: time of the attempt; None before it.  `status`: HTTP status; None without an answer.
+    `error`: reason of a failure; None without one.
+    """
 
     sequence: int
     event: UUID
@@ -113,7 +124,9 @@ def add(
     with conn.transaction():
         for project in named or ():
             if conn.execute("SELECT FROM project WHERE id = %s", [project]).fetchone() is None:
-                raise RegistryError(f"project {project!r} is not registered; see `tonne registry`")
+                raise RegistryError(
+                    f"project {project!r} is not registered; see `tonne registry export`"
+                )
         conn.execute("SELECT pg_advisory_xact_lock(2291, 1)")
         row = conn.execute("SELECT count(*) FROM webhook WHERE ended IS NULL").fetchone()
         if row is not None and row[0] >= MAX_WEBHOOKS:

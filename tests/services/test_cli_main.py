@@ -121,4 +121,4 @@ def test_doctor_tells_an_old_schema_from_a_current_one(monkeypatch, database_url
             "(SELECT max(version) FROM schema_migration)"
         )
     assert schema()["state"] == "wrong"
-    assert schema()["fix"] == "tonne migrate"
+    assert schema()["fix"] == "run `tonne migrate`"

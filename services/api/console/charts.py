@@ -166,6 +166,8 @@ def days_chart(
     Return the chart of all days from the first stored one until today.
 
     `amounts`: amounts by day; a day that is absent has no data.
+    `base`: base unit of the amounts.
+    `name`: name of the quantity, in the reader's language.
     """
     unit, size = _unit(amounts.values(), base, t)
     first = min(amounts)

@@ -185,14 +185,14 @@ def _parts(geometry: dict[str, Any]) -> tuple[str, list[Points]]:
     """Return the kind of a geometry, and its lines or rings."""
     kind, stored = geometry["type"], [geometry["coordinates"]]
     if kind not in _DEPTH:
-        raise ValueError(f"type {kind!r}")
+        raise ValueError(f"geometry of the type {kind!r}")
     for _ in range(_DEPTH[kind] - 1):
         stored = [part for each in stored for part in each]
     parts = [
         np.array(part, dtype=float).reshape(-1, np.array(part).shape[-1])[:, :2] for part in stored
     ]
     if any(not len(part) or (np.abs(part) > _WORLD).any() for part in parts):
-        raise ValueError("a place outside of the earth, or none")
+        raise ValueError("no coordinates, or beyond 180 degrees of longitude or 90 of latitude")
     return kind, parts
 
 
@@ -247,7 +247,7 @@ def sites_map(result: Sequence[Site], base: Base = NONE) -> Map:
 
 
 def plain(ring: Points) -> list[list[float]]:
-    """Return a ring's corners to some hundred metres, without repeated ones."""
+    """Return a ring's corners rounded to `_PLACES` decimals, without repeated ones. [degrees]"""
     corners = np.round(ring, _PLACES)
     apart = np.any(corners != np.roll(corners, 1, axis=0), axis=1)
     result: list[list[float]] = corners[apart].tolist()

@@ -49,7 +49,7 @@ class ProjectRow(NamedTuple):
 
 
 def avoided_chart(project_row: ProjectRow, t: Words) -> Markup | None:
-    """Return the chart of avoided and expected tonnes."""
+    """Return the chart of avoided and expected tonnes; None without avoided tonnes."""
     if not any(row.avoided is not None for row in project_row.rows):
         return None
     drawn: dict[str, Bar] = {}
@@ -78,7 +78,11 @@ def avoided_chart(project_row: ProjectRow, t: Words) -> Markup | None:
 
 
 def parts_of_bar(project_row: ProjectRow, row: Row) -> tuple[tuple[str, Fraction], ...] | None:
-    """Return the parts of a bar: None for missing data; empty for future or uncredited time."""
+    """
+    Return the parts of a bar, as pairs of kind and tonnes.
+
+    None for missing data; empty for future or uncredited time.
+    """
     if row.avoided is not None:
         return (("measured", Fraction(row.avoided)),)
     span = _span(row)
@@ -119,7 +123,7 @@ def summed(project_row: ProjectRow) -> list[Row]:
 
 
 def running_sums(project_row: ProjectRow, t: Words) -> Markup | None:
-    """Return the chart of cumulative avoided and expected tonnes over the span."""
+    """Return the chart of cumulative avoided and expected tonnes; None for a day."""
     if project_row.kind == "day":
         return None
     rows = [
@@ -132,7 +136,7 @@ def running_sums(project_row: ProjectRow, t: Words) -> Markup | None:
 
 
 def hours_of_month(project_row: ProjectRow, t: Words) -> Markup | None:
-    """Return the chart of each hour of each day of a month."""
+    """Return the chart of each hour of each day of a month; None without hourly data."""
     if not project_row.hours:
         return None
     days = [

@@ -55,7 +55,7 @@ _OTHER_SITES = ("cross-site", "same-site")
 
 
 def open_session(conn: Connection, key: ApiKey, response: Response, *, secure: bool) -> None:
-    """Set the session cookie of the person who signed in."""
+    """Open a session for a key's holder and set its cookie; `secure`: only sent over HTTPS."""
     response.set_cookie(
         COOKIE,
         api_keys.open_session(conn, key),
@@ -284,7 +284,7 @@ def _page_language(language: str) -> str:
     """Return a page's language; 404 for an unavailable one."""
     if language not in LANGUAGES:
         raise ProblemError(
-            404, f"no page is in {language[:20]!r}; there are {', '.join(LANGUAGES)}"
+            404, f"no page is in {language[:20]!r}; choose one of {', '.join(LANGUAGES)}"
         )
     return language
 
@@ -326,7 +326,7 @@ def _packed(request: Request, text: str, status: int, headers: dict[str, str]) -
 
 
 def plain(text: str | None) -> str | None:
-    """Return decimal text without trailing zeros."""
+    """Return decimal text without trailing zeros; None for None."""
     return text.rstrip("0").rstrip(".") if text and "." in text else text
 
 

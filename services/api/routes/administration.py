@@ -118,7 +118,7 @@ def readyz(request: Request) -> Response:
     with request.app.state.api.reads.connection(timeout=2) as conn:
         lacks = migrate.pending_work(conn)
     if lacks:
-        raise ProblemError(503, f"{lacks}: `tonne migrate`")
+        raise ProblemError(503, f"{lacks}; run `tonne migrate`")
     return Response("ready\n", media_type="text/plain")
 
 
@@ -325,7 +325,9 @@ def comment(ask: Operator, alarm: AlarmId, body: shapes.AlarmRemark) -> Response
 
 
 def _unknown(alarm: int) -> ProblemError:
-    return ProblemError(404, f"there is no alarm {alarm} that you may see")
+    return ProblemError(
+        404, f"there is no alarm {alarm} that you may see; GET /v1/alarms lists them"
+    )
 
 
 letters_router = APIRouter(tags=["dead letters"])

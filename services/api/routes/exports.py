@@ -49,7 +49,11 @@ Year = Annotated[
 
 @router.get("/projects/{project}/exports/{form}.zip", responses=_ZIP, response_class=Response)
 def of_project(ask: Reader, project: ProjectId, form: Literal["cdop", "cad-trust"]) -> Response:
-    """Return all issued statements of a project by the Carbon Data Open Protocol or CAD Trust."""
+    """
+    Return a project's issued statements in the format of CDOP or CAD Trust.
+
+    CDOP is the Carbon Data Open Protocol.  The zip has one document or table per file.
+    """
     with ask.reading() as conn:
         if not ask.who.sees(project) or not listing.projects(conn, [project], "", 1):
             raise unknown("project", project)
@@ -167,7 +171,12 @@ def _sources(conn: Connection, names: Sequence[str]) -> tuple[list[Source], Auth
 def _sent(
     ask: RequestContext, conn: Connection, made: ExportFiles, sources: Sequence[Source], name: str
 ) -> Response:
-    """Return a folder as a reproducible zip, and store an audit row."""
+    """
+    Return a folder as a reproducible zip, and store an audit row.
+
+    `sources`: exported statements, whose missing evidence is added to `missing.json`.
+    `name`: file name without `.zip`.
+    """
     files = made.folder(sources)
     ask.noted(conn, 200)
     headers = {

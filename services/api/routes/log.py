@@ -95,7 +95,7 @@ def inclusion(ask: Ask, index: Index, size: Size = None) -> Response:
 @router.get("/proof/consistency", response_model=shapes.Consistency)
 def consistency(
     ask: Ask,
-    first: Annotated[int, Query(ge=1, le=_LARGEST, description="The earlier size.")],
+    first: Annotated[int, Query(ge=1, le=_LARGEST, description="The earlier size of the log.")],
     second: Size = None,
 ) -> Response:
     """Return the consistency proof between two sizes of the log."""
@@ -103,9 +103,7 @@ def consistency(
         leaves = _leaves(log.leaves(conn), second)
     if first > len(leaves):
         raise ProblemError(
-            422,
-            f"`first` is {first}, but the log had only {len(leaves)} entries then; send a "
-            "smaller `first`",
+            422, f"`first` is {first}, but the later size is {len(leaves)}; send a smaller `first`"
         )
     return _json(
         {

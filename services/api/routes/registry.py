@@ -126,7 +126,9 @@ def device(ask: Reader, device: IdPath) -> Response:
 
 def unknown(what: str, id_: str) -> ProblemError:
     """Return the error for an unknown id, equal for hidden and missing ones."""
-    return ProblemError(404, f"there is no {what} {id_!r} that you may see")
+    return ProblemError(
+        404, f"there is no {what} {id_!r} that you may see; check the id and the scope of your key"
+    )
 
 
 def _project(row: dict[str, Any]) -> dict[str, Any]:

@@ -111,7 +111,12 @@ class _Answers:
         return current(self._page(place.of, place.keys, query, lambda skip: _link(url, skip)))
 
     def _place(self, path: str) -> _Place:
-        """Return a path's target; the entities on the way are looked up, invisible ones are 404."""
+        """
+        Return a path's target.
+
+        The entities that precede it in the path are looked up.  Raises ProblemError: 404 if one is
+        unknown or not visible to the caller.
+        """
         segments = [segment for segment in path.split("/") if segment]
         if not segments or len(segments) > _DEEPEST:
             raise _unknown(path)
@@ -151,7 +156,11 @@ class _Answers:
     def _entity(
         self, of: str, keys: Mapping[str, Any], query: odata.Query
     ) -> dict[str, Any] | None:
-        """Return an entity; one referred to several times is looked up once."""
+        """
+        Return an entity as JSON; None if it is unknown or not visible.
+
+        An entity that is referred to several times is looked up once.
+        """
         key = (of, tuple(sorted(keys.items(), key=str)), repr(query))
         if key not in self._known:
             row = self._row(of, keys)

@@ -129,7 +129,7 @@ def verification(ask: Ask, statement: StatementId) -> Response:
 
 @router.get("/statements/{statement}/status", response_model=shapes.Status)
 def status(ask: Ask, statement: StatementId) -> Response:
-    """Return whether the statement is valid now."""
+    """Return the current status of a statement: whether it is valid now, and why not."""
     with ask.reading() as conn:
         stored = visible(conn, ask.who, statement)
         last = statements.events(conn, statement)[-1]

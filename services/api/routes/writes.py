@@ -90,7 +90,9 @@ def signed(name: str) -> Any:
             detail = f"the body does not match the schema /v1/schemas/{name}: {error}"
             raise ProblemError(422, detail) from error
         except (ValueError, RecursionError) as error:
-            raise ProblemError(400, "the body is not JSON") from error
+            raise ProblemError(
+                400, f"the body is not JSON: {error}; send the signed file"
+            ) from error
         if b"\0" in data or b"\\u0000" in data:  # a database cannot store NUL
             raise ProblemError(422, "the body has the character NUL; remove it")
         return data
@@ -338,7 +340,7 @@ def approve(
 
 @router.get("/statements/{statement}/findings", response_model=shapes.Findings)
 def findings(ask: Ask, statement: StatementId) -> Response:
-    """Return the findings, answers and closures."""
+    """Return a statement's findings, with their answers and closures."""
     with ask.reading() as conn:
         result = visible(conn, ask.who, statement)
         records = steps.records(conn, steps.documents(conn, statement))

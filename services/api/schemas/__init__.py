@@ -141,7 +141,7 @@ class SystemReport(Shape):
 
 
 class ParkMember(Shape):
-    """Amounts that a member produced, received and gave, by resource."""
+    """Amounts that a member generated, received and supplied, by resource and direction."""
 
     site: str
     name: str
@@ -194,7 +194,7 @@ class ProjectMoney(Money):
 
 
 class IssuedStatement(Shape):
-    """Valid statement with its credits of the year; end excluded."""
+    """Valid statement with the whole tonnes credited for the year; `to` is excluded. [t]"""
 
     statement: str
     project: str

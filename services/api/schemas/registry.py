@@ -187,7 +187,8 @@ class PvDay(Shape):
     Local day of an inverter before today, by IEC 61724-1; null if unknown.
 
     `no_ratio` is the reason for a missing performance ratio.  `expected_kwh` follows from the
-    measured irradiance; `standing_kwh`, `clipped_kwh`, `other_kwh` are losses by cause.
+    measured irradiance.  Losses are `standing_kwh` at standstill, `clipped_kwh` at the power
+    limit, and `other_kwh` for all other causes.
     """
 
     day: date

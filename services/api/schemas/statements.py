@@ -82,7 +82,7 @@ class StatementDetail(Statement):
 
 
 class Status(Shape):
-    """Whether a statement is valid now."""
+    """Current state of a statement: since when, why, and by which statement it was replaced."""
 
     statement: str
     state: State
@@ -212,7 +212,7 @@ class TakenEvent(Shape):
 
 
 class Judged(Shape):
-    """Result of the opinion for the statement."""
+    """The statement's state after the verifier's opinion was accepted."""
 
     statement: str
     state: Literal["verified", "rejected"]

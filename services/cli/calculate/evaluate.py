@@ -41,7 +41,10 @@ _ELSEWHERE = (
     "--describe", is_flag=True, help="Print the JSON Schema of the inputs, with units and sources."
 )
 @click.option(
-    "--limits", "table", type=click.File("rb"), help="TOML file with a standard's limits."
+    "--limits",
+    "table",
+    type=click.File("rb"),
+    help="TOML file with a standard's limits; default: no comparison with limits.",
 )
 @click.option("--band", is_flag=True, help="Add the index's grade and colour.")
 @click.option("--json", "compact", is_flag=True, help="Print the JSON on one line, for programs.")
@@ -189,7 +192,7 @@ def evaluate(
 
 
 def _name_and_version(text: str) -> tuple[str, str | None]:
-    """Split `id@version` into id and version; the version may be absent."""
+    """Return id and version of `id@version`; None as version of a text without `@`."""
     name, at, version = text.partition("@")
     return name, version if at else None
 

@@ -273,7 +273,12 @@ def _used(definition: Methodology | Tool) -> list[dict[str, Any]]:
 def _is_used(
     factor: Factor, declared: Sequence[tuple[str, set[str]]], there: Collection[tuple[str, str]]
 ) -> bool:
-    """Return whether an equation uses a factor; the requested side takes precedence."""
+    """
+    Return whether an equation uses a factor.
+
+    That is a factor of a side in `declared` (kind pattern, sides), or a factor of either side if
+    `there` (kind, side of all factors) lacks the declared side.
+    """
     sides = [side for kind, of in declared if fnmatchcase(factor.kind, kind) for side in of if side]
     fallen = any((factor.kind, side) not in there for side in sides)
     return not sides or factor.direction in sides or (factor.direction == "either" and fallen)

@@ -48,8 +48,10 @@ def rules_() -> None:
 
 
 @rules_.command("list")
-@click.option("--stage", type=Choice(STAGES), help="Only rules of this stage.")
-@click.option("--severity", type=Choice(get_args(Severity)), help="Only rules of this severity.")
+@click.option("--stage", type=Choice(STAGES), help="Only rules of this stage; default: all.")
+@click.option(
+    "--severity", type=Choice(get_args(Severity)), help="Only rules of this severity; default: all."
+)
 @_language()
 @json_option
 def list_(stage: str | None, severity: str | None, language: str, *, as_json: bool) -> None:

@@ -135,7 +135,7 @@ def close_and_issue(stage: Stage, project: str, first: str, end: str) -> str:
 
 
 def written(stage: Stage, name: str, report: Path) -> None:
-    """Write the verifier's completed report of a statement."""
+    """Write the verifier's report of statement `name`, completed with example texts."""
     report.parent.mkdir(parents=True, exist_ok=True)
     stage.tonne("statement", "template", name, "--out", str(report))
     text = report.read_text("utf-8")
@@ -308,6 +308,9 @@ def served(stage: Stage, api: subprocess.Popen[bytes], figures: list[dict[str, A
         for figure in figures:
             name = figure["statement"]
             if client.document(name) != (figure["pack"] / "statement.json").read_bytes():
-                raise InputError(f"the API returns another {name} than the one in the pack")
+                raise InputError(
+                    f"statement {name} of the API differs from {figure['pack']}; see "
+                    f"{stage.packs / 'api.log'}"
+                )
             client.status(name)
     click.echo(f"the API returns the same statements: http://{stage.api}/v1/statements")

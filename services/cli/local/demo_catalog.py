@@ -61,7 +61,12 @@ CATALOG_MONTH = Month(date(2026, 1, 1), date(2026, 2, 1), date(2026, 2, 3))
 
 
 class Supply(NamedTuple):
-    """Supplier of the invoices for meters of one role: product, register and tolerance."""
+    """
+    Supplier of the invoices for meters of one role, and what they bill.
+
+    `register`: register of the meter, and `quantity` and `unit` of its increase.
+    `digits`: decimals of the billed amount.
+    """
 
     issuer: str
     product: str

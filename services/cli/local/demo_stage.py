@@ -60,7 +60,7 @@ class Begun(NamedTuple):
 
 def begin(argv: Sequence[str], environment: Mapping[str, str], at: Listens, log: Path) -> Begun:
     """
-    Start a listening process; print its address if the usual port is in use.
+    Start a listening process and return it; print its address if the usual port is in use.
 
     If another program takes the chosen port first, another port is tried. A process that ended for
     another reason is returned as it is; its log has the cause.
@@ -80,7 +80,7 @@ def begin(argv: Sequence[str], environment: Mapping[str, str], at: Listens, log:
 def start(
     argv: Sequence[str], environment: Mapping[str, str], log: Path
 ) -> subprocess.Popen[bytes]:
-    """Start a process in the background, with its output in a file."""
+    """Start a process in the background, with its output in the file `log`, and return it."""
     with log.open("wb") as out:
         return subprocess.Popen(  # noqa: S603 (our own interpreter and words)
             argv, env=environment, stdout=out, stderr=out
@@ -200,7 +200,7 @@ class Stage:
         ended, out, err = forked(words, self._environment)
         if ended != code:
             output = f"{out}{err}".strip()
-            raise InputError(f"`tonne {' '.join(words)}` ended with {ended}: {output}")
+            raise InputError(f"`tonne {' '.join(words)}` ended with exit code {ended}: {output}")
         return out
 
     def _show(self, words: Sequence[str], *, visible: bool = True) -> None:
@@ -208,7 +208,7 @@ class Stage:
             click.secho(f"$ tonne {' '.join(words)}", bold=True)
 
     def start(self, *words: str) -> subprocess.Popen[str]:
-        """Start a command."""
+        """Start a `tonne` command in the background, and return its process."""
         self._show(words)
         return subprocess.Popen(  # noqa: S603 (our own interpreter and words)
             [sys.executable, "-m", "services.cli", *words],
@@ -358,7 +358,7 @@ class Progress:
         return f"{self._messages():,.0f} messages stored in all"
 
     def _days(self, first: datetime, last: datetime) -> float:
-        """Return the days from `first` to the last stored interval."""
+        """Return the days from `first` to the last interval stored until `last`; 0 without any."""
         row = self._connection.execute(_LAST, (first, last)).fetchone()
         if row is None or row[0] is None:
             return 0.0

@@ -63,7 +63,7 @@ _CLOCKS_APART_US = 5_000_000
 @click.option(
     "--identity",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Connect to the broker with the identity in this folder.",
+    help=("Connect to the broker with the identity in this folder; default: that of the settings."),
 )
 @json_option
 @click.pass_context
@@ -132,7 +132,7 @@ def _disk(home: Path) -> Finding:
 
 def _clock() -> Finding:
     if now_us() >= _RELEASED_US:
-        return Finding("clock", "ok", "after this release")
+        return Finding("clock", "ok", "later than the release of this version")
     return Finding(
         "clock",
         "wrong",
@@ -228,33 +228,39 @@ def _timescaledb(connection: psycopg.Connection) -> Finding:
 def _schema(connection: psycopg.Connection) -> Finding:
     there = connection.execute("SELECT to_regclass('public.schema_migration')").fetchone()
     if there == (None,):
-        return Finding("schema", "wrong", "not applied", "tonne migrate")
+        return Finding("schema", "wrong", "not applied", "run `tonne migrate`")
     row = connection.execute("SELECT max(version) FROM public.schema_migration").fetchone()
     applied, known = int(row[0] or 0) if row else 0, load()[-1].version
     schema = f"version {applied} of {known}"
     if applied < known:
-        return Finding("schema", "wrong", schema, "tonne migrate")
+        return Finding("schema", "wrong", schema, "run `tonne migrate`")
     if applied > known:
         fix = "install the version of tonne that migrated this database, or a newer one"
         return Finding("schema", "wrong", schema, fix)
     lacks = pending_work(connection)
-    return Finding("schema", *(("wrong", lacks, "tonne migrate") if lacks else ("ok", schema)))
+    return Finding(
+        "schema", *(("wrong", lacks, "run `tonne migrate`") if lacks else ("ok", schema))
+    )
 
 
 def _devices(connection: psycopg.Connection) -> Finding:
-    """Return the number of devices by state; names those not commissioned, which raise no alarm."""
+    """
+    Return a finding with the number of devices by state.
+
+    `missing` if some are not commissioned.
+    """
     rows = connection.execute(
         "SELECT state, count(*) FROM v_device_health GROUP BY state ORDER BY 1"
     )
     counts = {str(state): int(number) for state, number in rows.fetchall()}
-    alarms = ", ".join(f"{number} {state}" for state, number in counts.items()) or "none registered"
+    found = ", ".join(f"{number} {state}" for state, number in counts.items()) or "none registered"
     if "not commissioned" not in counts:
-        return Finding("devices", "ok", alarms)
+        return Finding("devices", "ok", found)
     fix = (
         'tonne devices list --state "not commissioned": connect them, or enter `commissioned` in'
         " the registry to be alarmed from that day on"
     )
-    return Finding("devices", "missing", alarms, fix)
+    return Finding("devices", "missing", found, fix)
 
 
 def _clocks(connection: psycopg.Connection) -> Finding:
@@ -291,7 +297,7 @@ _LATE_S = 900
 
 
 def seals(conn: Connection) -> Finding:
-    """Return whether every day was sealed within 36 hours of its end."""
+    """Return a finding: whether every day was sealed within 36 hours of its end."""
     now = now_us()
     jobs = ended(conn, registry.load_fleet(conn), now - SEAL_LIMIT_US)
     unsealed = overdue(jobs, sealed_days.first_sealed(conn), now)
@@ -333,7 +339,7 @@ def _late_readings(conn: Connection, before_us: int) -> str:
 
 
 def stamps(conn: Connection, settings: Settings) -> Finding:
-    """Return whether sealed entries have time stamps of the configured authorities."""
+    """Return a finding: whether sealed entries have time stamps of the configured authorities."""
     try:
         policy = timestamps.policy_of(settings)
     except InputError as error:
@@ -361,7 +367,7 @@ def stamps(conn: Connection, settings: Settings) -> Finding:
 
 
 def signer(conn: Connection) -> Finding:
-    """Return whether the signer answers, and whether another process could sign."""
+    """Return a finding: whether the signer answers, and whether another process could sign."""
     waits = queue.waiting(conn)
     if waits.requests and waits.oldest_s > SIGNER_PATIENCE_S:
         verb = "waits" if waits.requests == 1 else "wait"
@@ -387,7 +393,7 @@ def signer(conn: Connection) -> Finding:
 
 
 def webhooks(conn: Connection) -> Finding:
-    """Return whether events are delivered to their webhooks."""
+    """Return a finding: whether events are delivered to their webhooks."""
     open_ones = [webhook for webhook in store.webhooks(conn) if webhook.ended is None]
     waits = store.waiting(conn)
     if not open_ones:
@@ -401,7 +407,7 @@ def webhooks(conn: Connection) -> Finding:
             "see `tonne webhooks list`; `tonne watch` needs a login with the role tonne_events",
         )
     state = f"{counted(len(open_ones), 'webhook')}, {counted(waits.waiting, 'event')} in delivery"
-    dead = sum(breaker.dead for breaker in open_ones)
+    dead = sum(webhook.dead for webhook in open_ones)
     if dead:
         return Finding(
             "webhooks",
@@ -413,7 +419,7 @@ def webhooks(conn: Connection) -> Finding:
 
 
 def witnesses(conn: Connection, settings: Settings) -> Finding:
-    """Return whether enough witnesses cosign the log's heads."""
+    """Return a finding: whether enough witnesses cosign the log's heads."""
     try:
         whom = Witnesses.by(settings)
     except InputError as error:

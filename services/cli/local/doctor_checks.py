@@ -84,7 +84,7 @@ def storage(conn: Connection) -> Iterator[Finding]:
 
 
 def _columnstore(conn: Connection) -> Finding:
-    """Return whether old chunks are compressed, judged by the chunks and not by the settings."""
+    """Return a finding: whether old chunks are compressed, whatever the settings state."""
     if count := columnstore.locked(conn):
         text = columnstore.LOCKED.format(columnstore.licence(conn) or "not set", count)
         return Finding("columnstore", "wrong", text, columnstore.UNLOCK)
@@ -96,7 +96,9 @@ def _columnstore(conn: Connection) -> Finding:
         )
         return Finding("columnstore", "missing", reason, fix)
     if left := columnstore.without(conn):
-        return Finding("columnstore", "wrong", f"not for {', '.join(left)}", "`tonne migrate`")
+        return Finding(
+            "columnstore", "wrong", f"not set up for {', '.join(left)}", "run `tonne migrate`"
+        )
     if late := columnstore.waiting(conn, columnstore.OVERDUE_DAYS):
         text = (
             f"{len(late)} chunks older than {columnstore.OVERDUE_DAYS} days are "
@@ -146,7 +148,7 @@ def _archive(conn: Connection) -> Finding:
 
 
 def quota(conn: Connection) -> Finding:
-    """Return the principals that exceeded their message quota within the last day."""
+    """Return a finding: the principals that exceeded their message quota within the last day."""
     if rows := conn.execute(_OVER).fetchall():
         return Finding(
             "quota",
@@ -180,11 +182,11 @@ def _principals(rows: Sequence[TupleRow]) -> str:
 
 
 def ratings(conn: Connection) -> Finding:
-    """Return devices whose rated power is implausible or lower than their registers show."""
+    """Return a finding: devices with a rated power that is implausible or that they exceed."""
     now = now_us()
     risen = [*beyond_rating(conn, now - _DAYS_US, now)]
-    named = {quota.device for quota in risen}
-    lines = [str(quota.text()) for quota in risen]
+    named = {beyond.device for beyond in risen}
+    lines = [str(beyond.text()) for beyond in risen]
     for device, class_id, watt in conn.execute(
         "SELECT id, class, rated_power_w FROM device WHERE removed IS NULL ORDER BY id"
     ):
@@ -192,7 +194,7 @@ def ratings(conn: Connection) -> Finding:
         if doubt is not None:
             lines.append(f"{device}: {doubt}")
     if not lines:
-        return Finding("rated powers", "ok", "the number of values of each such device")
+        return Finding("rated powers", "ok", "every rated power is plausible")
     more = f"; and {len(lines) - _NAMED} more" if len(lines) > _NAMED else ""
     return Finding(
         "rated powers",
@@ -204,7 +206,7 @@ def ratings(conn: Connection) -> Finding:
 
 
 def retention(conn: Connection, settings: Settings) -> Finding:
-    """Return whether rows beyond the retention period were deleted."""
+    """Return a finding: whether rows beyond the retention period were deleted."""
     days = Keep.by(settings).days
     late = {
         table: waits_s
@@ -213,13 +215,13 @@ def retention(conn: Connection, settings: Settings) -> Finding:
     }
     if late:
         named = ", ".join(
-            f"{_NAMES[table]} {waits_s / 86_400:.0f} days longer than {days[table]}"
+            f"{_NAMES[table]} {waits_s / 86_400:.0f} days beyond the limit of {days[table]} days"
             for table, waits_s in late.items()
         )
         return Finding(
             "retention",
             "wrong",
-            f"kept beyond the policy: {named}",
+            f"kept too long: {named}",
             "run `tonne watch` or `tonne run`; its log states the reason",
         )
     kept = ", ".join(
@@ -234,7 +236,7 @@ _LONG_S = 60.0
 
 
 def rows(conn: Connection) -> Finding:
-    """Return how far intervals and emissions are behind the stored readings."""
+    """Return a finding: how far intervals and emissions are behind the stored readings. [s]"""
     age_s, waiting = remake_requests.age_s(conn), remake_requests.count(conn)
     text = f"{age_s:.1f} s behind the readings"
     if waiting:
@@ -263,7 +265,12 @@ _GROUP = "tonne-worker"
 
 @dataclass(frozen=True)
 class Finding:
-    """Result of one check: `ok`, `missing` (optional) or `wrong`, and the remedy."""
+    """
+    Result of one check.
+
+    `what`: name of the check.  `state`: `ok`, `missing` (optional) or `wrong`.
+    `found`: what was found.  `fix`: the remedy; empty for `ok`.
+    """
 
     what: str
     state: str
@@ -448,7 +455,11 @@ def _workers(
 
 
 def _read(database_url: str | None) -> tuple[Source | None, dict[int, int]]:
-    """Return the Kafka source of the workers and the stored offsets; empty without a database."""
+    """
+    Return the workers' Kafka topic and stored offsets by partition.
+
+    (None, {}) without a database.
+    """
     if database_url is None:
         return None, {}
     try:

@@ -121,15 +121,33 @@ class _Options:
     type=click.Path(path_type=Path),
     help="Fleet or registry file (YAML) with the devices to simulate.",
 )
-@click.option("--without", multiple=True, metavar="ID", help="Omit this device of the file.")
+@click.option(
+    "--without",
+    multiple=True,
+    metavar="ID",
+    help="Omit this device of the file; repeatable. Default: none.",
+)
 @click.option(
     "--replay", type=click.Path(path_type=Path), help="Recorded power data (CSV) to send."
 )
 @click.option("--device", help="Id of the PV device that sends the recording.")
-@click.option("--column", help="Power column of the recording.")
-@click.option("--unit", type=Choice(["W", "kW"]), help="Unit of that column.")
+@click.option(
+    "--column",
+    help="Power column of the recording; default: the first with `ac_power` in its name.",
+)
+@click.option(
+    "--unit",
+    type=Choice(["W", "kW"]),
+    help="Unit of that column; default: the one in its name, else W.",
+)
 @click.option("--time-column", help="Column with the times; default: the first.")
-@click.option("--timezone", help="Time zone of times without offset, such as America/Denver.")
+@click.option(
+    "--timezone",
+    help=(
+        "Time zone of times without offset, such as America/Denver; required if the "
+        "recording has such times."
+    ),
+)
 @click.option(
     "--start",
     type=Start(),
@@ -149,17 +167,19 @@ class _Options:
     type=(str, Start()),
     multiple=True,
     metavar="ID TIME",
-    help="Device that stops sending data.",
+    help="Device that stops sending data at this time; repeatable. Default: none.",
 )
 @click.option(
     "--stuck",
     type=(str, Start()),
     multiple=True,
     metavar="ID TIME",
-    help="Device whose register stops advancing.",
+    help="Device whose register stops advancing at this time; repeatable. Default: none.",
 )
 @click.option(
-    "--duration", type=Duration(), help="Length of the simulated time: 90s, 15m, 2h, 31d15m."
+    "--duration",
+    type=Duration(),
+    help="Length of the simulated time: 90s, 15m, 2h, 31d15m. Default: until Ctrl-C.",
 )
 @click.option(
     "--speed",
@@ -170,7 +190,12 @@ class _Options:
 @click.option(
     "--cadence", type=Duration(), help="Time between readings, if the device's entry gives none."
 )
-@click.option("--seed", type=int, default=0, help="The same seed gives the same readings.")
+@click.option(
+    "--seed",
+    type=int,
+    default=0,
+    help="Seed of the random numbers: the same seed gives the same readings.",
+)
 @click.option(
     "--faults",
     default="",
@@ -204,7 +229,11 @@ class _Options:
         "exists."
     ),
 )
-@click.option("--sparkplug", metavar="GROUP", help="Send as Sparkplug B edge nodes of this group.")
+@click.option(
+    "--sparkplug",
+    metavar="GROUP",
+    help="Send as Sparkplug B edge nodes of this group; default: JSON messages.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def simulate(**given: Any) -> None:
     """
@@ -259,7 +288,11 @@ def simulate(**given: Any) -> None:
 
 
 def _identities(options: _Options, settings: Settings, url: str) -> Identities | None:
-    """Return the MQTT credentials of each principal: given, or found for a broker with TLS."""
+    """
+    Return the MQTT credentials of principals: given, or found for a broker with TLS.
+
+    None without TLS, without the folder, or if the URL has a login.
+    """
     if not url.startswith("mqtts://"):
         if options.identities is not None:
             raise SimulatorError(

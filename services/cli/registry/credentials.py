@@ -40,7 +40,7 @@ _NAME = "tonne registry"
     "--hours",
     type=click.FloatRange(0.1, 8_784),
     default=self_enrolment.TOKEN_HOURS,
-    help="Validity of the token.",
+    help="Validity of the token in hours.",
 )
 @click.option("--author", help="Name of the person acting; default: the system's user.")
 @json_option
@@ -82,7 +82,7 @@ def enrol_token(
     "--days",
     type=click.IntRange(1, 825),
     default=self_enrolment.DAYS,
-    help="Validity of the certificate.",
+    help="Validity of the certificate in days.",
 )
 def est(bind: str, hosts: tuple[str, ...], days: int) -> None:
     """
@@ -163,7 +163,7 @@ _apply = click.option(
     "--days",
     type=click.IntRange(1, 7_300),
     default=enrolment.DAYS,
-    help="Validity of the certificate.",
+    help="Validity of the certificate in days.",
 )
 @click.option("--renew", is_flag=True, help="Issue a new credential although one is in use.")
 @_author
@@ -279,7 +279,7 @@ def revoke_credentials(
     "--expiring",
     type=click.IntRange(0),
     metavar="DAYS",
-    help="Only credentials that expire within this number of days.",
+    help="Only credentials that expire within this number of days; default: all.",
 )
 @json_option
 def credentials_(devices: tuple[str, ...], *, expiring: int | None, as_json: bool) -> None:

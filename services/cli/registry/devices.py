@@ -61,9 +61,9 @@ devices.add_command(watch)
 
 
 @devices.command("list")
-@click.option("--state", type=Choice(_STATES), help="Only devices in this state.")
-@click.option("--site", metavar="ID", help="Only devices of this site.")
-@click.option("--gateway", metavar="ID", help="Only this gateway and its devices.")
+@click.option("--state", type=Choice(_STATES), help="Only devices in this state; default: all.")
+@click.option("--site", metavar="ID", help="Only devices of this site; default: all.")
+@click.option("--gateway", metavar="ID", help="Only this gateway and its devices; default: all.")
 @click.option(
     "--alarm",
     is_flag=True,
@@ -205,8 +205,8 @@ def _letters_of(conn: Connection, unknown_device: UnknownDevice) -> list[str]:
     metavar=METAVAR,
     help="Start of measurements: a local day of the site, or RFC 3339 with offset.",
 )
-@click.option("--rated-power-w", metavar="W", help="Rated power in whole watts.")
-@click.option("--serial", help="Serial number given by the manufacturer.")
+@click.option("--rated-power-w", metavar="W", help="Rated power in whole watts; default: unknown.")
+@click.option("--serial", help="Serial number given by the manufacturer; default: unknown.")
 @_author
 @json_option
 def accept(

@@ -33,7 +33,10 @@ _FEW = 3
 @click.command()
 @click.argument("device")
 @click.option(
-    "--for", "seconds", type=click.FloatRange(0), help="End after this time; default: until Ctrl-C."
+    "--for",
+    "seconds",
+    type=click.FloatRange(0),
+    help="End after this number of seconds; default: until Ctrl-C.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 def watch(device: str, *, seconds: float | None, as_json: bool) -> None:

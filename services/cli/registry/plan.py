@@ -162,7 +162,10 @@ def due_(project: str, within: int, *, as_json: bool) -> None:
 @plan.command()
 @click.argument("project")
 @click.option(
-    "--from", "begin", metavar=METAVAR, help="First local day; default: the plan in force today."
+    "--from",
+    "begin",
+    metavar=METAVAR,
+    help="Local day at which the plan is in force; default: today.",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="SVG file to write; default: print.")
 @click.option(
@@ -250,7 +253,7 @@ def _show(imported: Import, *, written: bool, as_json: bool) -> None:
 
 
 @invoice.command("list")
-@click.option("--project", metavar="ID", help="Only this project.")
+@click.option("--project", metavar="ID", help="Only this project; default: all.")
 @click.option(
     "--all", "corrected", is_flag=True, help="Include invoices that another one corrected."
 )

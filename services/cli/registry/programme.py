@@ -66,7 +66,7 @@ def progress(year: int | None, *, as_json: bool) -> None:
     type=click.IntRange(1990, 2200),
     help="Calendar year; default: the last year with figures.",
 )
-@click.option("--out", type=NEW_FILE, help="File to write, .pdf or .xlsx.")
+@click.option("--out", type=NEW_FILE, help="File to write, .pdf or .xlsx; default: print.")
 @click.option("--lang", "language", type=Choice(LANGUAGES), default="en",
               help="Language of the file.")  # fmt: skip
 @json_option

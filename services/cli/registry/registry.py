@@ -52,10 +52,14 @@ def show_plan(results: Sequence[Result], *, as_json: bool) -> None:
 @click.argument("class_id", metavar="[CLASS]", required=False)
 @needed_country
 @click.option(
-    "--methodology", metavar="ID", help="Print the example of a project under this methodology."
+    "--methodology",
+    metavar="ID",
+    help="Print the example of a project under this methodology; default: a PV system.",
 )
 @click.option(
-    "--xlsx", type=NEW_FILE, help="Write a workbook, one sheet per table; with --methodology."
+    "--xlsx",
+    type=NEW_FILE,
+    help="With --methodology: write a workbook, one sheet per table; default: print YAML.",
 )
 @json_option
 def template_(
@@ -177,7 +181,9 @@ def import_(
 
 
 @registry.command()
-@click.option("--xlsx", type=NEW_FILE, help="Write a workbook, one sheet per table.")
+@click.option(
+    "--xlsx", type=NEW_FILE, help="Write a workbook, one sheet per table; default: print YAML."
+)
 @json_option
 def export(*, xlsx: Path | None, as_json: bool) -> None:
     """

@@ -53,17 +53,23 @@ _entered = click.option(
     metavar="FILE",
     help=(
         "YAML file of data known only to the authority or registry, in addition to the "
-        "registered data."
+        "registered data; default: none."
     ),
 )
 _out = click.option(
     "--out", required=True, type=click.Path(path_type=Path), help="New folder to write."
 )
 _keys = click.option(
-    "--keys", "keys_file", type=FILE, help="File of trusted public keys, if a pack is given."
+    "--keys",
+    "keys_file",
+    type=FILE,
+    help="File of trusted public keys, for a pack; default: its signers are not checked.",
 )
 _status = click.option(
-    "--status", "status_file", type=FILE, help="The project's status list, if a pack is given."
+    "--status",
+    "status_file",
+    type=FILE,
+    help="The project's status list, for a pack; default: its validity is not checked.",
 )
 
 
@@ -75,19 +81,19 @@ _status = click.option(
     "categories",
     multiple=True,
     type=Choice(tuple(CATEGORIES)),
-    help="Category to show; repeatable.",
+    help="Category to show; repeatable. Default: none.",
 )
 @click.option(
     "--hide",
     "more",
     multiple=True,
     metavar="FIELD",
-    help="Additional field of the documents to hide, such as detail.",
+    help=("Additional field of the documents to hide, such as detail; repeatable. Default: none."),
 )
 @click.option(
     "--disclosures",
     type=NEW_FILE,
-    help="File for the disclosures, which open hidden texts; keep it secret.",
+    help=("File for the disclosures, which open hidden texts; keep it secret. Default: no file."),
 )
 @_keys
 @_out
@@ -156,7 +162,11 @@ def public_(
 @click.command("check-public")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--keys", "keys_file", required=True, type=FILE, help="File of trusted public keys.")
-@click.option("--disclosures", type=FILE, help="File of disclosures, if you received it.")
+@click.option(
+    "--disclosures",
+    type=FILE,
+    help="File of disclosures; default: hidden texts are not checked against the original.",
+)
 @json_option
 def check_public_(
     folder: Path, keys_file: Path, disclosures: Path | None, *, as_json: bool
@@ -175,9 +185,15 @@ def check_public_(
 
     try:
         data = (folder / "public.json").read_bytes()
+    except OSError as error:
+        raise InputError(f"{folder}: {error}; name the folder of a public version") from None
+    try:
         opened = None if disclosures is None else json.loads(disclosures.read_bytes())
     except (OSError, ValueError) as error:
-        raise InputError(f"{folder}: {error}; name the folder of a public version") from None
+        raise InputError(
+            f"--disclosures {disclosures}: {error}; name the file that `tonne export public "
+            "--disclosures` wrote"
+        ) from None
     try:
         document = canonical.parse_object(data)
         trusted = read_own_keyring(keys_file.read_bytes())[0]
@@ -190,7 +206,7 @@ def check_public_(
         "statement": subject["id"],
         "signed_by": holder.name,
         "hidden": len(subject["redactions"]),
-        "originals": "put together again" if originals else "not seen",
+        "originals": "restored" if originals else "not checked",
     }
     lines = [f"{subject['id']}: signed by {holder.name}, {len(subject['redactions'])} texts hidden"]
     lines.append(
@@ -322,8 +338,8 @@ def cad_trust_(options: _ExportOptions) -> None:
 @click.option(
     "--party", required=True, metavar="CODE", help="Country by ISO 3166-1 alpha-3, such as KEN."
 )
-@click.option("--year", required=True, type=int, help="Reported year.")
-@click.option("--version", type=int, default=1, help="Version of the submission.")
+@click.option("--year", required=True, type=int, help="Calendar year that is reported.")
+@click.option("--version", type=int, default=1, help="Number of the submission's version, from 1.")
 @_any_statements
 @_without_ids
 def aef_(options: _ExportOptions, party: str, year: int, version: int) -> None:
@@ -349,9 +365,18 @@ def aef_(options: _ExportOptions, party: str, year: int, version: int) -> None:
 
 
 @export.command("jcm")
-@click.option("--template", type=FILE, metavar="XLSX", help="Official file to fill in.")
 @click.option(
-    "--map", "map_file", type=FILE, metavar="TOML", help="TOML file that assigns values to cells."
+    "--template",
+    type=FILE,
+    metavar="XLSX",
+    help="Official file to fill in; default: tonne's own layout.",
+)
+@click.option(
+    "--map",
+    "map_file",
+    type=FILE,
+    metavar="TOML",
+    help="With --template: TOML file that assigns values to cells.",
 )
 @_options
 def jcm_(options: _ExportOptions, template: Path | None, map_file: Path | None) -> None:
@@ -380,9 +405,18 @@ def jcm_(options: _ExportOptions, template: Path | None, map_file: Path | None) 
 @export.command("facility")
 @click.option("--site", required=True, metavar="ID", help="Site of the facility.")
 @click.option("--year", required=True, type=int, help="Calendar year at the site.")
-@click.option("--template", type=FILE, metavar="XLSX", help="Official form to fill in.")
 @click.option(
-    "--map", "map_file", type=FILE, metavar="TOML", help="TOML file that assigns values to cells."
+    "--template",
+    type=FILE,
+    metavar="XLSX",
+    help="Official form to fill in; default: tonne's own layout (Viet Nam only).",
+)
+@click.option(
+    "--map",
+    "map_file",
+    type=FILE,
+    metavar="TOML",
+    help="With --template: TOML file that assigns values to cells.",
 )
 @_out
 @json_option
@@ -425,7 +459,11 @@ def _workbook(options: _ExportOptions) -> bytes:
 
 
 def _given(options: _ExportOptions, *, named: bool = False) -> tuple[list[Source], Authority]:
-    """Return the statements and the entered data, after checking that they agree."""
+    """
+    Return the statements and the entered data, after checking that they agree.
+
+    `named`: take the statements from the units of the authorizations, not from the options.
+    """
     paths: Sequence[str] = options.statements
     given = Authority() if options.entered is None else _authority(options.entered)
     authority = given

@@ -40,7 +40,10 @@ _HOW_MANY = click.IntRange(min=0)
 @click.command()
 @click.argument("target", metavar="ID|PACK")
 @click.option(
-    "--key", "key_name", metavar="N", help="Verifier's key: draw, sign and store the list."
+    "--key",
+    "key_name",
+    metavar="N",
+    help="Verifier's key: draw, sign and store the list; default: show the stored list.",
 )
 @click.option(
     "--random",
@@ -56,9 +59,16 @@ _HOW_MANY = click.IntRange(min=0)
     help="Number of device-days chosen by risk; default: the square root of all.",
 )
 @click.option(
-    "--from", "signed", type=FILE, help="Import a list that the verifier signed elsewhere."
+    "--from",
+    "signed",
+    type=FILE,
+    help="Import a list that the verifier signed elsewhere; default: none.",
 )
-@click.option("--out", type=click.Path(path_type=Path), help="File to write, with the signed list.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="File to write, with the signed list; default: no file.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the signed list.")
 def sample(
     target: str,
@@ -151,7 +161,11 @@ _name = click.argument("name", metavar="FINDING")
 _key = click.option("--key", "key_name", required=True, metavar="N", help="Signer's key, by name.")
 _text = click.option("--text", required=True, help="Text of the finding, answer or closure.")
 _out = click.option(
-    "--out", type=NEW_FILE, help="Sign a PACK offline into this file, to be submitted later."
+    "--out",
+    type=NEW_FILE,
+    help=(
+        "Sign a PACK offline into this file, to be submitted later; default: store in the database."
+    ),
 )
 
 
@@ -193,11 +207,27 @@ def finding() -> None:
 @click.option(
     "--effect",
     metavar="TONNES",
-    help="Overstatement of the reduction in tonnes; negative for an understatement.",
+    help=(
+        "Overstatement of the reduction in tonnes; negative for an understatement. Default:"
+        " not quantified."
+    ),
 )
-@click.option("--device", "devices", multiple=True, metavar="ID", help="Device concerned.")
-@click.option("--begins", "begin", metavar="DAY", help="First local day concerned.")
-@click.option("--ends", "end", metavar="DAY", help="First local day after the days concerned.")
+@click.option(
+    "--device",
+    "devices",
+    multiple=True,
+    metavar="ID",
+    help="Device concerned; repeatable. Default: the whole statement.",
+)
+@click.option(
+    "--begins", "begin", metavar="DAY", help="First local day concerned; default: all days."
+)
+@click.option(
+    "--ends",
+    "end",
+    metavar="DAY",
+    help="First local day after the days concerned; default: all days.",
+)
 @_out
 @json_option
 def add(

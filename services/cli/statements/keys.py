@@ -53,8 +53,10 @@ def keys() -> None:
 )
 @click.option(
     "--organisation-id",
-    help="Number of the organisation in a public register (tax number, LEI, "
-    "D-U-N-S), the same for all branches.",
+    help=(
+        "Number of the organisation in a public register (tax number, LEI, D-U-N-S), the "
+        "same for all branches. Default: none."
+    ),
 )
 @click.option(
     "--project",
@@ -78,7 +80,7 @@ def keys() -> None:
     "--pkcs11",
     "module",
     type=click.Path(exists=True, dir_okay=False),
-    help="PKCS #11 module of the token that holds the secret.",
+    help="PKCS #11 module of the token that holds the secret; default: a file holds it.",
 )
 @click.option("--token", metavar="LABEL", help="With --pkcs11: label of the token.")
 @click.option(
@@ -90,8 +92,10 @@ def keys() -> None:
     "command",
     multiple=True,
     metavar="WORD",
-    help="Command that signs with a key stored elsewhere; repeat the option for each word:"
-    " --signer ssh --signer hsm.",
+    help=(
+        "Command that signs with a key stored elsewhere; repeat the option for each word: "
+        "--signer ssh --signer hsm. Default: none."
+    ),
 )
 @click.option(
     "--public-key", type=FILE, help="With --signer: the public key, as PEM or as a Multikey."
@@ -380,11 +384,15 @@ def list_(*, as_json: bool) -> None:
 
 
 @keys.command()
-@click.option("--name", "names", multiple=True, help="Only this holder; may be repeated.")
+@click.option("--name", "names", multiple=True, help="Only this holder; repeatable. Default: all.")
 @click.option(
-    "--status", "lists", multiple=True, type=FILE, help="Signed status list to include; repeatable."
+    "--status",
+    "lists",
+    multiple=True,
+    type=FILE,
+    help="Signed status list to include; repeatable. Default: none.",
 )
-@click.option("--out", type=click.Path(path_type=Path), help="File to write.")
+@click.option("--out", type=click.Path(path_type=Path), help="File to write; default: print.")
 def export(names: tuple[str, ...], lists: tuple[Path, ...], out: Path | None) -> None:
     """
     Write public keys as a file for `tonne verify --keys`.
@@ -414,7 +422,7 @@ def export(names: tuple[str, ...], lists: tuple[Path, ...], out: Path | None) ->
 
 @keys.command()
 @click.argument("name")
-@click.option("--out", type=click.Path(path_type=Path), help="File to write.")
+@click.option("--out", type=click.Path(path_type=Path), help="File to write; default: print.")
 def public(name: str, out: Path | None) -> None:
     """
     Write the public part of a key created on this machine, without a database.

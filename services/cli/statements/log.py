@@ -75,7 +75,10 @@ log.add_command(witnesses)
 @click.option(
     "--accept",
     metavar="REASON",
-    help="Also seal rows changed manually; the reason is recorded in the log.",
+    help=(
+        "Also seal rows changed manually; the reason is recorded in the log. Default: such "
+        "rows are not sealed."
+    ),
 )
 @click.option(
     "--to",
@@ -83,15 +86,26 @@ log.add_command(witnesses)
     "until",
     type=click.DateTime(["%Y-%m-%d"]),
     metavar="DAY",
-    help="Only local days before this one, at once: the `--to` of the period to be closed.",
+    help=(
+        "Only local days before this one, at once: the `--to` of the period to be closed. "
+        "Default: all due days."
+    ),
 )
 @click.option(
     "--every",
     type=click.IntRange(10),
     metavar="SECONDS",
-    help="Repeat at this interval until stopped; `tonne run --seal` does the same.",
+    help=(
+        "Repeat at this interval until stopped; `tonne run --seal` does the same. Default: "
+        "seal once."
+    ),
 )
-@click.option("--project", "projects", multiple=True, help="Only days of this project; repeatable.")
+@click.option(
+    "--project",
+    "projects",
+    multiple=True,
+    help="Only days of this project; repeatable. Default: all.",
+)
 @json_option
 def seal(
     log_key: str,
@@ -187,7 +201,9 @@ def _show_sealed(report: Report, *, as_json: bool) -> None:
     "heads",
     type=FILE,
     multiple=True,
-    help="A head that you stored: it must be part of the log's history. Repeatable.",
+    help=(
+        "A head that you stored: it must be part of the log's history; repeatable. Default: none."
+    ),
 )
 @json_option
 def audit(heads: tuple[Path, ...], *, as_json: bool) -> None:
@@ -370,7 +386,7 @@ def receive(signed: Path, *, as_json: bool) -> None:
 
 
 def _print(name: str, text: str, *, as_json: bool) -> None:
-    """Print a signed text unchanged, or as a member of a JSON object."""
+    """Print a signed text unchanged, or in a JSON object under the key `name`."""
     if as_json:
         print_json({name: text})
     else:

@@ -155,20 +155,26 @@ def tiles(folder: Path, *, as_json: bool) -> None:
     "heads",
     type=FILE,
     multiple=True,
-    help="A head that another reader received: it must be part of the log's history. Repeatable.",
+    help=(
+        "A head that another reader received: it must be part of the log's history; "
+        "repeatable. Default: none."
+    ),
 )
 @click.option(
     "--watch",
     "watched",
     multiple=True,
     metavar="ID",
-    help="Report entries of this statement or project.",
+    help="Report entries of this statement or project; repeatable. Default: none.",
 )
 @click.option(
     "--every",
     type=click.IntRange(10),
     metavar="SECONDS",
-    help="Repeat at this interval until stopped, or until the log contradicts itself.",
+    help=(
+        "Repeat at this interval until stopped, or until the log contradicts itself. "
+        "Default: run once."
+    ),
 )
 @json_option
 def monitor(

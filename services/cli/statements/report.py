@@ -32,7 +32,10 @@ from services.store.postgres.pool import connect
 @click.option("--lang", "language", type=Choice(LANGUAGES), default="en",
               help="Language of all texts except signed ones.")  # fmt: skip
 @click.option(
-    "--keys", "keys_file", type=FILE, help="File of trusted public keys, if a pack is given."
+    "--keys",
+    "keys_file",
+    type=FILE,
+    help="File of trusted public keys, for a pack; default: its signers are not checked.",
 )
 @json_option
 def report(

@@ -53,17 +53,21 @@ _path = click.Path(exists=True, path_type=Path)
     "given",
     multiple=True,
     metavar="[NAME=]KEY",
-    help="Trusted public key of a meter or gateway: a file, hex or base64. Instead of the"
-    " registry.",
+    help=(
+        "Trusted public key of a meter or gateway: a file, hex or base64; repeatable. "
+        "Default: the keys of the registry."
+    ),
 )
 @click.option(
     "--registry",
     "files",
     multiple=True,
     type=_path,
-    help="Registry file or folder with the keys, instead of the database.",
+    help="Registry file or folder with the keys; repeatable. Default: the database.",
 )
-@click.option("--device", metavar="ID", help="Without FILE: only stored values of this device.")
+@click.option(
+    "--device", metavar="ID", help="Without FILE: only stored values of this device; default: all."
+)
 @maybe_begin_option
 @maybe_end_option
 @json_option
@@ -286,7 +290,9 @@ signed.add_command(verify)
 @click.argument("file", type=FILE)
 @click.option("--key", "name", required=True, metavar="N", help="Your third-party key, by name.")
 @click.option(
-    "--timezone", metavar="ZONE", help="Time zone of the project: days of invoices are local."
+    "--timezone",
+    metavar="ZONE",
+    help="Time zone of the project: days of invoices are local. Required for invoices.",
 )
 @click.option("--cose", is_flag=True, help="Sign as COSE_Sign1; default: detached JWS.")
 @click.option("--out", type=NEW_FILE, required=True, help="Signed file to write.")
@@ -326,7 +332,7 @@ def row(
 
 
 @signed.command("list")
-@click.option("--device", metavar="ID", help="Only this device.")
+@click.option("--device", metavar="ID", help="Only this device; default: all.")
 @maybe_begin_option
 @maybe_end_option
 @click.option("--limit", type=click.IntRange(1), default=100, help="Maximum number of rows.")

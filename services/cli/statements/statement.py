@@ -191,7 +191,7 @@ def revoke(id_: str, reason: str, key_name: str | None, log_key: str, *, as_json
 @click.command("status-list")
 @click.argument("project")
 @key_option
-@click.option("--out", type=click.Path(path_type=Path), help="File to write.")
+@click.option("--out", type=click.Path(path_type=Path), help="File to write; default: print.")
 @json_option
 def status_list(project: str, key_name: str, out: Path | None, *, as_json: bool) -> None:
     """
@@ -271,7 +271,7 @@ def statement() -> None:
 
 
 @statement.command("list")
-@click.option("--project", metavar="ID", help="Only this project.")
+@click.option("--project", metavar="ID", help="Only this project; default: all.")
 @json_option
 def list_(project: str | None, *, as_json: bool) -> None:
     """

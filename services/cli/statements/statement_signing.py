@@ -181,7 +181,10 @@ target_argument = click.argument("target", metavar="ID|PACK")
 out_option = click.option(
     "--out",
     type=NEW_FILE,
-    help="Sign a file or PACK offline into this file, to be submitted later.",
+    help=(
+        "Sign a file or PACK offline into this file, to be submitted later; default: store "
+        "in the database."
+    ),
 )
 
 
@@ -301,7 +304,7 @@ def submit(target: str, key_name: str, out: Path | None, *, as_json: bool) -> No
     "--finding",
     "findings",
     multiple=True,
-    help="A remark, in addition to findings of `statement finding`; repeatable.",
+    help=("A remark, in addition to findings of `statement finding`; repeatable. Default: none."),
 )
 @click.option(
     "--report",
@@ -318,22 +321,24 @@ def submit(target: str, key_name: str, out: Path | None, *, as_json: bool) -> No
     "team",
     multiple=True,
     metavar="NAME:FUNCTION",
-    help="Member of the verification team; repeatable.",
+    help="Member of the verification team; repeatable. Default: none.",
 )
 @click.option(
     "--site-visit",
     "visits",
     multiple=True,
     metavar="DAY:PLACE:TEXT",
-    help="Date, place and observations of a site visit; repeatable.",
+    help="Date, place and observations of a site visit; repeatable. Default: none.",
 )
 @click.option(
     "--reviewer",
     metavar="NAME:FUNCTION",
-    help="Independent reviewer, outside the verification team.",
+    help="Independent reviewer, outside the verification team; default: none.",
 )
 @click.option(
-    "--signatory", metavar="NAME:FUNCTION", help="Person responsible for the verification."
+    "--signatory",
+    metavar="NAME:FUNCTION",
+    help="Person responsible for the verification; default: none.",
 )
 @click.option(
     "--accreditation",
@@ -412,7 +417,7 @@ def verify(
 
 
 def _claims(target: str, *, apart: bool) -> Claims:
-    """Return the claims of a statement, from a pack or from the database."""
+    """Return the claims of a statement: with `apart` from a pack's path, else from the database."""
     if apart:
         with failing():
             return claims(target)

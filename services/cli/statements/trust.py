@@ -78,16 +78,25 @@ def trust() -> None:
 @click.option(
     "--issue-since",
     metavar="TIME",
-    help="Require these approvals only for periods that end after this time (RFC 3339).",
+    help=(
+        "Require these approvals only for periods that end after this time (RFC 3339); "
+        "default: for all periods."
+    ),
 )
 @click.option(
     "--timestamps",
     "stampers",
     type=FILE,
-    help="Time-stamp authorities and the required number of stamps; JSON.",
+    help=(
+        "JSON file of time-stamp authorities and the required number of stamps; default: no"
+        " stamps required."
+    ),
 )
 @click.option(
-    "--log-policy", "policy", type=FILE, help="Required witnesses (c2sp.org/tlog-policy)."
+    "--log-policy",
+    "policy",
+    type=FILE,
+    help="File of required witnesses (c2sp.org/tlog-policy); default: no witness required.",
 )
 @click.option(
     "--quantities",

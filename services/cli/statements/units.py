@@ -45,7 +45,7 @@ def units() -> None:
 @click.option("--last", type=int, required=True, help="Last unit of the range, included.")
 @click.option("--day", type=click.DateTime(["%Y-%m-%d"]), required=True, help="Day of the event.")
 @click.option("--document", required=True, help="Document that records the event.")
-@click.option("--holder", help="Holder from that day on.")
+@click.option("--holder", help="Holder from that day on; default: not stated.")
 @json_option
 def enter(
     statement: str,
@@ -81,7 +81,7 @@ def enter(
 
 
 @units.command("list")
-@click.option("--statement", metavar="ID", help="Only this statement.")
+@click.option("--statement", metavar="ID", help="Only this statement; default: all.")
 @json_option
 def list_(statement: str | None, *, as_json: bool) -> None:
     """
@@ -137,7 +137,7 @@ _device = click.option(
 )
 _body = click.option("--issuing-body", required=True, help="Issuing body of the certificate.")
 _document = click.option("--document", required=True, help="Title of the certificate's document.")
-_owner = click.option("--owner", help="Owner of the certificate.")
+_owner = click.option("--owner", help="Owner of the certificate; default: not stated.")
 
 
 @click.group(cls=Group)
@@ -213,7 +213,10 @@ def enter_(
 @_body
 @_document
 @_owner
-@click.option("--energy-source", help="Technology, such as solar_pv, by the issuing body's list.")
+@click.option(
+    "--energy-source",
+    help="Technology, such as solar_pv, by the issuing body's list; default: not stated.",
+)
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="New folder to write.")
 @json_option
 def export_(
@@ -267,7 +270,7 @@ def export_(
 
 
 @certificates.command("list")
-@click.option("--device", metavar="ID", help="Only certificates of this device.")
+@click.option("--device", metavar="ID", help="Only certificates of this device; default: all.")
 @json_option
 def list_certificates(device: str | None, *, as_json: bool) -> None:
     """

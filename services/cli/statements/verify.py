@@ -74,7 +74,7 @@ from services.cli.output import bar, steps
     "accepted",
     multiple=True,
     type=Choice((*STATES[:-1], *WAIVERS)),
-    help="Accept this state or missing guarantee (docs/verify.md); repeatable.",
+    help=("Accept this state or missing guarantee (docs/verify.md); repeatable. Default: none."),
 )
 @click.option(
     "--at",

@@ -155,7 +155,7 @@ class Blob:
         return max((len(v) for v in self.values if v is not None), default=0) + len(self.version)
 
     def fill(self, out: Bytes, keep: Mask) -> None:
-        """Write each value in a loop."""
+        """Write the length and the bytes of each value; None has the length -1."""
         keep[:, _LENGTH:] = False
         for i, value in enumerate(self.values):
             if value is None:
@@ -287,7 +287,7 @@ def _runs(copy: Any, types: Mapping[str, str]) -> Iterator[tuple[int, list[Any]]
             arrays.append(None if field is None else _elements(field, name, kind, forms[kind]))
             at += max(length, 0)
         if {len(array) for array in arrays if array is not None} != {len(arrays[0])}:
-            raise ValueError(f"arrays of run {number} are not of one length")
+            raise ValueError(f"arrays of run {number} have different lengths")
         yield number, arrays
 
 
@@ -301,7 +301,11 @@ def _elements(field: memoryview, name: str, kind: str, form: np.dtype[Any]) -> N
 
 
 def _joined(parts: Sequence[Any], lengths: Sequence[int], kind: str) -> NDArray[Any]:
-    """Return the arrays of all runs joined; a column without any value is one broadcast element."""
+    """Return the arrays of all runs joined.
+
+    A run without values (None) is filled with NULL or NaN.  If no run has values, the result is a
+    read-only view of one element.
+    """
     if all(part is None for part in parts):
         form = np.dtype(_TYPES[kind]).newbyteorder("=")
         return np.broadcast_to(_NONE.get(kind, np.zeros((), form)), sum(lengths))

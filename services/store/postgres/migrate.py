@@ -145,6 +145,7 @@ def check_versions(versions: dict[str, str], where: str) -> None:
     Reject a server whose extensions are missing or too old.
 
     `versions`: extension name to its version, installed or else available.
+    `where`: the database's name in messages.
     Raises PrerequisiteError with the versions found and what to install.
     """
     wanted = ".".join(map(str, TIMESCALEDB))
@@ -358,7 +359,11 @@ def _apply(conn: Connection, migration: Migration) -> None:
 
 @contextmanager
 def _transaction(conn: Connection, task: str) -> Iterator[None]:
-    """Context of one transaction; an error is raised with the task and the reason."""
+    """
+    Context of one transaction, which is rolled back on an error of the database.
+
+    Raises ServerError if the connection was lost, else SchemaError; both name the task.
+    """
     try:
         with conn.transaction():
             yield

@@ -145,7 +145,12 @@ NAMED = "(number, id, since, until)"
 
 
 class Weeks(NamedTuple):
-    """Parts of spans, by device and time: the device of each, and the arguments of `SELECTED`."""
+    """
+    Parts of spans, by device and time.
+
+    `device`: fleet index of each part.  `arguments`: part numbers, device ids, starts and ends, in
+    order of start, as `SELECTED` takes them.
+    """
 
     device: Int32
     arguments: tuple[list[int], list[str], list[str], list[str]]

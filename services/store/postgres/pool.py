@@ -50,7 +50,7 @@ def connect(
 
 def session_settings(role: str | None, name: str, limits: Sequence[str] = ()) -> dict[str, Any]:
     """
-    Return the settings of each connection: time zone UTC, role, name, planner.
+    Return the arguments of `psycopg.connect` for time zone UTC, role, name and planner.
 
     Just-in-time compilation is off, as it takes up to a second for views over hypertables.  Plans
     of the role `tonne_mrv` are made for the given devices: a generic plan, which PostgreSQL uses
@@ -120,6 +120,10 @@ def jsonb(value: Any) -> Jsonb:
 
 
 def _whole(text: str) -> int | Decimal:
-    """Return an int; beyond 64 bits a Decimal, as the encoder supports no longer int."""
+    """
+    Return the number in a text as int.
+
+    Beyond 64 bits as Decimal, since the encoder has no longer int.
+    """
     number = int(text)
     return number if -(2**63) < number < 2**63 else Decimal(text)

@@ -36,7 +36,7 @@ def names(conn: Connection, kind: str) -> list[str]:
 
 
 def unknown(conn: Connection, kind: str, name: str, more: Collection[str] = ()) -> RegistryError:
-    """Return the error for an unregistered name, with similar or known names."""
+    """Return the error for an unregistered name, with similar ones of the kind and of `more`."""
     known = sorted({*names(conn, kind), *more})
     if not known:
         hint = f"no {kind} is registered; add one with `tonne registry import FILE`"

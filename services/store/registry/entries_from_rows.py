@@ -222,7 +222,11 @@ class Rows(Generic[Item]):
     def select(
         self, conn: Connection | Cursor, more: str, owners: Iterable[str] | None = None
     ) -> Iterator[tuple[Any, ...]]:
-        """Yield further columns of each row, and its item."""
+        """
+        Yield further columns of each row, and its item.
+
+        `more`: SQL list of the further columns.
+        """
         fields, extra = fields_of(self.kind), more.count(",") + 1
         rows = conn.execute(
             f"SELECT {more}, {', '.join(self.columns)} FROM {self.table}"
@@ -334,7 +338,11 @@ def upsert(cur: Cursor, table: str, rows: Sequence[Mapping[str, Any]], key: str 
 def entries(
     conn: Connection, table: str, kind: Any, without: Sequence[str] = (), more: Sequence[str] = ()
 ) -> Iterator[tuple[Any, ...]]:
-    """Yield, for each entry, the values of its own columns by field, then of further columns."""
+    """
+    Yield for each entry a tuple: its values by field, then the value of each column of `more`.
+
+    `kind`: class of the entry.  `without`: its fields that are not columns of the table.
+    """
     fields = own_fields(kind, without)
     columns = [
         f"{column_of(field)}::text" if _is_json(field) else column_of(field) for field in fields

@@ -41,6 +41,8 @@ def every(
     """
     Return invoices as (project, invoice, id of the corrected invoice, reason).
 
+    Id and reason are None for an invoice that corrects none.
+
     `corrected`: include invoices corrected by another one.
     """
     rows = conn.execute(
@@ -109,7 +111,7 @@ MAX_BYTES = 8 << 20
 
 
 class Kept(NamedTuple):
-    """Stored document: SHA-256, file name, author, time."""
+    """Stored document: SHA-256, file name, size [bytes], author, and time of storage."""
 
     sha256: str
     name: str

@@ -74,7 +74,7 @@ def public_url(conn: Connection) -> str | None:
 
 
 def last_year(conn: Connection) -> int | None:
-    """Return the last year with figures in either account."""
+    """Return the last year with figures in either account; None without figures."""
     row = conn.execute("SELECT max(year) FROM v_programme_year").fetchone()
     return None if row is None or row[0] is None else int(row[0])
 

@@ -18,7 +18,7 @@ from mrv.signatures.keys import EnrolledKey, Role
 
 
 class Enrolment(NamedTuple):
-    """Enrolled key and its validity."""
+    """Enrolled key and its validity; `valid_until` is None while it is valid."""
 
     key: EnrolledKey
     valid_from: datetime
@@ -126,7 +126,7 @@ def close_log(conn: Connection, key: EnrolledKey, final_head: str) -> None:
 
 
 def _text(moment: datetime | None) -> str | None:
-    """Return a time as text in whole seconds, as in proofs."""
+    """Return a time as text in whole seconds UTC, as in proofs; None for None."""
     return None if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -175,7 +175,7 @@ def require(conn: Connection, key: EnrolledKey, at: datetime) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """Record of a one-time token; `key`, `certificate`: those for which it was used."""
+    """Record of a one-time token; `used`, `key` and `certificate` are None until it is used."""
 
     principal: str
     expires: datetime
@@ -195,7 +195,7 @@ def make(conn: Connection, principal: str, expires: datetime, author: str) -> st
 
 
 def take(conn: Connection, token: str) -> Token | None:
-    """Return the record of a one-time token, locked until the transaction ends."""
+    """Return the record of a one-time token, locked until the transaction ends; None if unknown."""
     row = conn.execute(
         "SELECT principal, expires, used, key, certificate FROM enrolment_token"
         " WHERE sha256 = %s FOR UPDATE",
@@ -223,7 +223,12 @@ _IN_USE = "revoked IS NULL AND (expires IS NULL OR expires > now())"
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """Record of a credential; a password has no serial number and does not expire."""
+    """
+    Record of a credential.
+
+    `serial`, `fingerprint`, `expires`: of a certificate; None for a password.
+    `revoked`, `reason`: of its revocation; None while it is valid.
+    """
 
     principal: str
     kind: Kind

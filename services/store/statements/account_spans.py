@@ -111,8 +111,8 @@ def without_days(conn: Connection, maximum: int) -> list[str]:
 def metered_days(conn: Connection, project: str, end: date) -> dict[date, tuple[int, int, int]]:
     """
     Return the local days before `end` with data of a project's meters.
-    Each has the number of daily sums, and the totals of their values and measured times, to detect
-    changes.
+    Each has the number of daily sums, and the totals of their values [base units] and measured
+    times [us], to detect changes.
     """
     rows = conn.execute(
         "SELECT q.day, count(*), sum(q.value)::numeric, sum(q.measured_us)::numeric"
@@ -140,7 +140,7 @@ def metered_edges(conn: Connection, project: str, from_us: int, to_us: int) -> t
 
 
 def reported_until(conn: Connection, devices: Sequence[str], from_us: int) -> int | None:
-    """Return until when all devices with data since a time have data; None if none has."""
+    """Return until when all devices with data since a time have data; None if none has. [us UTC]"""
     row = conn.execute(
         f"SELECT {_US.format('min(last)')} + 900000000 FROM unnest(%(ids)s::text[]) d (id)"
         " CROSS JOIN LATERAL (SELECT max(i.start) AS last FROM interval_quantity i"
@@ -184,7 +184,11 @@ ORDER BY lower(c.period), c.project_id
 
 
 class Owed(NamedTuple):
-    """Sum of negative balances (0 or below) [ug CO2e], and the ids of their statements."""
+    """
+    Sum of negative balances (0 or below) [ug CO2e].
+
+    `statements`: ids of their statements, joined by `_SEPARATOR`; None without any.
+    """
 
     ug: int
     statements: str | None

@@ -105,9 +105,11 @@ def reaches(
     cursor: Cursor, fleet: Fleet, pairs: set[tuple[int, int]], from_us: int, to_us: int
 ) -> list[dict[int, Reach]]:
     """
-    Return ranges of readings of each device, from the shortest possible to the whole history.
+    Return five sets of ranges, by fleet index of the device: from the shortest to all readings.
 
-    `pairs`: device and quantity pairs of the account.
+    The caller takes the first set whose readings give the stored intervals.
+
+    `pairs`: fleet index and quantity of each meter of the account.
     `from_us`, `to_us`: the period, end excluded. [us UTC]
     """
     devices = sorted({d for d, _ in pairs})
@@ -131,8 +133,8 @@ def _first_from(
     cursor: Cursor, fleet: Fleet, pairs: set[tuple[int, int]], to_us: int
 ) -> Iterator[tuple[int, int]]:
     """
-    Yield devices with the time of the first reading after the period's end, which completes a
-    register step.
+    Yield fleet index and time of each device's first reading from `to_us` on, which completes its
+    last register step. [us UTC]
     """
     for class_id, members in sorted(marks.by_class(fleet, [d for d, _ in sorted(pairs)]).items()):
         for channel in classes.load()[class_id].registers:
@@ -157,7 +159,7 @@ def fetch(cursor: Cursor, fleet: Fleet, reach: Mapping[int, Reach]) -> list[Fram
 
 
 def _span(cursor: Cursor, fleet: Fleet, device: int, reach: Reach) -> tuple[int, int]:
-    """Return a range as a span, end excluded; an open one ends with the last stored reading."""
+    """Return a range as a span, end excluded; an open range ends with the last reading. [us UTC]"""
     since, until = reach.after_us + 1, reach.until_us + 1
     if reach.after_us > FROM_START and reach.until_us < _FAR:
         return since, until

@@ -71,12 +71,12 @@ class Waiting(NamedTuple):
 
 
 def name_of(project: str, day: date) -> str:
-    """Return the name of a sealed day as used in notes."""
+    """Return the name of a sealed day as used in notes: `PROJECT 2026-03-01`."""
     return f"{project} {day}"
 
 
 def _reach_us(cursor: Cursor, function: LiteralString = "tonne_sealing_until") -> int | None:
-    """Return the time up to which days may be sealed before this transaction ends; None if none."""
+    """Return until when days may be sealed before this transaction ends; None if none. [us UTC]"""
     cursor.execute(f"SELECT (extract(epoch FROM {function}()) * 1000000)::bigint")
     row = cursor.fetchone()
     return None if row is None else row[0]

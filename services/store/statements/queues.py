@@ -41,7 +41,7 @@ class Wanted(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """Number of completed steps, total number if known, and name of the current step."""
+    """Number of completed steps, total number (None if unknown), and name of the current step."""
 
     done: int
     total: int | None
@@ -224,7 +224,7 @@ class Request:
 
 
 class Answer(NamedTuple):
-    """Answer to a request: a result, or the name of an error and its text."""
+    """Answer to a request: a result, or the name of an error and its text; the others are None."""
 
     at: datetime
     created: bool
@@ -234,7 +234,12 @@ class Answer(NamedTuple):
 
 
 class RequestProgress(NamedTuple):
-    """Progress of a request: attempts, start of the last, number of requests before it."""
+    """
+    Progress of a request.
+
+    `attempts`: their number.  `began`: start of the last attempt; None before the first.
+    `ahead`: number of earlier unanswered requests.  `answer`: None until it is answered.
+    """
 
     request: Request
     attempts: int
@@ -319,7 +324,7 @@ def begin(conn: Connection, id_: UUID) -> int:
         {"id": id_},
     ).fetchone()
     if row is None:
-        raise RuntimeError("INSERT .. RETURNING returns its row")
+        raise RuntimeError("INSERT INTO signer_attempt .. RETURNING returned no row")
     return int(row[0])
 
 

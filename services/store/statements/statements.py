@@ -26,7 +26,11 @@ _US = "(extract(epoch FROM {}) * 1000000)::bigint"
 
 
 def select_statements(more: str = "") -> str:
-    """Return the SQL that selects the columns of `Stored`, and further columns of `statement s`."""
+    """
+    Return the SQL that selects the columns of `Stored`, and further columns of `statement s`.
+
+    `more`: further columns as SQL, beginning with a comma.
+    """
     return (
         f"SELECT s.id, s.project_id, {_US.format('lower(s.period)')},"
         f" {_US.format('upper(s.period)')}, s.sequence, s.credit_t, s.body, s.supersedes,"
@@ -40,7 +44,14 @@ _SELECT = select_statements()
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """Statement and its state; `body`: canonical bytes of its document without issuer and proof."""
+    """
+    Statement and its state.
+
+    `from_us`, `to_us`: the period, end excluded. [us UTC]
+    `sequence`: number of the statement among those of the period, from 1.
+    `body`: canonical bytes of its document without issuer and proof.
+    `supersedes`: id of the statement that it replaces; None without one.
+    """
 
     id: str
     project: str
@@ -60,7 +71,12 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Step of a statement's life."""
+    """
+    Step of a statement: the state that it reached, with time and actor.
+
+    `multikey`, `document`: key and document of a signed step; None for other steps.
+    `principal`: caller of the API; None for a command.
+    """
 
     state: str
     at: datetime
@@ -203,7 +219,12 @@ def step(
     principal: str | None = None,
     at: datetime | None = None,
 ) -> None:
-    """Record a step of a statement; the database rejects a step not permitted in its state."""
+    """
+    Record a step of a statement; the database rejects a step not permitted in its state.
+
+    `state`: the state that it reaches.  `multikey`, `document`: key and document of a signed step.
+    `principal`: caller of the API.  `at`: time of the step; None for now.
+    """
     conn.execute(
         "INSERT INTO statement_event"
         " (statement_id, state, actor, multikey, reason, document, principal, at)"
@@ -257,7 +278,7 @@ def closed_within(
 
 
 def claimed_before(conn: Connection, project: str, from_us: int) -> Stored | None:
-    """Return the last issued statement of a project that ends at or before a time."""
+    """Return a project's last issued statement that ends at or before a time; None without one."""
     row = conn.execute(
         f"{_SELECT} JOIN claim c ON c.statement_id = s.id WHERE c.project_id = %s"
         " AND upper(c.period) <= %s ORDER BY upper(c.period) DESC LIMIT 1",
@@ -455,7 +476,7 @@ def intervals_of_devices(
 def last_of_devices(
     conn: Connection, project: str, devices: Sequence[str], from_us: int
 ) -> Stored | None:
-    """Return the last issued statement of another project with one of the devices before a time."""
+    """Return the last issued statement before a time of another project with one of the devices."""
     row = conn.execute(
         f"{_SELECT} JOIN claim c ON c.statement_id = s.id WHERE c.project_id <> %s"
         f" AND upper(c.period) <= %s AND {_OF_DEVICES} ORDER BY upper(c.period) DESC LIMIT 1",

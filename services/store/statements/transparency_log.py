@@ -106,7 +106,12 @@ def lock(conn: Connection) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Entry of the log as stored in the database."""
+    """
+    Entry of the log as stored in the database.
+
+    `index`: from 0.  `statement`: id; None for an entry without one, such as a seal.
+    `leaf`: Merkle leaf hash of `body`.
+    """
 
     index: int
     kind: str
@@ -146,7 +151,7 @@ def entries(conn: Connection) -> list[Entry]:
 
 
 def entry(conn: Connection, index: int) -> Entry | None:
-    """Return the entry at an index, from 0."""
+    """Return the entry at an index, from 0; None if the log has fewer entries."""
     row = conn.execute(
         "SELECT index, kind, statement_id, body, leaf, appended FROM log_entry WHERE index = %s",
         [index],
@@ -155,7 +160,7 @@ def entry(conn: Connection, index: int) -> Entry | None:
 
 
 def last(conn: Connection, kind: str) -> Entry | None:
-    """Return the last entry of a kind."""
+    """Return the last entry of a kind; None without one."""
     row = conn.execute(
         "SELECT index, kind, statement_id, body, leaf, appended FROM log_entry"
         " WHERE kind = %s ORDER BY index DESC LIMIT 1",
@@ -165,7 +170,7 @@ def last(conn: Connection, kind: str) -> Entry | None:
 
 
 def details(conn: Connection, kind: str) -> list[tuple[Entry, bytes | None]]:
-    """Return the entries of a kind with their details, first to last."""
+    """Return the entries of a kind, each with its detail or None, first to last."""
     rows = conn.execute(
         "SELECT e.index, e.kind, e.statement_id, e.body, e.leaf, e.appended, d.content"
         " FROM log_entry e LEFT JOIN log_detail d USING (index) WHERE e.kind = %s ORDER BY 1",
@@ -182,14 +187,17 @@ def at(conn: Connection, index: int) -> tuple[Entry, bytes | None]:
         [index],
     ).fetchone()
     if row is None:
-        raise LogError(f"the log has no entry {index}; the log was shortened; restore it")
+        raise LogError(
+            f"the log has no entry {index}: it was shortened; restore log_entry from a backup"
+        )
     return Entry(*row[:-1]), row[-1]
 
 
 def checkpoint(conn: Connection, size: int | None = None, *, cosigned: bool = False) -> str | None:
     """
-    Return the signed head of a size (by default the last head) with its cosignatures.
-    `cosigned`: only a sufficiently cosigned head.
+    Return the signed head of a size (by default the last head) with its cosignatures, as text.
+
+    None if there is no such head.  `cosigned`: only a sufficiently cosigned head.
     """
     row = conn.execute(
         "SELECT size, note FROM log_checkpoint WHERE size = coalesce(%s, size)"
@@ -201,7 +209,7 @@ def checkpoint(conn: Connection, size: int | None = None, *, cosigned: bool = Fa
 
 
 def signed(conn: Connection, size: int) -> str | None:
-    """Return the signed head of a size, without cosignatures."""
+    """Return the signed head of a size as text, without cosignatures; None without that head."""
     row = conn.execute("SELECT note FROM log_checkpoint WHERE size = %s", [size]).fetchone()
     return None if row is None else str(row[0])
 
@@ -272,7 +280,8 @@ def receipt(conn: Connection, statement: str, kind: str = "issued") -> str | Non
     ).fetchone()
     if head is None:
         raise RegistryError(
-            f"entry {index} of the log is not covered by a signed head; the log is damaged"
+            f"entry {index} of the log is not covered by a signed head: the log is damaged; "
+            "restore log_checkpoint from a backup"
         )
     note = head[1] + "".join(_lines(conn, head[0]))
     return make_receipt(index, inclusion_proof(index, leaves(conn)[: head[0]]), note)

@@ -24,7 +24,11 @@ _SIZE = (
 
 
 class UnitEvent(NamedTuple):
-    """Event of the units `first` to `last` of a statement's vintage, with its document."""
+    """
+    Event of the units `first` to `last` of a statement's vintage, with its document.
+
+    `vintage`: calendar year of the reductions.  `holder`: from that day on; None if not stated.
+    """
 
     statement: str
     vintage: int

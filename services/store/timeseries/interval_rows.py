@@ -93,7 +93,11 @@ def write_intervals(cursor: Cursor, ids: Words, rows: IntervalRows, *, fresh: bo
 def write_emissions(
     cursor: Cursor, ids: Words, words: BindingWords, rows: EmissionRows, *, fresh: bool
 ) -> None:
-    """Store emission rows; `fresh` rows are known not to exist."""
+    """
+    Store emission rows; `fresh` rows are known not to exist.
+
+    `ids`: device ids by fleet index.  `words`: the names to which the rows refer by number.
+    """
     if len(rows):
         _write(cursor, EMISSIONS, _emissions(ids, words, rows), fresh=fresh)
 
@@ -455,13 +459,17 @@ def _encoded(ids: Words, values: Values) -> bytes:
 
 
 def verdict_texts(values: Values, row: int) -> tuple[str | None, str | None]:
-    """Return grade and detail of a row as text, for comparison with stored rows."""
+    """
+    Return grade and detail (JSON) of a row as text, to compare with stored rows.
+
+    None if absent.
+    """
     grade, detail = values.verdicts.get(row, (None, None))
     return grade, None if detail is None else _ORDERED.encode(detail).decode()
 
 
 def canonical(detail: str | None) -> str | None:
-    """Return a stored detail as JSON with sorted keys, as `verdict_texts` does."""
+    """Return a stored detail as JSON with sorted keys, as `verdict_texts` does; None for None."""
     return None if detail is None else _ORDERED.encode(msgspec.json.decode(detail)).decode()
 
 

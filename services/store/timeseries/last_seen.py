@@ -70,7 +70,11 @@ class Seen:
         self._written_s = 0.0
 
     def take_over(self, before: Seen, here: Int32, there: Int32, now_us: int) -> None:
-        """Copy the state of devices from an earlier fleet, by index `here` and `there`."""
+        """
+        Copy the state of devices from `before`, an earlier fleet's.
+
+        `here`, `there`: their indices in this and in the earlier fleet.
+        """
         for name in ("_last", "_stored", "_received"):
             getattr(self, name)[here] = getattr(before, name)[there]
         self._days.turn(now_us)
@@ -224,16 +228,20 @@ class Clocks:
         self._least: Int64 = np.full(len(fleet), _NONE, dtype=np.int64)
 
     def take_over(self, before: Clocks, here: Int32, there: Int32) -> None:
-        """Copy the state of devices from an earlier fleet, by index `here` and `there`."""
+        """
+        Copy the state of devices from `before`, an earlier fleet's.
+
+        `here`, `there`: their indices in this and in the earlier fleet.
+        """
         self._day[here], self._least[here] = before._day[there], before._least[there]
 
     def observe(
         self, cursor: Cursor, frames: Sequence[Frame], messages: Letters
     ) -> list[tuple[int, int, int]]:
         """
-        Store minimum delays that are lower than the stored ones.
+        Store minimum delays that are lower than the stored ones; return them for `remember`.
 
-        Returns them for `remember` after the commit.
+        Each row: fleet index, day of receipt [days since 1970], delay [us].
         """
         result: dict[tuple[int, int], int] = {}
         for frame in frames:

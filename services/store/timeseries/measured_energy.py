@@ -77,7 +77,11 @@ def day_sums(
 
 
 def _waiting(cursor: Cursor, devices: Sequence[str], around: tuple[date, date]) -> set[str]:
-    """Return devices with outdated daily sums."""
+    """
+    Return devices with outdated daily sums; all devices if the sums end before the span.
+
+    `around`: the span, its last day excluded.
+    """
     result = cursor.execute(_WAITING, [around[1], around[0], list(devices), around[1]])
     names = {name for (name,) in result}
     return set(devices) if None in names else names
@@ -150,7 +154,11 @@ def peaks(
     period_us: tuple[int, int],
     maximum: int,
 ) -> list[int]:
-    """Return each day's interval with the largest sum, for up to `maximum` days. [number]"""
+    """
+    Return the number of the interval with the largest sum, for each of up to `maximum` days.
+
+    Intervals are numbered from 1970-01-01 UTC; the numbers are sorted.
+    """
     edges = [utc_text(us) for us in period_us]
     rows = conn.execute(_PEAKS, [INTERVAL_US, list(devices), quantity, *edges, maximum])
     return sorted(int(number) for (number,) in rows)

@@ -116,7 +116,7 @@ def load(
     """
     Set the tests of devices to their state after the last reading before `before_us`.
 
-    Returns the readings of gauges with constant values, which their registers may corroborate.
+    Return the runs of constant gauge values that a register may corroborate.
     `before_us`: a time by fleet index; FROM_START for a device without readings. [us UTC]
     """
     watched.reset(np.array(list(before_us), dtype=np.int32))
@@ -298,7 +298,7 @@ class _TestState:
         return Standstill(watch, table[:, 0].astype(np.int32), table[:, 1], columns)
 
     def _within(self, back_us: int) -> str:
-        """Return SQL of constant bounds of the readings' times."""
+        """Return SQL that limits readings to `back_us` before the earliest of the times. [us]"""
         return near.within("r.time", int(self._before.min()) - back_us, int(self._before.max()))
 
     def _terms(self, channel: Channel, watch: Watch) -> tuple[Float64, str, str]:

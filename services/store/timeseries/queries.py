@@ -195,7 +195,11 @@ def flags_of(conn: Connection, device: Device, begin_us: int, end_us: int) -> li
 
 
 def clock_of(conn: Connection, device: str) -> str | None:
-    """Return a device's clock state on its last day with data."""
+    """
+    Return the state of a device's clock on its last day with data, as text; None if unknown.
+
+    For example `drifting: +12.0 s on 2026-03-01, +2.1 s a day`.
+    """
     row = conn.execute(
         "SELECT clock, offset_s, drift_s_per_day, day FROM v_device_clock WHERE device_id = %s",
         [device],
@@ -213,7 +217,11 @@ def clock_of(conn: Connection, device: str) -> str | None:
 
 
 def beside(conn: Connection, device: str) -> tuple[tuple[str, ...], float]:
-    """Return a device's check meter, or a check meter's main meter, and the tolerance. [%]"""
+    """
+    Return the id of a device's check meter or main meter, and the tolerance. [%]
+
+    The main meter is returned for a device that is itself a check meter.  No id: neither exists.
+    """
     row = conn.execute(
         "SELECT CASE WHEN id = %(id)s THEN check_of ELSE id END, check_percent FROM device"
         " WHERE (id = %(id)s AND check_of IS NOT NULL) OR check_of = %(id)s"

@@ -319,7 +319,7 @@ def ahead(
     cursor: Cursor, fleet: Fleet, class_id: str, from_us: Mapping[int, int], maximum: int
 ) -> dict[int, Ahead]:
     """
-    Return numbers and times of devices' readings, each from its own time on, included.
+    Return numbers and times of readings by fleet index, each from its own time on, included.
     Devices without readings are omitted; archived readings are not counted.
     """
     least = near.within("time", min(from_us.values(), default=0), FAR_US)
@@ -353,7 +353,7 @@ def second_after(
     cursor: Cursor, fleet: Fleet, class_id: str, from_us: Mapping[int, int]
 ) -> dict[int, int]:
     """
-    Return the time of each device's second reading from a time on, included. [us UTC]
+    Return the time of the second reading from a time on, included, by fleet index. [us UTC]
     Devices with fewer readings, or archived ones from that time on, are omitted.
     """
     index, ids = list(from_us), fleet.ids(list(from_us))

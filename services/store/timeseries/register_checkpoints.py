@@ -34,7 +34,14 @@ NONE: Bare = {}
 
 
 class Checkpoint(NamedTuple):
-    """Stored state of a register: value, times of reading and last rise, start of the interval."""
+    """
+    Stored state of a register at the start of an interval.
+
+    `device`, `quantity`: fleet index and number of the quantity.  `value`: base units.
+    `read_us`, `changed_us`: times of its last reading and of its last rise. [us UTC]
+    `other`: `value`, `read_us`, `count` and `first` of a second register sequence, as in
+    `ingest.registers.lines.Other`; None without one.
+    """
 
     device: int
     quantity: int
@@ -46,15 +53,16 @@ class Checkpoint(NamedTuple):
 
     @property
     def seen_us(self) -> int:
-        """Return the time of the last reading, of either register sequence."""
+        """Return the time of the last reading of either register sequence. [us UTC]"""
         waits = self.other is not None and self.other[2] != 0
         return max(self.read_us, self.other[1]) if waits and self.other else self.read_us
 
     @property
     def since_us(self) -> int:
         """
-        Return the time from which later readings can change rows: that of the checkpoint, or of an
-        older register sequence.
+        Return the time from which later readings can change rows. [us UTC]
+
+        This is the time of the checkpoint, or of the other register sequence if that is older.
         """
         return self.read_us if self.other is None else min(self.read_us, self.other[1])
 
@@ -99,7 +107,7 @@ def load(
 
 
 def bare(fleet: Fleet, state: MeterState, devices: Collection[int]) -> dict[int, set[int]]:
-    """Return registers of devices without stored rows, by a loaded state."""
+    """Return the quantities of registers without rows, by fleet index, according to `state`."""
     known = classes.load()
     kinds = {
         class_id: {QUANTITY_INDEX[str(c.quantity)] for c in known[class_id].registers}
@@ -136,7 +144,7 @@ def departed(
     cursor: Cursor, fleet: Fleet, from_us: Mapping[int, int], bare: Bare = NONE
 ) -> dict[int, int]:
     """
-    Return the time since which registers of devices have a second sequence. [us UTC]
+    Return since when a register has a second sequence, by fleet index of its device. [us UTC]
     Sequences that begin more than a week after `from_us` have no effect and are omitted.
     `bare`: as for `last`.
     """
@@ -262,7 +270,7 @@ def newest(
 
 
 def showing(cursor: Cursor, fleet: Fleet, devices: Sequence[int], channel: Channel) -> list[int]:
-    """Return the devices of a class that ever had a reading of a register's channel."""
+    """Return the fleet indices of those devices of one class that ever had a register reading."""
     class_id = fleet.devices[devices[0]].class_id
     cursor.execute(
         "SELECT d.index FROM unnest(%s::text[], %s::int[]) AS d (id, index)"
@@ -283,7 +291,12 @@ def newest_readings(
     near_us: Mapping[int, int],
     before_us: Mapping[int, int] | None = None,
 ) -> dict[int, int]:
-    """Return the time of each device's newest reading before a time; NEVER if none. [us UTC]"""
+    """
+    Return the time of each device's newest reading, by fleet index; NEVER if none. [us UTC]
+
+    `near_us`: approximate time of it, near which it is searched first.
+    `before_us`: only readings before this time; by default all.
+    """
     before, result = before_us or {}, dict.fromkeys(devices, NEVER)
     for class_id, members in by_class(fleet, devices).items():
         rows = near.nearest(

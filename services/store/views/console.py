@@ -15,7 +15,11 @@ from services.store.views.coverage import Accounted, accounted, added
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Site with its numbers of devices: all, expected to send data, and sending data."""
+    """
+    Site with its position [degrees] and numbers of devices.
+
+    `expected`, `sending`: number expected to send data, and number sending data.
+    """
 
     id: str
     name: str
@@ -127,7 +131,11 @@ def project_sums(
 def _made(
     account: Sequence[Accounted],
 ) -> tuple[datetime | None, datetime | None, Decimal | None, Decimal | None]:
-    """Return first and last day, reduction, and that of the last 30 days."""
+    """
+    Return first and last day, reduction, and that of the last 30 days [ug CO2e].
+
+    None without any.
+    """
     return (
         min((part.begins for part in account), default=None),
         max((part.last_begins for part in account), default=None),
@@ -219,7 +227,7 @@ def account_hours(
 def expected_between(
     conn: Connection, project: str, edges: Sequence[datetime]
 ) -> list[Decimal | None]:
-    """Return the expected tonnes between successive edges, up to now. [t]"""
+    """Return the expected tonnes between successive edges, up to now; None for 0 or unknown. [t]"""
     rows = conn.execute(
         "SELECT e.so_far FROM generate_series(1, %s) g"
         " LEFT JOIN tonne_expected_spans(%s, %s::timestamptz[]) e ON e.span = g ORDER BY g",
@@ -286,7 +294,11 @@ def stations(
 
 @dataclass(frozen=True, slots=True)
 class Newest:
-    """Device with its newest value; `projects`: to which it is or was assigned."""
+    """
+    Device with its newest value; `projects`: to which it is or was assigned.
+
+    `at`: time of the reading.  `value`: in the unit of the channel.  None without data.
+    """
 
     device: str
     site: str
@@ -347,7 +359,11 @@ def newest(
 
 @dataclass(frozen=True, slots=True)
 class SystemSums:
-    """Numbers of a system's devices (all, expected to send data, sending data); its projects."""
+    """
+    Numbers of a system's devices (all, expected to send data, sending data); its projects.
+
+    `last`: time of the newest reading; None without data.  `projects`: id and name of each.
+    """
 
     devices: int
     expected: int

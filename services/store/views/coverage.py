@@ -132,7 +132,7 @@ class CoverageDay:
 
     @property
     def share(self) -> Fraction | None:
-        """Return the covered share; None without assigned devices."""
+        """Return the covered share, at most 1; None without assigned devices."""
         if not self.serving_us:
             return None
         return min(Fraction(self.measured_us + self.estimated_us, self.serving_us), Fraction(1))
@@ -238,7 +238,7 @@ class Accounted(NamedTuple):
 
     @property
     def tonnes(self) -> Decimal | None:
-        """Return the reduction. [tCO2e]"""
+        """Return the reduction; None if unknown. [tCO2e]"""
         return None if self.reduction_ug is None else self.reduction_ug * _T_PER_UG
 
 
@@ -325,7 +325,11 @@ def avoided_by_month(account: Sequence[Accounted], year: int) -> list[tuple[str,
 
 
 def expected_by_month(conn: Connection, year: int) -> list[Decimal | None]:
-    """Return the expected tonnes of the counted projects in each month, past and future. [t]"""
+    """
+    Return the counted projects' expected tonnes of each month, past and future. [t]
+
+    None without.
+    """
     rows = conn.execute(
         "SELECT sum(coalesce(e.so_far, 0) + coalesce(e.ahead, 0))"
         " FROM generate_series(1, 12) b (month) LEFT JOIN (SELECT e.* FROM v_counted_project p"

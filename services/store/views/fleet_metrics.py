@@ -267,7 +267,7 @@ _COUNTS = (
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """Result of an alarm round, and open alarms by (kind, severity, state)."""
+    """Result of one evaluation of all alarm rules, and open alarms by (kind, severity, state)."""
 
     raised: int
     cleared: int

@@ -57,7 +57,11 @@ GROUP BY 1, 2, 3 ORDER BY 1, 3, 2
 
 
 class Money(NamedTuple):
-    """Amount of money: `kind` is cost, earned or saved; `first`, `last`: days with an amount."""
+    """
+    Amount of money in `currency`, and the energy to which it belongs.
+
+    `kind`: cost, earned or saved.  `first`, `last`: first and last day with an amount.
+    """
 
     kind: str
     currency: str
@@ -191,7 +195,11 @@ def _counted(of: str, class_id: str) -> str:
 
 
 def amount_text(of: str, base: int) -> str:
-    """Return an amount in its display unit with three decimals, rounded down, as text."""
+    """
+    Return an amount in its display unit with three decimals, rounded down, as text.
+
+    `of`: key of `UNITS`, a kind of flow.  `base`: amount in its base unit.
+    """
     _, per = UNITS[of]
     thousandths = base * 1_000 // per
     return f"{thousandths // 1_000}.{thousandths % 1_000:03d}"
@@ -242,7 +250,11 @@ def _by_side(
 def _add(
     sums: defaultdict[str, Sums], where: tuple[str, str], flows: Sequence[dict[str, Any]]
 ) -> None:
-    """Add the known amounts of a side to `sums`; without any meter data the sum is None."""
+    """
+    Add the known amounts of a side to `sums`; without any meter data the sum is None.
+
+    `where`: kind of the flows, and key of the side in its sums.
+    """
     of, side = where
     known = [f["base"] for f in flows if f["amount"] is not None]
     sums[of][side] = sum(known) if known else None

@@ -122,7 +122,7 @@ def _decimal(value: Decimal | None) -> str | None:
 
 
 def _percent_of(part: Decimal | None, whole: Decimal | None) -> str | None:
-    """Return a share in per cent with three decimals, as text."""
+    """Return a share in per cent with three decimals, as text; None if unknown."""
     return f"{part / whole * 100:.3f}" if part is not None and whole else None
 
 
@@ -405,7 +405,12 @@ def _provisional(
     *,
     rests: bool | None,
 ) -> Iterator[Text]:
-    """Yield texts on the parts of a project's annual figure that may still change."""
+    """
+    Yield texts on the parts of a project's annual figure that may still change.
+
+    `by_statements`, `open_time`, `quarters`: reduction by source of the account; None without. [t]
+    `rests`: whether an issued statement uses the last published factor of another year.
+    """
     if by_statements is not None and (open_time, quarters) != (None, None):
         yield text("provisional.of_statements", amount=f"{by_statements:.3f}")
     if open_time is not None:

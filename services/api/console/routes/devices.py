@@ -75,14 +75,14 @@ DAY_US = 86_400_000_000
 
 @router.get("/devices/{device}")
 def lead_to_device(request: Request, device: IdPath) -> Response:
-    """Redirect from a dashboard to the page in the browser's language."""
+    """Redirect from a dashboard to the device's page in the browser's language."""
     address = f"/console/{language_of(request)}/devices/{device}"
     return RedirectResponse(address, 303, {"Vary": "Accept-Language"})
 
 
 @router.get("/projects/{project}")
 def lead_to_project(request: Request, project: IdPath) -> Response:
-    """Redirect from a dashboard to the page in the browser's language."""
+    """Redirect from a dashboard to the project's page in the browser's language."""
     address = f"/console/{language_of(request)}/projects/{project}"
     return RedirectResponse(address, 303, {"Vary": "Accept-Language"})
 
@@ -187,7 +187,7 @@ def _lacking(days: dict[date, Amount], today: date, t: Words) -> str | None:
 def _cells(
     hours: list[dict[str, Any]], base: str, t: Words
 ) -> tuple[list[tuple[datetime, Fraction]], str]:
-    """Return the values of hours, in a unit that fits the largest, and this unit."""
+    """Return (local hour, value) of each hour, in a unit that fits the largest, and this unit."""
     unit, size = unit_for(base, Fraction(max(abs(hour["value"]) for hour in hours)), t.number)
     return [(hour["hour"], Fraction(hour["value"], size)) for hour in hours], unit
 
@@ -198,7 +198,7 @@ def _days(hours: list[dict[str, Any]], today: date) -> list[date]:
 
 
 def _apart(result: dict[str, Any], t: Words) -> str | None:
-    """Return by how much an inverter's energy is above or below that expected from irradiance."""
+    """Return a text: an inverter's energy less that expected from irradiance; None if unknown."""
     known = result["pv"]["days"] if result.get("pv") else []
     pairs = [
         (Decimal(str(day["energy_kwh"])), Decimal(str(day["expected_kwh"])))
@@ -209,7 +209,11 @@ def _apart(result: dict[str, Any], t: Words) -> str | None:
 
 
 def _expected(result: dict[str, Any], t: Words) -> Markup | None:
-    """Return the chart of an inverter's energy with the expectation from irradiance."""
+    """
+    Return the chart of an inverter's energy and that expected from irradiance.
+
+    None without an expectation.
+    """
     known = result["pv"]["days"] if result.get("pv") else []
     rows = [
         (
@@ -233,7 +237,7 @@ def _times_us(measured_h: float, unknown_h: float) -> tuple[int, int, int]:
 
 
 def _made(result: dict[str, Any], t: Words) -> str | None:
-    """Return the total of the device's first quantity in the displayed weeks."""
+    """Return the total of the device's first quantity in the displayed weeks, as text, or None."""
     days = result.get("days")
     if not days:
         return None
@@ -266,7 +270,7 @@ _DAYS_FROM_H = 48
 
 @router.get("/alarms/{alarm}")
 def lead_to_alarm(request: Request, alarm: AlarmId) -> Response:
-    """Redirect from a dashboard to the page in the browser's language."""
+    """Redirect from a dashboard to the alarm's page in the browser's language."""
     address = f"/console/{language_of(request)}/alarms/{alarm}"
     return RedirectResponse(address, 303, {"Vary": "Accept-Language"})
 

@@ -300,7 +300,9 @@ def template(
     del language  # the workbook contains keys of the registry, which have no translations
     signed_in_for_all(ask, "a form of the registry")
     if country.upper() not in countries.known():
-        raise ProblemError(422, f"{country!r} is not a country; enter two letters such as DE")
+        raise ProblemError(
+            422, f"{country!r} is not a country code of ISO 3166-1; enter one such as DE or GB"
+        )
     try:
         data = forms.form(methodology, country.upper()).workbook()
     except RegistryError as error:

@@ -165,7 +165,7 @@ class Live:
                 queue.put_nowait(None)
 
     async def _follow(self, reads: ConnectionPool) -> None:
-        """Poll while a page is open, using at most a twentieth of the time."""
+        """Poll the database while a page is open; queries take at most a twentieth of the time."""
         self._rows, self._known_s = {}, time.monotonic()
         next_s = 0.0
         while self._watchers:

@@ -310,7 +310,11 @@ def _lacking(project_row: ProjectRow) -> tuple[int, int]:
 
 
 def _total(project_row: ProjectRow, t: Words) -> tuple[str, int | None] | None:
-    """Return the avoided tonnes of the span, and their share of the expected ones [%]"""
+    """
+    Return the avoided tonnes as text, and their share of the expected ones [%].
+
+    None without avoided tonnes.
+    """
     total, expected = (
         added(getattr(row, of) for row in project_row.rows) for of in ("avoided", "expected")
     )

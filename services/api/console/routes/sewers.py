@@ -37,7 +37,7 @@ class Picked(NamedTuple):
 
     @property
     def inspected(self) -> Event | None:
-        """Return the last inspection."""
+        """Return the last inspection; None without one."""
         return next((event for event in self.events if event.what == "inspection"), None)
 
 

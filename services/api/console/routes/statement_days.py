@@ -179,7 +179,14 @@ def _charts(
 def _behind(
     at: str, rows: list[Any], known: Known, edges: tuple[datetime, datetime]
 ) -> dict[str, Any]:
-    """Return an interval's values and readings, with the last before and the first after."""
+    """
+    Return an interval's start and end [us], values and readings, as variables of the template.
+
+    The last reading before the interval and the first one after it are included.
+
+    `at`: start of the interval, ISO 8601.  `rows`: the day's values by interval.
+    `edges`: start and end of the day.
+    """
     start = datetime.fromisoformat(at)
     if not edges[0] <= start < edges[1]:
         raise ProblemError(

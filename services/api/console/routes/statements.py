@@ -61,7 +61,7 @@ _PUBLIC = ("issued", "superseded", "revoked")
 
 @router.get("/statements/{statement}")
 def lead_to_statement(request: Request, statement: StatementId) -> Response:
-    """Redirect from a certificate's QR code to the page in the browser's language."""
+    """Redirect from a certificate's QR code to the statement's page in the browser's language."""
     address = f"/console/{language_of(request)}/statements/{statement}"
     return RedirectResponse(address, 303, {"Vary": "Accept-Language"})
 
@@ -187,7 +187,7 @@ def statement_page(ask: View, language: Language, statement: StatementId) -> Res
 
 
 class Party(NamedTuple):
-    """Preparer or verifier of a statement: organisation, accreditation, and time."""
+    """Preparer or verifier of a statement: organisation, accreditation (or None), and time."""
 
     name: str
     accreditation: str | None
@@ -230,7 +230,12 @@ def _local_day(at: datetime, claims: Claims) -> date:
 
 
 def _tone(state: str, open_: tuple[Unmet, ...], opinion: Verification | None) -> str:
-    """Return `good` for an issue without objections, else `warn` or `bad`."""
+    """
+    Return the colour of a statement's state: `good`, `warn` or `bad`.
+
+    `good`: issued, with an unqualified opinion and no unmet requirement (`open_`).
+    `bad`: rejected, superseded or revoked.
+    """
     if state in {"rejected", "superseded", "revoked"}:
         return "bad"
     if state != "issued" or open_ or opinion is None:

@@ -51,7 +51,11 @@ class Fault(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """First sentence of a page: figure, comparison, verified share, cause."""
+    """
+    First sentence of a page in parts: figure, comparison, verified tonnes, cause; None if absent.
+
+    `tone`: CSS class: `late` for a shortfall, else empty.
+    """
 
     figure: str
     compared: str | None
@@ -88,7 +92,11 @@ def judged(
     year: int,
     t: Words,
 ) -> Finding:
-    """Return the first sentence on a year's sums, without its cause."""
+    """
+    Return the first sentence on a year's sums, without its cause.
+
+    `beside`: avoided and expected tonnes of projects outside the programme.
+    """
     if avoided is None:
         return Finding(
             outside(beside, t, year) or t("finding.none", year=year), None, "", None, None
@@ -116,7 +124,8 @@ def outside(
     """
     Return the text of avoided and expected tonnes outside any action; None without any.
 
-    With a `year`: the programme has no avoided tonnes; without: no project has a shortfall.
+    `beside`: avoided and expected tonnes of each of these projects.
+    `year`: given if the programme has no avoided tonnes in it; None if no project has a shortfall.
     """
     known = [
         avoided or Decimal(0)
@@ -191,7 +200,7 @@ def shortfalls(
     name: Name,
     where: Where,
 ) -> list[Fault]:
-    """Return the projects that avoided less than 95 % of the expected tonnes."""
+    """Return a cause for each counted project below 95 % of its expected tonnes."""
     faults = []
     for of_year in project_years:
         state, own = states.get(of_year.project), of_year.percent
@@ -299,7 +308,12 @@ class Year(NamedTuple):
 
 
 class Action(NamedTuple):
-    """Action in a year, over its own projects: colour, name, tonnes, expected tonnes to date."""
+    """
+    Action in a year, with the sums of its own counted projects; None if unknown.
+
+    `key`: colour.  `months`: avoided tonnes of the twelve months.
+    `expected_t`: expected tonnes to date.
+    """
 
     key: str
     name: str
@@ -309,7 +323,11 @@ class Action(NamedTuple):
 
     @property
     def percent(self) -> int | None:
-        """Return the avoided share of the expected tonnes to date, rounded down. [%]"""
+        """
+        Return the avoided share of the expected tonnes to date, rounded down. [%]
+
+        None if unknown.
+        """
         return percent(self.avoided_t, self.expected_t)
 
 

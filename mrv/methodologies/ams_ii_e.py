@@ -96,7 +96,7 @@ _FITTED = {
     ),
     "cv_rmse_percent": (
         "CV", "%", "fitted(line, 'cv') * 100",
-        "root mean square error of the regression, as a share of the mean month: CV(RMSE)"
+        "CV(RMSE) of the regression over the months before the project"
     ),
     "adjusted_mwh": (
         "E_BL,likeliest", "MWh", "predicted(line, months, cdd)",

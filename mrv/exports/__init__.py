@@ -22,6 +22,7 @@ from mrv.documents.plan import PlanExtract
 from mrv.documents.statement import Claims, Period
 from mrv.documents.verification import Verification
 from mrv.errors import ExportError
+from mrv.texts import Text
 
 
 @cache
@@ -159,7 +160,7 @@ class Missing:
 
     table: str
     field: str
-    remedy: str
+    remedy: str | Text
 
     def __str__(self) -> str:
         return f"{self.table}.{self.field}: {self.remedy}"
@@ -177,7 +178,7 @@ class Draft:
     tables: dict[str, Any] = field(default_factory=dict)
     missing: list[Missing] = field(default_factory=list)
 
-    def lacks(self, table: str, name: str, remedy: str) -> None:
+    def lacks(self, table: str, name: str, remedy: str | Text) -> None:
         """Record that a field is missing."""
         missing = Missing(table, name, remedy)
         if missing not in self.missing:

@@ -22,6 +22,7 @@ from mrv.exports.registration import Registration
 from mrv.methodologies import find
 from mrv.model import DECLARED
 from mrv.rules import titled
+from mrv.texts import text
 
 VALUES = ("statement", "project", "project_name", "methodology", "version", "first_day", "last_day",
           "reference_t", "project_t", "leakage_t", "reduction_t", "credited_t", "verifier",
@@ -73,16 +74,16 @@ def jcm(source: Source, registration: Registration) -> Filled:
         "impacts": registration.negative_impacts,
         **_planned(source),
     }
-    ask = f"enter registrations[{claims.project.id}]"
+    ask = f"registrations[{claims.project.id}]"
     entered = next((v for v in registration.verifications if v.statement == source.name), None)
     values["verification"] = None if entered is None else entered.id
     for name, remedy in (
-        ("project", "project_id"),
-        ("verification", "verifications, id"),
-        ("impacts", "negative_impacts, or a statement that there are none"),
+        ("project", text("registration.jcm_project", ask=ask)),
+        ("verification", text("registration.jcm_verification", ask=ask)),
+        ("impacts", text("registration.jcm_impacts", ask=ask)),
     ):
         if values[name] is None:
-            draft.lacks("jcm", name, f"{ask}.{remedy}")
+            draft.lacks("jcm", name, remedy)
     rows = {
         "parameters": [_parameter(draft, claims, p) for p in claims.monitored_parameters],
         "vintages": [
@@ -120,7 +121,7 @@ def _parameter(draft: Draft, claims: Claims, parameter: MonitoredParameter) -> d
         draft.lacks(
             "jcm",
             f"factor of {parameter.device}",
-            "no single factor of the statement gives its emissions; enter it in the form manually",
+            text("registration.jcm_factor", device=parameter.device),
         )
     return row
 
@@ -149,15 +150,12 @@ def _allocation(
         )
         remaining -= tonnes
         if participant.account is None:
-            draft.lacks("jcm", f"account of {participant.name}", f"{ask}.participants, account")
+            account = text("registration.jcm_account", ask=ask, name=participant.name)
+            draft.lacks("jcm", f"account of {participant.name}", account)
     if not rows:
-        draft.lacks("jcm", "participants", f"{ask}.participants")
+        draft.lacks("jcm", "participants", text("registration.jcm_participants", ask=ask))
     elif remaining:
-        draft.lacks(
-            "jcm",
-            "allocation",
-            f"{remaining} t are left by rounding down; the participants agree who receives them",
-        )
+        draft.lacks("jcm", "allocation", text("registration.jcm_allocation", left=remaining))
     return rows
 
 
@@ -200,9 +198,8 @@ def _contributions(
                 }
             )
             if contribution.document is None:
-                draft.lacks(
-                    "jcm", f"document of {contribution.goal}", f"{ask}.contributions, document"
-                )
+                document = text("registration.jcm_document", ask=ask, goal=contribution.goal)
+                draft.lacks("jcm", f"document of {contribution.goal}", document)
     return rows
 
 

@@ -49,8 +49,8 @@ CONDITIONS = (TYPE_III,)
 # meaning and source of the default climate of a country
 _DEFAULT = (
     (
-        "climate of the country, as none was entered: 1 tropical and wet, 2 tropical and dry,"
-        " 3 cooler and wet, 4 cooler and dry (the slowest decay)"
+        "climate of the country, since no climate was entered: 1 tropical and wet, 2"
+        " tropical and dry, 3 cooler and wet, 4 cooler and dry (the slowest decay)"
     ),
     "IPCC 2006 Guidelines, volume 5, table 3.3",
 )
@@ -129,7 +129,7 @@ EARLIER = {
 PROJECT: Spec = {
     "compost_input_t": ParameterSpec(
         unit="t",
-        meaning="wet waste composted in that year",
+        meaning="wet waste composted in the year",
         maximum="100000000",
         source="weighbridge",
         symbol="Q",

@@ -76,7 +76,7 @@ PRODUCTION_BEFORE = replace(
 )
 LOSSES = ParameterSpec(
     unit="1",
-    meaning="technical losses of the grid as a fraction, 0.0615 for 6.15 %",
+    meaning="technical losses of the grid as a fraction, such as 0.0615 for 6.15 %",
     required=False,
     below="1",
     source="official grid losses of the year; default of CDM TOOL05 if none are published",
@@ -302,12 +302,12 @@ OUTPUT_ROLE = RoleNeeds(
     "baseline",
     required=False,
     symbol="Q_i",
-    source="scale of the products sold, cross-checked with invoices",
+    source="weighing scale of the products sold, cross-checked with invoices",
 )
 EF_BOTH = replace(
     EF_GRID, meaning="emission factor of the grid, fixed ex ante for baseline and project emissions"
 )
-LOSSES_LIVE = replace(LOSSES, meaning=f"{LOSSES.meaning}; the default of TOOL05 where absent")
+LOSSES_LIVE = replace(LOSSES, meaning=f"{LOSSES.meaning}; the default of TOOL05 if not entered")
 
 # design values of a plant, from its licence or design; not part of any equation
 _LICENCE = "environmental licence or design report"
@@ -331,7 +331,7 @@ DESIGN_MASS = replace(DESIGN_FLOW, unit="t/d", symbol="M_design")
 DESIGN_PER_M3 = replace(
     DESIGN_FLOW,
     unit="kWh/m3",
-    meaning="electricity per cubic metre, by the plant's design",
+    meaning="electricity per cubic metre of wastewater, by the plant's design",
     minimum="0.001",
     maximum="20",
     source="design report or commissioning test",
@@ -340,7 +340,7 @@ DESIGN_PER_M3 = replace(
 DESIGN_PER_T = replace(
     DESIGN_PER_M3,
     unit="kWh/t",
-    meaning="electricity per tonne, by the plant's design",
+    meaning="electricity per tonne of waste or product, by the plant's design",
     maximum="10000",
 )
 

@@ -55,7 +55,7 @@ BY_MONTH = ListSpec("waste diverted from the disposal site, one object per month
 SITE: Spec = {
     "phi": ParameterSpec(
         unit="1",
-        meaning="model correction",
+        meaning="model correction factor",
         maximum="1",
         source="CDM TOOL04 v8",
         certainty="[B]",
@@ -65,9 +65,10 @@ SITE: Spec = {
     ),
     "f_captured": ParameterSpec(
         unit="1",
-        meaning="share of methane that the site captures, flares or uses, also by law",
+        meaning="share of methane that the disposal site captures and flares or uses,"
+        " including as required by law",
         maximum="1",
-        source="operator of the site",
+        source="operator of the disposal site",
         symbol="f_y",
         side="baseline",
     ),
@@ -82,7 +83,7 @@ SITE: Spec = {
         published="tool04.mcf",
     ),
     "climate": ChoiceSpec(
-        "climate of the site",
+        "climate of the disposal site",
         CLIMATES,
         "mean temperature (tropical: above 20 °C) and rain (wet: above 1000 mm a year, elsewhere"
         " more rain than evaporation)",
@@ -115,7 +116,7 @@ def decay(waste: str, per_step: str) -> tuple[Part, ...]:
                 "1",
                 f"exp(-k_{kind}{per_step})",
                 equation,
-                f"{kind} waste that remains after one time step",
+                f"share of the {kind} waste that has not decayed after one year or month",
             ),
             Step(
                 f"stock_{kind}",
@@ -123,7 +124,7 @@ def decay(waste: str, per_step: str) -> tuple[Part, ...]:
                 "t",
                 f"{BEFORE} * left_{kind} + {kind}",
                 equation,
-                f"{kind} waste that has not decayed",
+                f"{kind} waste deposited so far that has not decayed",
                 over=waste,
             ),
         ]
@@ -138,7 +139,7 @@ def decay(waste: str, per_step: str) -> tuple[Part, ...]:
             "tCO2e/tC",
             "phi * (1 - f_captured) * gwp_ch4 * (1 - ox) * CH4_PER_C * f_gas * doc_f * mcf",
             equation,
-            "methane that a tonne of degradable carbon forms in total",
+            "methane that one tonne of degradable carbon forms in total, as CO2 equivalent",
         ),
         given_off(waste, "given_off_t", "BE_x", "stock_{}", equation),
     )
@@ -148,9 +149,11 @@ def given_off(waste: str, name: str, symbol: str, quantity: str, equation: str) 
     """Return the step of a site's emissions by year or month, from each waste type. [tCO2e]"""
     kinds = " + ".join(_decaying(quantity, kind) for kind in DEGRADABLE)
     what = (
-        "from all waste deposited so far" if "stock" in quantity else "from the waste of this step"
+        "from all waste deposited so far"
+        if "stock" in quantity
+        else "from the waste deposited in this year or month"
     )
-    formula, meaning = f"potential * ({kinds})", f"emissions at the site {what}"
+    formula, meaning = f"potential * ({kinds})", f"emissions of the disposal site {what}"
     return Step(name, symbol, "tCO2e", formula, equation, meaning, over=waste)
 
 
@@ -183,7 +186,7 @@ MCF = ParameterSpec(
 )
 FLOW = ParameterSpec(
     unit="m3",
-    meaning="wastewater treated",
+    meaning="volume of wastewater treated",
     maximum="1000000000",
     source="flow meter of the inflow",
     symbol="Q_ww",

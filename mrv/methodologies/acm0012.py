@@ -55,7 +55,7 @@ TEMPERATURE = {
         meaning="temperature of the steam, by the steam meter",
         required=False,
         maximum="1000",
-        source="temperature_c of the steam meter",
+        source="temperature measured by the steam meter",
         symbol="T_steam",
         side="baseline",
         channels=("steam", "temperature_c"),
@@ -209,8 +209,12 @@ def _enthalpy(symbol: str, meaning: str, plausible: Plausible) -> ParameterSpec:
 
 
 _FIXED = {
-    "f_cap": _share("f_cap", "part of the energy that the old plant could have released"),
-    "f_wcm": _share("f_wcm", "part of the output that comes from waste energy"),
+    "f_cap": _share(
+        "f_cap",
+        "share of the waste energy that the plant could already release"
+        " before the project (capping factor)",
+    ),
+    "f_wcm": _share("f_wcm", "share of the output that comes from waste energy"),
     "steam_kj_per_kg": _enthalpy(
         "h_steam",
         "enthalpy of the steam",
@@ -253,7 +257,7 @@ METHODOLOGY = Methodology(
             "baseline",
             required=False,
             symbol="EG_i,j",
-            source="export less import register of the generator's meter",
+            source="export minus import register of the generator's meter",
             less="energy_import",
             made_from="heat",
         ),
@@ -308,7 +312,7 @@ METHODOLOGY = Methodology(
             side="baseline",
         ),
         "boiler_fuel": ChoiceSpec(
-            "fuel of that boiler; the cleanest fuel if not given",
+            "fuel of the baseline steam boiler; the fuel with the lowest emissions if not given",
             FUELS,
             "records before the project",
             default="natural_gas",
@@ -322,7 +326,7 @@ METHODOLOGY = Methodology(
         "ef_consumed_t_per_mwh": replace(
             EF_GRID,
             required=False,
-            meaning="emission factor of the grid that supplies this electricity",
+            meaning="emission factor of the grid that supplies the electricity consumed",
             source="official value of the year",
             side="project",
             factor=("grid", "consumed"),

@@ -173,7 +173,7 @@ METHODOLOGY = Methodology(
         "ef_grid_t_per_mwh": EF_BOTH,
         "design_flow_m3_per_d": replace(DESIGN_FLOW, meaning="design capacity of the pumps"),
         "design_kwh_per_m3": replace(
-            DESIGN_PER_M3, meaning="electricity per cubic metre, by the pumps' data sheets"
+            DESIGN_PER_M3, meaning="electricity per cubic metre of water, by the pumps' data sheets"
         ),
     },
     capacities=built_for_flow("volume"),
@@ -197,7 +197,7 @@ METHODOLOGY = Methodology(
         "kwh_per_m3_baseline": _SPECIFIC,
         "volume_m3": ParameterSpec(
             unit="m3",
-            meaning="water delivered",
+            meaning="volume of water delivered",
             maximum="100000000000",
             source="flow meter at the same point as before the project",
             symbol="V_y",

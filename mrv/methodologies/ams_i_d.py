@@ -63,8 +63,8 @@ _HISTORY = ParameterSpec(
 )
 _TECHNOLOGY = ParameterSpec(
     unit="1",
-    meaning="energy source of the plant: 1 sun, 2 water, 3 tide or waves, 4 wind, 5 heat of the"
-    " earth, 6 biomass; 1 unless a dated document shows another",
+    meaning="energy source of the plant: 1 sun, 2 water, 3 tide or waves, 4 wind, 5"
+    " geothermal heat, 6 biomass; 1 unless a dated document states another",
     required=False,
     choices=(1, 2, 3, 4, 5, 6),
     source="licence of the plant",
@@ -74,7 +74,7 @@ _TECHNOLOGY = ParameterSpec(
 )
 _AREA = ParameterSpec(
     unit="m2",
-    meaning="area of the reservoir at its full water level; 0 of a run-of-river plant",
+    meaning="area of the reservoir at its full water level; 0 for a run-of-river plant",
     required=False,
     maximum="100000000000",
     source="topographic survey, map or satellite image of each year",
@@ -94,12 +94,13 @@ _RESERVOIR = {
     "reservoir_m2": _AREA,
     "reservoir_before_m2": replace(
         _AREA,
-        meaning="area of the reservoir at its full water level before the project; 0 of a new one",
+        meaning="area of the reservoir at its full water level before the project; 0 for a"
+        " new reservoir",
         symbol="A_BL",
     ),
     "capacity_before_mw": replace(
         _CAPACITY,
-        meaning="installed capacity before the project; 0 of a new plant",
+        meaning="installed capacity before the project; 0 for a new plant",
         required=False,
         symbol="Cap_BL",
     ),
@@ -194,7 +195,7 @@ STEPS = steps(
         "MWh",
         "eg_mwh - eg_hist_mwh - sigma_hist_mwh",
         "AMS-I.D v18, retrofit and capacity addition",
-        "generation above that of the plant before its retrofit; all generation of a new plant",
+        "generation above that of the plant before its retrofit; for a new plant, all generation",
     ),
     Step(
         "baseline_t",
@@ -261,7 +262,7 @@ METHODOLOGY = Methodology(
             "energy_export",
             "baseline",
             symbol="EG_PJ,y",
-            source="export less import register of the meter at the grid",
+            source="export minus import register of the meter at the grid connection",
             less="energy_import",
             frequency="hourly or finer",
             params={TECHNOLOGY: _TECHNOLOGY},
@@ -272,7 +273,8 @@ METHODOLOGY = Methodology(
             classes=("energy_meter",),
             required=False,
             symbol="EC_own",
-            source="import register of the meter of the plant's own use, from the grid or not",
+            source="import register of the meter of the plant's own use, from the grid or"
+            " from its generators",
         ),
     },
     parameters={

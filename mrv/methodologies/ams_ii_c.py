@@ -112,9 +112,9 @@ def _by_project(
 _FIELDS = {
     "count": ParameterSpec(
         unit="1",
-        meaning="units in operation",
+        meaning="number of units in operation",
         maximum="1000000000",
-        source="inventory and yearly sample",
+        source="inventory, and yearly sample survey",
         symbol="n_i",
         option="C",
         frequency="yearly",
@@ -124,7 +124,7 @@ _FIELDS = {
         unit="kW",
         meaning="power of one piece",
         maximum="10000",
-        source="name plate or measurement",
+        source="nameplate or measurement",
         symbol="rho_i",
         side="both",
     ),
@@ -142,7 +142,7 @@ _FIELDS = {
 
 _LOSSES = replace(
     LOSSES,
-    meaning="technical losses of the grid as a fraction, 0.1 for 10 %",
+    meaning="technical losses of the grid as a fraction, such as 0.1 for 10 %",
     source="official grid losses of the year",
     symbol="l_y",
     side="both",
@@ -184,16 +184,16 @@ METHODOLOGY = Methodology(
             required=False,
             minimum="0.1",
             maximum="24",
-            source="operating schedule of the owner of the service, or lighting design",
+            source="operating schedule of the owner of the lighting, or lighting design",
             symbol="o_design",
             side="baseline",
         ),
-        "technical_losses": replace(_LOSSES, meaning=f"{_LOSSES.meaning}; 0.1 where absent"),
+        "technical_losses": replace(_LOSSES, meaning=f"{_LOSSES.meaning}; 0.1 if not entered"),
         "ef_grid_t_per_mwh": EF_BOTH,
     },
     inputs={
-        "baseline": ListSpec("the groups of equipment that were replaced", _FIELDS),
-        "project": ListSpec("the groups of equipment that replace them", _FIELDS),
+        "baseline": ListSpec("groups of equipment that were replaced", _FIELDS),
+        "project": ListSpec("groups of equipment that replace the baseline equipment", _FIELDS),
         "technical_losses": _LOSSES,
         "ef_grid_t_per_mwh": EF_GRID,
         "refrigerant_kg": ParameterSpec(
@@ -209,7 +209,7 @@ METHODOLOGY = Methodology(
         ),
         "refrigerant_gwp": ParameterSpec(
             unit="tCO2e/t",
-            meaning="global warming potential of that refrigerant over 100 years",
+            meaning="global warming potential over 100 years of the refrigerant lost",
             default="0",
             maximum="30000",
             source="IPCC report of the statement's set",

@@ -44,7 +44,7 @@ PRODUCTION_ROLE = RoleNeeds(
     "baseline",
     cap=("production_hist_t", G_PER_T),
     symbol="P_y",
-    source="scale of good castings",
+    source="weighing scale of good castings",
 )
 FURNACE_ROLE = replace(POWER_ROLE, symbol="SEC_PJ", source="import register of the furnace")
 
@@ -52,7 +52,7 @@ FURNACE_ROLE = replace(POWER_ROLE, symbol="SEC_PJ", source="import register of t
 def used(specific: str, method: str) -> tuple[Step, ...]:
     """Return the steps of the counted output and its electricity, metered or per tonne."""
     used_mwh = ("used_mwh", "E_PJ", "MWh")
-    meaning = "electricity of the credited output"
+    meaning = "electricity consumed for the credited output"
     return (
         Step(
             "output_t",
@@ -102,7 +102,7 @@ BUILT = {
     "design_mwh_per_t": replace(
         DESIGN_PER_T,
         unit="MWh/t",
-        meaning="electricity per tonne, by the furnace's design",
+        meaning="electricity per tonne of castings, by the furnace's design",
         maximum="20",
     ),
 }
@@ -158,7 +158,7 @@ def _specific_span(inputs: Inputs) -> tuple[Fraction, Fraction]:
 
 _SPECIFIC = ParameterSpec(
     unit="MWh/t",
-    meaning="electricity per tonne before the project, lower 95 % bound",
+    meaning="electricity per tonne of castings before the project, lower 95 % bound",
     maximum="20",
     source="records of at least one year, preferably three",
     symbol="SEC_BL",
@@ -188,7 +188,7 @@ METHODOLOGY = Methodology(
         "sec_baseline_mwh_per_t": _SPECIFIC,
         _SPECIFIC_KEY: replace(
             _SPECIFIC,
-            meaning="electricity per tonne with the project",
+            meaning="electricity per tonne of castings with the project",
             source="furnace meter over weighed output",
             symbol="SEC_PJ",
             option="C",
@@ -203,7 +203,7 @@ METHODOLOGY = Methodology(
             "is included, also for output above the historical level",
         ),
         "leakage_t": replace(
-            LEAKAGE, meaning="emissions of equipment that another site continues to use"
+            LEAKAGE, meaning="emissions of replaced equipment that another site continues to use"
         ),
         "ef_grid_t_per_mwh": EF_GRID,
     },

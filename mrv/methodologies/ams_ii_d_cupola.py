@@ -135,14 +135,16 @@ def _saved_energy(inputs: Inputs, result: Reductions) -> Text | None:
 
 _CHARGE = ParameterSpec(
     unit="t/t",
-    meaning="coke per tonne before the project, lower 95 % bound",
+    meaning="coke per tonne of castings before the project, lower 95 % bound",
     maximum="2",
     source="records of at least one year, preferably three",
     symbol="SFC_BL",
     side="baseline",
 )
 
-_LIMESTONE = replace(_CHARGE, meaning="limestone per tonne before the project", symbol="limestone")
+_LIMESTONE = replace(
+    _CHARGE, meaning="limestone per tonne of castings before the project", symbol="limestone"
+)
 
 METHODOLOGY = Methodology(
     id=ID,
@@ -169,7 +171,7 @@ METHODOLOGY = Methodology(
         "limestone_t_per_t": _LIMESTONE,
         _SPECIFIC_KEY: ParameterSpec(
             unit="MWh/t",
-            meaning="electricity of the induction furnace per tonne",
+            meaning="electricity of the induction furnace per tonne of castings",
             maximum="20",
             source="furnace meter over weighed output",
             symbol="SEC_PJ",
@@ -187,7 +189,7 @@ METHODOLOGY = Methodology(
         "ef_grid_t_per_mwh": replace(EF_GRID, side="project"),
         "tdl": LOSSES,
         "leakage_t": replace(
-            LEAKAGE, meaning="emissions of equipment that another site continues to use"
+            LEAKAGE, meaning="emissions of replaced equipment that another site continues to use"
         ),
     },
     inputs_of=inputs_of,

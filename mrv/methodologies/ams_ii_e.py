@@ -79,18 +79,28 @@ def _fitted(name: str, symbol: str, unit: str, formula: str, meaning: str) -> St
 
 
 _FITTED = {
-    "intercept_mwh_per_month": ("a", "MWh", "fitted(line, 'intercept')", "intercept per month"),
+    "intercept_mwh_per_month": (
+        "a", "MWh", "fitted(line, 'intercept')", "intercept of the regression line, per month"
+    ),
     "intercept_standard_error_mwh": (
         "s_a", "MWh", "fitted(line, 'of_intercept')", "standard error of the intercept"
     ),
-    "slope_mwh_per_cdd": ("b", "MWh/(K d)", "fitted(line, 'slope')", "slope per degree day"),
+    "slope_mwh_per_cdd": (
+        "b", "MWh/(K d)", "fitted(line, 'slope')", "slope of the regression line per degree day"
+    ),
     "slope_standard_error_mwh_per_cdd": (
         "s_b", "MWh/(K d)", "fitted(line, 'of_slope')", "standard error of the slope"
     ),
-    "r_squared": ("R2", "1", "fitted(line, 'r_squared')", "share of the scatter explained (R²)"),
-    "cv_rmse_percent": ("CV", "%", "fitted(line, 'cv') * 100", "CV RMSE of the months"),
+    "r_squared": (
+        "R2", "1", "fitted(line, 'r_squared')", "coefficient of determination of the regression"
+    ),
+    "cv_rmse_percent": (
+        "CV", "%", "fitted(line, 'cv') * 100",
+        "CV(RMSE) of the regression over the months before the project"
+    ),
     "adjusted_mwh": (
-        "E_BL,likeliest", "MWh", "predicted(line, months, cdd)", "n * a + b * CDD, best estimate"
+        "E_BL,likeliest", "MWh", "predicted(line, months, cdd)",
+        "best estimate of the baseline in the weather of the period: n * a + b * CDD"
     ),
     "adjusted_lower_95_mwh": (
         "E_BL,low", "MWh", "lower_bound(line, months, cdd)",
@@ -100,7 +110,11 @@ _FITTED = {
 _ADJUSTED = ("adjusted_baseline_mwh", "E_BL,adj", "MWh")
 STEPS = steps(
     _fitted(
-        "line", "line", "", "fit(history)", "regression line through the months before the project"
+        "line",
+        "line",
+        "",
+        "fit(history)",
+        "regression line fitted to the months before the project",
     ),
     (_fitted(name, *lines) for name, lines in _FITTED.items()),
     Step(
@@ -191,10 +205,10 @@ _LINE_SPECS = {
     ),
     "slope_mwh_per_cdd": ParameterSpec(
         unit="MWh/(K d)",
-        meaning="consumption per cooling degree day, lower 95 % bound",
+        meaning="additional consumption per cooling degree day, lower 95 % bound",
         required=False,
         maximum="10000",
-        source="the same regression",
+        source="regression of the months before the project",
         symbol="b",
         side="baseline",
     ),
@@ -206,7 +220,7 @@ _RANGE_SPECS = {
         meaning="cooling degree days of the coolest month of the regression",
         required=False,
         maximum="1500",
-        source="the same regression",
+        source="regression of the months before the project",
         side="baseline",
     ),
     "most_cdd_per_month": ParameterSpec(
@@ -215,17 +229,18 @@ _RANGE_SPECS = {
         required=False,
         minimum="0.1",
         maximum="1500",
-        source="the same regression",
+        source="regression of the months before the project",
         side="baseline",
     ),
     "months_of_baseline": ParameterSpec(
         unit="month",
-        meaning="months before the project from which the line was fitted",
+        meaning="number of months before the project to which the regression line was fitted",
         required=False,
         minimum=str(_YEAR),
         maximum="120",
         integer=True,
-        source="the same regression; IPMVP: at least one whole cycle of operation",
+        source="regression of the months before the project; IPMVP: at least one whole cycle"
+        " of operation",
         side="baseline",
     ),
 }
@@ -244,7 +259,7 @@ METHODOLOGY = Methodology(
             "degree_time",
             "baseline",
             symbol="CDD",
-            source="weather station of the regression: its sum of degree days",
+            source="sum of degree days of the weather station used in the regression",
         ),
         "power": replace(POWER_ROLE, symbol="E_PJ", source="import register of the building"),
     },
@@ -256,7 +271,7 @@ METHODOLOGY = Methodology(
     inputs={
         **_LINE_SPECS,
         "history": ListSpec(
-            "monthly data before the project, instead of a regression line",
+            "monthly data before the project, entered instead of a regression line",
             {
                 "cdd": replace(_DAYS, meaning="cooling degree days of the month"),
                 "energy_mwh": ParameterSpec(
@@ -274,7 +289,7 @@ METHODOLOGY = Methodology(
         ),
         "months": ParameterSpec(
             unit="month",
-            meaning="length of the project's period; only together with history",
+            meaning="number of months of the monitoring period; used only together with history",
             default=str(_YEAR),
             minimum="1",
             maximum=str(_YEAR),

@@ -136,13 +136,14 @@ _FUEL = ParameterSpec(
     unit="L/100 km",
     meaning="diesel consumption of the baseline vehicles, lower 95 % bound",
     maximum="150",
-    source="survey of one year, or comparable vehicles",
+    source="survey over one year, or comparable vehicles",
     symbol="SFC_BL",
     side="baseline",
 )
 _BIOFUEL = ParameterSpec(
     unit="1",
-    meaning="biofuel in the diesel of the baseline vehicles by volume, 0.05 for B5",
+    meaning="share of biofuel in the diesel of the baseline vehicles, by volume, such as"
+    " 0.05 for B5",
     required=False,
     maximum="1",
     source="fuel standard in force, or the supplier",
@@ -151,7 +152,7 @@ _BIOFUEL = ParameterSpec(
 )
 _LOSSES = ParameterSpec(
     unit="1",
-    meaning="technical losses of the grid as a fraction, 0.0615 for 6.15 %",
+    meaning="technical losses of the grid as a fraction, such as 0.0615 for 6.15 %",
     below="1",
     source="official grid losses of the year",
     symbol="TDL",
@@ -215,7 +216,7 @@ STEPS = steps(
         "g/km",
         "sfc_l_per_100km * density_kg_per_l * G_PER_KM",
         "AMS-III.C, baseline emissions per kilometre",
-        "fuel mass that the old vehicle burns per kilometre",
+        "fuel mass that the replaced vehicle burns per kilometre",
     ),
     Step(
         "ef_bl_g_per_km",
@@ -224,7 +225,7 @@ STEPS = steps(
         "sfc_g_per_km * ncv_kj_per_g * ef_fuel_g_per_mj * improvement ** years_since_baseline"
         " / KJ_PER_MJ * (1 - biofuel_share)",
         "AMS-III.C, baseline emissions per kilometre; biofuel in the baseline counts 0",
-        "emissions per kilometre of the vehicle replaced",
+        "emissions per kilometre of the replaced vehicle",
     ),
     baseline_emissions("distance_km * ef_bl_g_per_km / G_PER_T", "AMS-III.C"),
     Step(
@@ -301,7 +302,7 @@ METHODOLOGY = Methodology(
         ),
         "tdl": replace(
             LOSSES,
-            meaning=f"{_LOSSES.meaning}; the default of TOOL05 where absent",
+            meaning=f"{_LOSSES.meaning}; the default of TOOL05 if not entered",
             source=_LOSSES.source,
         ),
         "biofuel_share": _BIOFUEL,
@@ -341,7 +342,7 @@ METHODOLOGY = Methodology(
         ),
         "ef_grid_t_per_mwh": ParameterSpec(
             unit="tCO2/MWh",
-            meaning="emission factor of the grid that charges the vehicles",
+            meaning="emission factor of the grid that supplies the chargers",
             maximum="2",
             source="official value of the year",
             certainty="[r]",

@@ -54,7 +54,7 @@ STEPS = steps(
         "tCO2e",
         "last(given_off_t)",
         "CDM TOOL04 v8, equation 1",
-        "emissions of the year at the site from all waste deposited until then",
+        "emissions of the disposal site in the year, from all waste deposited until then",
     ),
     _composting.PROJECT_STEPS,
     lists={"waste_t_by_year": "year"},

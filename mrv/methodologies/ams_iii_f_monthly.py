@@ -68,7 +68,7 @@ STEPS = steps(
         "tCO2e",
         "own_t + part * (given_off_t - own_t)",
         "CDM TOOL04 v8, equation 2; earlier waste for the part of the month that is asked for",
-        "emissions of a month at the site",
+        "emissions of the disposal site in a month",
         over="month_parts",
     ),
     Step(
@@ -77,7 +77,7 @@ STEPS = steps(
         "tCO2e",
         "sum(month_t)",
         "CDM TOOL04 v8, equation 2",
-        "emissions of the twelve months of the year at the site",
+        "emissions of the disposal site in the twelve months of the year",
     ),
     _composting.PROJECT_STEPS,
     lists={"waste_t_by_month": "year * MONTHS_PER_YEAR", "month_parts": ""},
@@ -101,7 +101,7 @@ def plausible(inputs: Inputs) -> None:
 
 
 _PARTS = ListSpec(
-    "share of each of the twelve months of that year to calculate; whole months if absent",
+    "share of each of the twelve months that is calculated; 1 for each month if absent",
     {
         "part": ParameterSpec(
             unit="1",

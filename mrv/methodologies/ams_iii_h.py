@@ -62,7 +62,7 @@ STEPS = steps(
         "tCOD",
         "flow_m3 * cod_in_kg_per_m3 / KG_PER_T",
         f"{_H}, baseline emissions",
-        "COD of the inflow",
+        "mass of COD in the inflow",
     ),
     Step(
         "formed_t_per_t",
@@ -71,7 +71,8 @@ STEPS = steps(
         "(eta_cod_baseline * mcf_baseline + (1 - eta_cod_baseline) * mcf_discharge)"
         " * bo_baseline * uf_baseline * gwp_ch4",
         f"{_H}, baseline emissions",
-        "baseline emissions per tonne of COD: of the removed and the discharged part",
+        "baseline emissions per tonne of COD of the inflow, from the removed and the"
+        " discharged part",
     ),
     baseline_emissions("load_t * formed_t_per_t", _H, unit="tCO2e"),
     Step(
@@ -80,7 +81,7 @@ STEPS = steps(
         "tCH4",
         "biogas_nm3 * ch4_fraction * gas_t_per_nm3",
         f"{_H}, methane destroyed",
-        "methane in the biogas",
+        "mass of methane in the biogas",
     ),
     Step(
         "flare_t",
@@ -88,7 +89,7 @@ STEPS = steps(
         "tCO2e",
         "gas_t * (1 - flare_efficiency) * gwp_ch4",
         f"{_H}, project emissions of flaring",
-        "methane that the flare or engine does not burn",
+        "emissions of methane that the flare or engine does not burn",
     ),
     Step(
         "methane_destroyed_t",
@@ -96,7 +97,7 @@ STEPS = steps(
         "tCO2e",
         "gas_t * flare_efficiency * gwp_ch4",
         f"{_H}, methane destroyed",
-        "methane destroyed",
+        "methane destroyed, as CO2 equivalent",
     ),
     Step(
         "discharge_t",
@@ -105,7 +106,7 @@ STEPS = steps(
         "flow_m3 * cod_out_kg_per_m3 / KG_PER_T * mcf_discharge * bo_project * uf_project"
         " * gwp_ch4",
         f"{_H}, project emissions of discharge",
-        "methane of the discharged COD",
+        "methane emissions of the discharged COD",
     ),
     Step(
         "lost_t_per_t",
@@ -113,7 +114,7 @@ STEPS = steps(
         "tCO2e/tCOD",
         "mcf_project * bo_project * uf_project * (1 - capture) * gwp_ch4",
         f"{_H}, fugitive emissions: PE_fug = (1 - CFE) * MEP * GWP",
-        "methane not captured, per tonne of COD removed",
+        "emissions of methane not captured, per tonne of COD removed",
     ),
     Step(
         "fugitive_t",
@@ -121,7 +122,7 @@ STEPS = steps(
         "tCO2e",
         "load_t * eta_cod_project * lost_t_per_t",
         f"{_H}, fugitive emissions",
-        "methane not captured",
+        "emissions of methane not captured",
     ),
     Step(
         "least_load_t",
@@ -129,7 +130,7 @@ STEPS = steps(
         "tCOD",
         "gas_t / bo_project",
         "IPCC 2006 Guidelines, volume 5, equation 6.2",
-        "least COD from which the biogas can have formed",
+        "least mass of COD from which the biogas can have formed",
     ),
     Step(
         "lost_t",
@@ -137,7 +138,7 @@ STEPS = steps(
         "tCO2e",
         "flare_t + least_load_t * lost_t_per_t",
         "a rule of tonne, for time in which the COD was not measured",
-        "emissions of methane lost, for the least COD",
+        "emissions of methane not captured, calculated from the least COD",
     ),
     # Unmeasured COD is not credited; a COD of zero sets no limit if biogas was measured
     Step(
@@ -221,7 +222,7 @@ _ETA = ParameterSpec(
     unit="1",
     meaning="share of COD that the baseline system removes",
     maximum="1",
-    source="measured for a year before the project",
+    source="measurement over one year before the project",
     symbol="eta_COD,BL",
     side="baseline",
 )
@@ -240,7 +241,7 @@ _FIXED = {
     "eta_cod_project": replace(
         _ETA,
         meaning="share of COD that the reactor removes",
-        source="measured",
+        source="measurement",
         symbol="eta_COD,PJ",
         option="C",
         frequency="monthly or oftener",

@@ -43,7 +43,7 @@ STEPS = steps(
         "tCOD",
         "flow_m3 * cod_in_kg_per_m3 / KG_PER_T * eta_cod",
         f"{_I}, baseline emissions",
-        "COD removed",
+        "mass of COD removed",
     ),
     baseline_emissions(
         "removed_t * mcf_baseline * bo_baseline * uf_baseline * gwp_ch4", _I, unit="tCO2e"
@@ -55,7 +55,7 @@ STEPS = steps(
         "tCO2e",
         "removed_t * mcf_project * bo_project * uf_project * gwp_ch4",
         f"{_I}, project emissions",
-        "methane that the aerobic plant forms",
+        "emissions of methane that the aerobic plant forms",
     ),
     project_emissions("power_t + formed_t + other_project_t", _I, unit="tCO2e"),
 )
@@ -69,7 +69,7 @@ _FIXED = {
         unit="1",
         meaning="share of COD removed, the lower of baseline and project",
         maximum="1",
-        source="measured",
+        source="measurement",
         symbol="eta_COD",
         option="C",
         frequency="monthly or oftener",

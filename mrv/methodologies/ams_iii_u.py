@@ -109,7 +109,7 @@ STEPS = steps(
         "travelled_km * share * (ef_g_per_km / occupancy * improvement ** years_since_baseline)"
         " / G_PER_T",
         "AMS-III.U, baseline emissions",
-        "emissions of passengers who would have used a mode",
+        "emissions of the passengers who would have used a transport mode",
         over="modes",
     ),
     baseline_emissions("sum(mode_t)", "AMS-III.U"),
@@ -119,7 +119,7 @@ STEPS = steps(
         "tCO2",
         "power_mwh * ef_grid_t_per_mwh / (1 - tdl)",
         "AMS-III.U, project emissions",
-        "emissions of the electricity, including grid losses",
+        "emissions of the electricity of the line, including grid losses",
     ),
     diesel(),
     project_emissions("power_t + fuel_t + other_project_t", "AMS-III.U"),
@@ -147,7 +147,7 @@ _MODES = ("motorcycle", "car", "bus")
 _ABSENT = {"share": "0", "ef_g_per_km": "0", "occupancy": "1"}
 _TRIP = ParameterSpec(
     unit="km",
-    meaning="mean trip, lower 95 % bound",
+    meaning="mean trip distance of a passenger, lower 95 % bound",
     maximum="1000",
     source="survey in years 1, 3 and 5",
     symbol="D",
@@ -168,7 +168,7 @@ _OF_MODE = {
     ),
     "ef_g_per_km": ParameterSpec(
         unit="g/km",
-        meaning="emission factor of the vehicle",
+        meaning="emissions per kilometre of the vehicle",
         maximum="5000",
         source="fuel survey; biofuel has an emission factor of 0",
         symbol="EF_km,i",
@@ -177,16 +177,17 @@ _OF_MODE = {
     ),
     "occupancy": ParameterSpec(
         unit="1",
-        meaning="people in the vehicle",
+        meaning="mean number of people in the vehicle",
         minimum="1",
         maximum="500",
-        source="counts on the road",
+        source="counts of occupants on the road",
         symbol="OC_i",
         side="baseline",
     ),
     "improvement": ParameterSpec(
         unit="1",
-        meaning="share of consumption that remains after a year of technical progress",
+        meaning="share of fuel consumption that remains after a year of technical progress"
+        " (technology improvement factor)",
         minimum="0.5",
         maximum="1",
         source="AMS-III.U",
@@ -227,7 +228,7 @@ METHODOLOGY = Methodology(
     },
     parameters={
         "design_passengers_per_d": replace(
-            DESIGN_PIECES, meaning="passengers a day by the line's design"
+            DESIGN_PIECES, meaning="passengers per day, by the line's design"
         ),
         "design_kwh_per_passenger": replace(
             DESIGN_PER_PIECE, meaning="electricity per passenger, by the line's design"
@@ -259,7 +260,7 @@ METHODOLOGY = Methodology(
     inputs={
         "passengers": ParameterSpec(
             unit="1",
-            meaning="passengers of the project",
+            meaning="number of passengers of the project",
             maximum="100000000000",
             source="tickets or counters",
             symbol="pax",

@@ -162,7 +162,7 @@ STEPS = steps(
         "tCO2",
         "fuel_t * ncv * co2_t_per_tj / GJ_PER_TJ",
         "JCM ID_AM009, project emissions",
-        "emissions of the burners' fuel",
+        "emissions of the fuel that the burners use",
     ),
     Step(
         "baseline_t",
@@ -203,7 +203,7 @@ _EFFICIENCY = ParameterSpec(
     meaning="efficiency of the furnace with ordinary burners",
     minimum="0.01",
     maximum="1",
-    source="measured, or the manufacturer's",
+    source="measurement, or the manufacturer's specification",
     symbol="eta_RE",
     side="baseline",
     plausible=Plausible((("0.2", "0.6"),), f"furnaces with cold air; {_EFFICIENCIES}"),

@@ -34,7 +34,8 @@ _REFERENCE = ParameterSpec(
     meaning="coefficient of performance of the reference equipment",
     minimum="0.1",
     maximum="20",
-    source="the best on the market where the project was designed",
+    source="specification of the most efficient equipment on the market when the project was"
+    " designed",
     symbol="eta_RE,i",
     side="baseline",
     plausible=_CHILLERS,

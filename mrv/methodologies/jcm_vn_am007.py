@@ -26,8 +26,8 @@ _WH_PER_MWH = 10**6
 
 _CASE = ParameterSpec(
     unit="1",
-    meaning="how the system is connected: 1 national grid, 2 internal grid with national grid"
-    " and captive generator, 3 captive diesel alone",
+    meaning="grid connection of the system: 1 national grid, 2 internal grid with national"
+    " grid and captive generator, 3 captive diesel generator alone",
     choices=(1, 2, 3),
     symbol="i",
     source="VN_AM007 ver 1.0, calculation of reference emissions",

@@ -44,7 +44,7 @@ STEPS = steps(
         "MWh",
         "captive_load_kw * H_PER_D * days / KW_PER_MW",
         "JCM waste heat recovery (MM_AM005), auxiliary electricity",
-        "electricity of unmetered auxiliaries, at their capacity all day",
+        "electricity of unmetered auxiliaries, at rated power all day",
     ),
     Step(
         "net_mwh",
@@ -67,9 +67,9 @@ STEPS = steps(
 
 _CAPACITY = ParameterSpec(
     unit="kW",
-    meaning="capacity of all auxiliaries",
+    meaning="total rated power of all auxiliaries",
     maximum="1000000",
-    source="name plates",
+    source="nameplates",
     symbol="EC_CAP",
     side="project",
 )
@@ -109,7 +109,7 @@ METHODOLOGY = Methodology(
         "captive_load_kw": _CAPACITY,
         "days": ParameterSpec(
             unit="d",
-            meaning="days of the period in which auxiliaries could run",
+            meaning="days of the period on which auxiliaries could run",
             maximum="366",
             source="calendar of the plant",
             certainty="[R]",

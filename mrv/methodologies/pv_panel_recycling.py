@@ -134,7 +134,9 @@ METHODOLOGY = Methodology(
         "fuel": replace(FUEL_ROLE, required=False),
     },
     parameters={
-        "design_panels_per_d": replace(DESIGN_PIECES, meaning="panels a day by the line's design"),
+        "design_panels_per_d": replace(
+            DESIGN_PIECES, meaning="panels per day, by the line's design"
+        ),
         "design_kwh_per_panel": replace(
             DESIGN_PER_PIECE, meaning="electricity per panel, by the line's design"
         ),
@@ -149,7 +151,7 @@ METHODOLOGY = Methodology(
     inputs={
         "panels": ParameterSpec(
             unit="1",
-            meaning="panels recycled",
+            meaning="number of panels recycled",
             maximum="1000000000",
             integer=True,
             source="counted",

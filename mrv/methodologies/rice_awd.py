@@ -83,7 +83,7 @@ STEPS = steps(
         "1",
         "power(1 + straw_t_per_ha * cfoa + sum(other_straw_t_per_ha), exponent)",
         f"{_IPCC}, equation 5.3",
-        "scaling factor for organic matter worked into the soil",
+        "scaling factor for organic matter incorporated into the soil",
     ),
     *(
         Step(
@@ -140,7 +140,7 @@ STEPS = steps(
         "tCO2e",
         "sum(n2o_season_t) + fuel_t",
         f"{_IPCC}, chapter 11; CDM TOOL03",
-        "project emissions without a deduction",
+        "project emissions to which no uncertainty deduction applies",
     ),
     project_emissions("methane_t + other_t", "Gold Standard rice methodology", unit="tCO2e"),
     Step(
@@ -200,7 +200,7 @@ _STRAW = ParameterSpec(
     frequency="every season",
     side="both",
 )
-_CFOA = _scaling("CFOA", "conversion factor of that organic matter (CFOA)", "rice.cfoa")
+_CFOA = _scaling("CFOA", "conversion factor of the organic matter (CFOA)", "rice.cfoa")
 
 _AREA = ParameterSpec(
     unit="ha",
@@ -214,7 +214,7 @@ _AREA = ParameterSpec(
 )
 _DAYS = ParameterSpec(
     unit="d",
-    meaning="days of cultivation",
+    meaning="days of cultivation in a season",
     maximum="366",
     source="farmers' log",
     symbol="L_s,g",
@@ -256,7 +256,7 @@ _FIXED = {
     "cfoa": _CFOA,
     "n_kg_per_ha": ParameterSpec(
         unit="kg/ha",
-        meaning="nitrogen of fertiliser in a season",
+        meaning="nitrogen in the fertiliser of a season",
         maximum="1000",
         source="farmers' log",
         symbol="N",
@@ -266,7 +266,7 @@ _FIXED = {
     ),
     "uncertainty_deduction": ParameterSpec(
         unit="1",
-        meaning="deduction for the uncertainty of defaults, 0.15 for 15 %",
+        meaning="deduction for the uncertainty of defaults, as a fraction, such as 0.15 for 15 %",
         required=False,
         maximum="1",
         source="Gold Standard rice methodology",
@@ -294,7 +294,7 @@ METHODOLOGY = Methodology(
             "baseline",
             params={"area_ha": _AREA},
             symbol="L_s,g",
-            source="the season's clock of the field's water tube",
+            source="season timer of the field's water tube",
         ),
         "fuel": replace(FUEL_ROLE, required=False),
     },

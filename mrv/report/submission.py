@@ -29,6 +29,7 @@ from mrv.rules import titled
 from mrv.statement.conditions import reasoned, unanswered, unmet
 from mrv.statement.opinion import REJECTING, blanks
 from mrv.statement.opinion import Words as VerifiersWords
+from mrv.texts import render, text
 
 Part = Literal["completeness", "information"]
 _WHOLE = "1.000000"
@@ -126,7 +127,7 @@ def _logged(facts: Facts, words: Words) -> Iterator[str]:
 def _approved(facts: Facts, words: Words) -> Iterator[str]:
     versions = facts.subject.monitoring_plan or ()
     if not versions:
-        yield words["structure.by_nobody"]
+        yield render(text("diagram.no_plan"), words.language)
     for version in versions:
         if not version.approval:
             name = words.filled("plan_of_version", version.version)
@@ -136,7 +137,7 @@ def _approved(facts: Facts, words: Words) -> Iterator[str]:
 def _described(facts: Facts, words: Words) -> Iterator[str]:
     surveyed = bool(_declared(facts).surveys)
     if not facts.plan.versions:
-        yield words["structure.by_nobody"]
+        yield render(text("diagram.no_plan"), words.language)
     for version in facts.plan.versions:
         for name in blank(version, surveyed=surveyed):
             yield f"{words[f'procedure.{name}']} ({version.name})"

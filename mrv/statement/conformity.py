@@ -70,6 +70,13 @@ def as_designed(plan: MonitoringPlan, result: PeriodResult) -> Iterator[Text]:
         yield from _above(result)
 
 
+def _rating(watts: int | None) -> Text:
+    """Return a registered rated power, or that none is entered."""
+    if watts is None:
+        return text("value.none")
+    return text("value.amount", value=watts, unit="W")
+
+
 def _equipment(plan: MonitoringPlan, design: Design) -> Iterator[Text]:
     """Yield a text on each difference between the project's devices and the design's equipment."""
     named: dict[tuple[str, str], list[DesignedDevice]] = {}
@@ -92,9 +99,9 @@ def _equipment(plan: MonitoringPlan, design: Design) -> Iterator[Text]:
         watts = {made.rated_power_w for made in named.get(key, ())}
         for device in devices:
             if watts and None not in watts and rated[device] not in watts:
-                registered_w = "-" if rated[device] is None else str(rated[device])
+                held = _rating(rated[device])
                 watt = max(watt for watt in watts if watt)
-                yield text("PLN-01.other_power", device=device, held=registered_w, watt=watt, **of)
+                yield text("PLN-01.other_power", device=device, held=held, watt=watt, **of)
     for made in (rows[0] for key, rows in named.items() if key not in installed):
         number = sum(each.number for each in named[stem(made.make), stem(made.model)])
         of = {"make": made.make, "model": made.model, "design": design.version}

@@ -129,9 +129,8 @@ def findings(subject: Subject) -> str:
     if subject.verification is not None and subject.conclusion is not None:
         _same(records, subject.verification, subject.conclusion, subject)
     open_ = [record.name for record in records if record.state != "closed"]
-    return f"{len(records)} findings, {len(open_)} of them open{': ' if open_ else ''}" + ", ".join(
-        open_
-    )
+    names = f" ({', '.join(open_)})" if open_ else ""
+    return f"{len(records)} raised, {len(open_)} open{names}"
 
 
 def _listed(subject: Subject) -> list[dict[str, Any]]:

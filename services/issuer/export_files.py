@@ -170,7 +170,7 @@ class ExportFiles(NamedTuple):
         if not self.draft.missing:
             return dict(self.files)
         missing = [
-            {"table": missing.table, "field": missing.field, "remedy": missing.remedy}
+            {"table": missing.table, "field": missing.field, "remedy": str(missing.remedy)}
             for missing in self.draft.missing
         ]
         return {**self.files, "missing.json": json_bytes(missing)}

@@ -67,7 +67,7 @@ from mrv.statement.plan_extract import MonitoringPlan
 from mrv.statement.plan_reader import read_plan
 from mrv.statement.states import CONTEXT, issuer, related, valid_from
 from mrv.stored_tokens import summaries
-from mrv.texts import Text, Value, plain, text
+from mrv.texts import Text, Value, plain, text, texts_of
 from mrv.verify.subject import Subject
 from services.clock import now_us
 from services.issuer.collect_evidence import recollect
@@ -326,7 +326,7 @@ def form(facts: Facts, registration: Registration) -> Iterator[Text]:
     source = Source(facts.subject, facts.opinion, plan)
     for missing in jcm(source, registration).draft.missing:
         if missing.field != "project":
-            yield from plain(f"{missing.field}: {missing.remedy}")
+            yield from texts_of(missing.remedy)
 
 
 def engaged(facts: Facts, registration: Registration) -> Iterator[Text]:

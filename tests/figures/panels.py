@@ -385,12 +385,12 @@ def _parts(a: Account) -> dict[tuple[str, str, str], tuple[int | None, list[tupl
 PANELS: dict[str, tuple[str | None, str | tuple[str, ...] | None, Meaning]] = {
     # name of the surface: column (None: all after the key), key, meaning
     "tonne-ev: Avoided": ("avoided_t", None, avoided(lambda a: a.serving(a.of_class("vehicle", "ev_charger")))),
-    "tonne-ev: Charged": ("energy_kwh", None, drawn("energy_import", "ev_charger")),
+    "tonne-ev: Energy charged": ("energy_kwh", None, drawn("energy_import", "ev_charger")),
     "tonne-ev: Energy per kilometre": ("kwh_km", None, energy_a_km),
     "tonne-ev: Energy per kilometre by day": (None, ("time", "metric"), km_by_day),
     "tonne-ev: Utilisation and faults: energy_kwh": ("energy_kwh", "device_id", charged),
     "tonne-factories: Avoided": ("avoided_t", None, avoided(lambda a: a.serving(a.of_class(*METERED)))),
-    "tonne-factories: Consumed": ("energy_kwh", None, drawn("energy_import", *METERED)),
+    "tonne-factories: Energy consumed": ("energy_kwh", None, drawn("energy_import", *METERED)),
     "tonne-factories: Emissions of projects: baseline and project": (None, "day", by_day(lambda a: a.serving(a.of_class(*METERED)), "baseline", "emitted")),
     "tonne-factories: Energy and its usual value": (None, "time", against_usual),
     "tonne-factories: Highest above usual first: energy_kwh": ("energy_kwh", "device_id", partial(furthest, 0)),
@@ -407,7 +407,7 @@ PANELS: dict[str, tuple[str | None, str | tuple[str, ...] | None, Meaning]] = {
     "tonne-mrv: Deductions for gaps": ("cost_t", None, lambda a, s, u: sum(gaps(a, s, u)) if gaps(a, s, u) else None),
     "tonne-mrv: Gaps and deductions, highest first: cost_t": ("cost_t", (), gaps),
     "tonne-mrv: Issued": ("credit_t", None, credit("issued")),
-    "tonne-mrv: Before issue": ("credit_t", None, credit(*ON_THE_WAY)),
+    "tonne-mrv: Not issued yet": ("credit_t", None, credit(*ON_THE_WAY)),
     "tonne-mrv: Devices without data: cost_t": ("cost_t", "device_id", partial(project_costs, False)),
     "tonne-mrv: Devices without data: cost_t_per_day": ("cost_t_per_day", "device_id", partial(project_costs, True)),
     "tonne-mrv: Statements: credit_t": ("credit_t", "statement_id", lambda a, s, u: {one["id"]: one["credit_t"] for one in a.statements}),

@@ -220,7 +220,7 @@ def test_money_is_that_of_the_tariffs_of_the_registry(filled, reader):
             ' "import_per_kwh": 0.31}]\''
         )
     try:
-        _, [(charged,)] = city.ask(reader, board, ask["Charged"], now)
+        _, [(charged,)] = city.ask(reader, board, ask["Energy charged"], now)
         names, rows = city.ask(reader, board, ask["Cost, saved and earned"], now)
         (cost,) = [dict(zip(names, row, strict=True)) for row in rows if row[0] == "cost"]
         assert cost["currency"] == "EUR"

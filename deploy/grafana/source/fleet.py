@@ -101,7 +101,8 @@ WHERE $__timeFilter(f.time) AND d.{_HERE} GROUP BY f.device_id, f.test, f.channe
                 table("Clocks", f"""
 SELECT device_id, clock, clock_offset_s, clock_drift_s_per_day, site, class FROM v_device_health
 WHERE {_OFF} AND state = 'online' AND {_HERE} ORDER BY abs(clock_offset_s) DESC LIMIT 100
-""", "Reporting devices. Positive: ahead. A reading more than five minutes ahead is rejected.",
+""", "Clock offset of reporting devices. Positive: the clock is ahead. A reading more than five minutes ahead is"
+     " rejected.",
                       units={"clock_offset_s": "s", "clock_drift_s_per_day": "suffix: s/d"},
                       links={"device_id": console("devices/${__value.raw}")}, decimals={"clock_drift_s_per_day": 1}),
                 table("Rejected messages", """
@@ -114,7 +115,7 @@ GROUP BY 1, 3, 4 ORDER BY letters DESC LIMIT 50
                 table("Devices", f"""
 SELECT device_id, state, silent_s, last_reading, site, class, gateway, clock, {_FLAGS} AS flags_last_day FROM v_device_health
 WHERE {_HERE} ORDER BY (state = 'online'), last_reading NULLS FIRST LIMIT 500
-""", "The first 500, devices without data first.", units={"silent_s": "s"}, links={"device_id": console("devices/${__value.raw}")}, span=24, height=12),
+""", "The first 500 devices, those without data first.", units={"silent_s": "s"}, links={"device_id": console("devices/${__value.raw}")}, span=24, height=12),
             ]),
         ],
         variables=[sites(), console_address()], marks=_MARKS, named="Alarms",
@@ -134,11 +135,12 @@ def pipeline_dashboard() -> model.Dashboard:
                 prom_stat("Processes up", 'min(up{job=~"tonne.*"})', "short",
                           "Up when every process of tonne answers Prometheus.", steps=_UP, words=_WORDS),
                 prom_stat("Database", "min(tonne_database_up)", "short",
-                          "Whether the database answered the last check.", steps=_UP, words=_WORDS),
+                          "Up if the database answered the last check.", steps=_UP, words=_WORDS),
                 prom_stat("Messages per second", "sum(rate(tonne_ingest_messages_total[5m]))", "short",
                           "All messages, stored and rejected, over five minutes."),
                 prom_stat("Not acknowledged", "sum(tonne_ingest_unacked_messages)", "short",
-                          "Received and not stored yet. Normally it returns to near zero every one or two seconds.",
+                          "Messages received and not stored yet. The number normally returns to near zero every one or"
+                          " two seconds.",
                           steps=((None, GREEN), (20_000, ORANGE), (100_000, RED))),
                 prom_stat("Newest reading", "time() - max(tonne_last_reading_time_seconds)", "s",
                           "Age of the newest reading in the database, by its device's clock.",
@@ -172,7 +174,8 @@ def pipeline_dashboard() -> model.Dashboard:
                 prom("Queue of the broker", {"queued": "max(tonne_broker_queued_messages)", "limit": "max(tonne_broker_queue_limit_messages)"}, "short",
                      "Messages queued at mosquitto, and the number it keeps while the pipeline is not connected; further messages are discarded."),
                 prom("Hours until the broker's queue is full", {"hours": "tonne:broker_queue_hours_left:min"}, "suffix: h",
-                     "From the growth of the last 15 minutes; no data while the queue does not grow.", steps=((None, RED), (24, "transparent"))),
+                     "Calculated from the growth of the queue in the last 15 minutes; no data while the queue does not"
+                     " grow.", steps=((None, RED), (24, "transparent"))),
                 prom("Kafka records not stored", {"partition {{partition}}": "max by (partition) (tonne_stream_offset_lag)"}, "short",
                      "Records of each partition that are not stored yet; no data without Kafka."),
             ]),
@@ -186,7 +189,8 @@ def pipeline_dashboard() -> model.Dashboard:
                 prom("Derived rows compared with readings", {
                     "compared devices": "sum(increase(tonne_rebuild_checked_devices_total[1d]))",
                     "rows that differ": "sum(increase(tonne_rebuild_mismatch_total[1d]))",
-                }, "short", "Devices recalculated from raw readings in the last day, and rows that differ, which must be none."),
+                }, "short", "Number of devices recalculated from raw readings in the last day, and number of rows that"
+                            " differ, which must be 0."),
             ]),
             ("Processes", [
                 prom("Requests of the API", {"{{status}}": "sum by (status) (rate(tonne_api_requests_total[5m]))"}, "suffix: /s",
@@ -197,7 +201,7 @@ def pipeline_dashboard() -> model.Dashboard:
                 prom("Memory", {"{{job}} {{instance}}": 'process_resident_memory_bytes{job=~"tonne.*"}'}, "bytes",
                      "Resident memory of each process."),
                 prom("Processor", {"{{job}} {{instance}}": 'rate(process_cpu_seconds_total{job=~"tonne.*"}[5m])'}, "percentunit",
-                     "Share of one core that each process uses."),
+                     "Share of one processor core that each process uses."),
             ]),
         ],
         since="now-6h",

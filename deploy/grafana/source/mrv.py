@@ -24,7 +24,7 @@ def dashboard() -> model.Dashboard:
                 stat("Issued", f"""
 SELECT sum(credit_t) AS credit_t FROM v_statement_state WHERE state = 'issued' AND {_MINE}
 """, "suffix: t", "Whole tonnes of issued statements, without superseded and revoked ones.", decimals=0),
-                stat("Before issue", f"""
+                stat("Not issued yet", f"""
 SELECT sum(credit_t) AS credit_t FROM v_statement_state
 WHERE state IN ('draft', 'submitted', 'under_verification', 'verified') AND {_MINE}
 """, "suffix: t", "Whole tonnes of statements that are not issued yet.", decimals=0),
@@ -40,7 +40,7 @@ SELECT count(*) FILTER (WHERE state <> 'valid') AS devices FROM v_calibration_du
 """, "short", "Devices whose certificate is missing, expired or expires within 60 days.", steps=((None, GREEN), (1, ORANGE))),
                 stat("Last seal", """
 SELECT extract(epoch FROM now() - max(appended)) AS age_s FROM log_entry
-""", "s", "Time since the last entry of the transparency log; days are sealed every hour.",
+""", "s", "Time since the last entry of the transparency log; sealing runs every hour.",
                      steps=((None, GREEN), (10_800, ORANGE), (129_600, RED))),
             ]),
             ("Coverage", [
@@ -91,7 +91,7 @@ WHERE {_MINE} ORDER BY cost_t DESC NULLS LAST, device_id LIMIT 100
 SELECT statement_id, state, credit_t, reduction_t, coverage, since, left(project, 60) AS project,
        local_from::text AS local_from, local_to::text AS local_to, actor
 FROM v_statement_state WHERE {_MINE} ORDER BY since DESC LIMIT 200
-""", "The last 200, newest first. Credit: whole tonnes, rounded down; reduction: before rounding.",
+""", "The last 200 statements, newest first. Credit: whole tonnes, rounded down; reduction: before rounding.",
                       units={"credit_t": "suffix: t", "reduction_t": "suffix: t", "coverage": "percentunit"},
                       decimals={"reduction_t": 3, "coverage": 1}, steps={"coverage": _COVERED}, span=24),
                 table("By state", f"""
@@ -120,7 +120,7 @@ WHERE state <> 'valid' AND {_MINE} ORDER BY days_left NULLS FIRST, device_id LIM
             ("Log", [
                 table("Log entries by kind", """
 SELECT kind, count(*) AS entries, max(appended) AS last FROM log_entry GROUP BY kind ORDER BY last DESC
-""", "Entries of the transparency log. `tonne log audit` checks them; an alert reports an inconsistency.", span=12),
+""", "Number of entries of the transparency log. `tonne log audit` checks them; an alert reports an inconsistency.", span=12),
                 table("Last sealed day", """
 SELECT p.id AS project_id, max(s.day)::text AS last_sealed_day, tonne_clock(p.timezone, now())::date - max(s.day) AS days_ago
 FROM project p LEFT JOIN data_seal s ON s.project_id = p.id WHERE p.id = ANY(ARRAY[${project:sqlstring}]::text[])

@@ -116,8 +116,8 @@ SELECT project_id, state, this_year_t, expected_this_year_t, last_30_days_t, exp
        tonne_clock_text(timezone, silent_since) AS silent_since,
        online, devices, left(name, 80) AS name, CASE WHEN counted THEN '«yes»' ELSE '«no»' END AS counted
 FROM v_project_now ORDER BY (state IN ('silent', 'never heard')) DESC, missed_t DESC NULLS LAST, project_id
-""", "Whole projects. No data: none of its devices reports; missed is the reduction expected since then. The last"
-                      " 30 days end today. Counted: included in the programme's totals.",
+""", "One row per project, with all its devices. No data: no device of the project reports; missed: reduction expected"
+     " since then. The last 30 days end today. Counted: included in the programme's totals.",
                       units=dict.fromkeys(("this_year_t", "expected_this_year_t", "last_30_days_t", "expected_30_days_t",
                                            "missed_t"), "suffix: t"),
                       decimals=dict.fromkeys(("this_year_t", "expected_this_year_t", "last_30_days_t", "expected_30_days_t",

@@ -103,8 +103,9 @@ WHERE $__timeFilter(time) AND performance_ratio IS NOT NULL AND {_MINE}
                 stat("Performance ratio at 25 °C", f"""
 SELECT sum(energy_kwh) / sum(reference_25_kwh) AS ratio FROM v_day_pv
 WHERE $__timeFilter(time) AND performance_ratio_25 IS NOT NULL AND {_MINE}
-""", "percentunit", "IEC 61724-1: the ratio with the nameplate corrected to the temperature of the modules, so that hot"
-                     " and cool months can be compared. Requires `temperature_coefficient_percent` and a module temperature sensor.",
+""", "percentunit", "IEC 61724-1: performance ratio with the nameplate power corrected to the temperature of the"
+                    " modules, so that hot and cool months can be compared. Requires `temperature_coefficient_percent`"
+                    " and a module temperature sensor.",
                      steps=_RATIO, decimals=1),
                 stat("Specific yield per day", f"""
 SELECT avg(yield_h) AS yield_h FROM v_day_pv WHERE $__timeFilter(time) AND {_MINE}
@@ -113,14 +114,16 @@ SELECT avg(yield_h) AS yield_h FROM v_day_pv WHERE $__timeFilter(time) AND {_MIN
 SELECT avg(availability) AS availability FROM v_day_pv WHERE $__timeFilter(time) AND {_MINE}
 """, "percentunit", "By time (IEC TS 63019): share of the measured time with 100 W/m² or more in which an inverter delivered"
                      " power. Time without data is excluded.", steps=_SHARE, decimals=2),
-                stat("Available energy", f"""
+                stat("Energy availability", f"""
 SELECT sum(energy_kwh) / sum(energy_kwh / energy_availability) AS availability FROM v_day_pv
 WHERE $__timeFilter(time) AND energy_availability > 0 AND {_MINE}
-""", "percentunit", "By energy: energy delivered divided by that plus the expected energy of inverters that stood still in daylight.",
+""", "percentunit", "By energy: energy delivered, divided by the sum of energy delivered and the expected energy of"
+                    " inverters that stood still in daylight.",
                      steps=_SHARE, decimals=2),
-                stat("Clipped", f"""
+                stat("Clipped hours", f"""
 SELECT sum(clipped_h) AS clipped_h FROM v_day_pv WHERE $__timeFilter(time) AND {_MINE}
-""", "suffix: h", "Hours in which inverters ran at 98 % of rated power or more, so that irradiance was not used.",
+""", "suffix: h", "Hours in which inverters ran at 98 % of rated power or more, so that part of the irradiance was not"
+                  " used.",
                      steps=((None, GREEN), (10, YELLOW)), decimals=1),
                 avoided("Avoided in range", serving("SELECT unnest(ARRAY[${device:sqlstring}]::text[])"),
                         "Reduction of the whole projects to which the chosen inverters belong."),
@@ -149,15 +152,16 @@ WHERE $__timeFilter(time) AND performance_ratio IS NOT NULL AND device_id IN (
     SELECT device_id FROM v_day_pv WHERE time > now() - INTERVAL '15 days' AND {_MINE}
     GROUP BY device_id ORDER BY avg(performance_ratio) LIMIT 8)
 ORDER BY time
-""", "percentunit", "The eight inverters with the lowest ratio in the last two weeks.",
+""", "percentunit", "The eight inverters with the lowest performance ratio in the last two weeks.",
                        broken_ms=50 * 3_600_000, fill=0),
                 bars("Clipped hours by day", f"""
 SELECT day::text AS day, sum(clipped_h) AS clipped_h FROM v_day_pv
 WHERE $__timeFilter(time) AND {_MINE} GROUP BY day ORDER BY day
 """, "suffix: h", "Hours at 98 % of rated power or more, sum of the chosen inverters."),
                 levels("Soiling and ageing", _TREND, "percentunit",
-                       "Median ratio at 25 °C of the last week divided by the 90th percentile of the inverter's last three months;"
-                       " the lowest twelve. Soiling appears as a slow decrease that rain ends.", steps=_LOSS, span=12, high=1.1),
+                       "Median performance ratio at 25 °C of the last week, divided by the 90th percentile of the"
+                       " inverter's last three months; the lowest twelve. Soiling appears as a slow decrease that rain"
+                       " ends.", steps=_LOSS, span=12, high=1.1),
                 bars("Losses by day", f"""
 SELECT day::text AS day, sum(standing_kwh) AS standing, sum(clipped_kwh) AS clipped, sum(other_kwh) AS other
 FROM v_day_pv WHERE $__timeFilter(time) AND expected_kwh IS NOT NULL AND {_MINE} GROUP BY day ORDER BY day
@@ -201,8 +205,9 @@ LEFT JOIN recent r ON r.device_id = h.device_id
 LEFT JOIN typical t ON t.site = h.site AND t.dc_known = r.dc_known
 WHERE h.{_MINE}
 ORDER BY (r.device_id IS NOT NULL), r.peer_h / nullif(t.yield_h, 0) NULLS LAST, r.performance_ratio NULLS LAST, h.device_id LIMIT 50
-""", "The last seven days: difference from the median inverter of the same plant (three or more), ratios, availability, yield"
-                      " by nameplate of the modules. Inverters without data come first. Where there is no ratio, the reason is given.",
+""", "The last seven days: difference from the median inverter of the same plant (with three or more inverters),"
+     " performance ratios, availability, yield by nameplate power of the modules. Inverters without data come first. If"
+     " there is no performance ratio, the reason is given.",
                       units={"energy_kwh": "kwatth", "yield_h": "suffix: kWh/kW/d", "performance_ratio": "percentunit",
                              "performance_ratio_25": "percentunit", "availability": "percentunit", "against_site": "percentunit"},
                       decimals={"against_site": 1, "performance_ratio": 1, "performance_ratio_25": 1, "availability": 1, "yield_h": 2},
@@ -230,7 +235,7 @@ ORDER BY l.lost_kwh DESC LIMIT 50
                       decimals={"lost_kwh": 0, "lost_t": 3, "standing_share": 0, "clipped_share": 0},
                       links={"device_id": console("devices/${__value.raw}")},
                       span=24, height=8),
-                table("From year to year", f"""
+                table("Degradation and soiling of each inverter", f"""
 SELECT d.id::text AS device_id, t.percent_per_year, t.soiling_percent,
        CASE WHEN t.percent_per_year IS NULL THEN '«less than two years of data»' END AS why_none,
        CASE WHEN t.soiling_percent IS NULL THEN CASE t.soiling_missing WHEN 'gaps' THEN '«too many days without a ratio»'
@@ -238,9 +243,9 @@ SELECT d.id::text AS device_id, t.percent_per_year, t.soiling_percent,
        t.low, t.high, t.soiling_low, t.soiling_high, t.first_day::text AS first_day, t.last_day::text AS last_day, t.pairs
 FROM device d LEFT JOIN pv_trend t ON t.device_id = d.id
 WHERE d.{_OWN} ORDER BY t.percent_per_year, d.id LIMIT 50
-""", "Change of the ratio at 25 °C per year: median of pairs of days one year apart, with its 95 % confidence interval."
-                      " Modules normally lose about 0.5 % a year. Soiling: share of energy lost to dust, by stochastic rate and recovery,"
-                      " with its 95 % confidence interval. Calculated daily.",
+""", "Annual change of the performance ratio at 25 °C: median of pairs of days one year apart, with its 95 %"
+     " confidence interval. Modules normally lose about 0.5 % a year. Soiling: share of energy lost to dust, by the"
+     " stochastic rate and recovery (SRR) method, with its 95 % confidence interval. Calculated daily.",
                       units={"percent_per_year": "suffix: %/a", "low": "suffix: %/a", "high": "suffix: %/a",
                              "soiling_percent": "suffix: %", "soiling_low": "suffix: %", "soiling_high": "suffix: %"},
                       decimals={"percent_per_year": 2, "low": 2, "high": 2, "soiling_percent": 2, "soiling_low": 2, "soiling_high": 2},
@@ -262,7 +267,10 @@ _LOAD = f"""
 FROM interval_quantity i JOIN device d ON d.id = i.device_id JOIN site s ON s.id = d.site
 WHERE $__timeFilter(i.start) AND i.start >= {reach(4_000)} AND i.quantity = 'energy_import' AND i.{_MINE}
 """
-_REACH = " For many chargers only the end of the range is included (4,000 charger days)."
+_REACH = (
+    " With many chargers, only the latest part of the time range "
+    "is included (at most 4,000 charger-days)."
+)
 
 
 def ev_dashboard() -> model.Dashboard:
@@ -271,11 +279,11 @@ def ev_dashboard() -> model.Dashboard:
         "ev", "EV charging and buses", "Chargers and the vehicles they supply.",
         [
             ("In range", [
-                stat("Charged", f"""
+                stat("Energy charged", f"""
 SELECT sum(energy_kwh) AS energy_kwh FROM v_day_energy_kwh
 WHERE $__timeFilter(time) AND quantity = 'energy_import' AND {_MINE}
 """, "kwatth", "Energy delivered to vehicles on the local days in range.", decimals=0, span=8),
-                stat("Driven", f"""
+                stat("Distance driven", f"""
 SELECT sum(distance_km) AS distance_km FROM v_day_distance_km WHERE $__timeFilter(time) AND {_HERE}
 """, "suffix: km", "Distance by the odometers of all vehicles at the chosen sites.", decimals=0),
                 stat("Energy per kilometre", f"""
@@ -308,7 +316,7 @@ GROUP BY 1 ORDER BY 1
 SELECT day::text AS day, max(kw) AS peak_kw FROM (
     SELECT tonne_clock(s.timezone, i.start)::date AS day, i.start, sum(i.value) * 0.004 AS kw {_LOAD} GROUP BY 1, 2
 ) q GROUP BY day ORDER BY day
-""", "kwatt", "Demand that a capacity tariff charges." + _REACH),
+""", "kwatt", "Peak demand, for which a capacity tariff charges." + _REACH),
                 table("Utilisation and faults", f"""
 SELECT h.device_id, h.state, u.utilisation, u.busy, u.energy_kwh, CASE WHEN h.last_reading > now() - INTERVAL '1 day' THEN h.flags_last_day END AS flags,
        h.site, h.last_reading
@@ -329,8 +337,8 @@ WHERE h.{_MINE} ORDER BY (h.state <> 'online') DESC, u.utilisation
 SELECT $__timeGroup(time, '30m') AS time, device_id AS metric, max(connector_state) AS state
 FROM reading_ev_charger WHERE time > greatest($__timeFrom()::timestamptz, $__timeTo()::timestamptz - INTERVAL '2 days') AND time <= $__timeTo()
   AND {_MINE} AND connector_state IS NOT NULL GROUP BY 1, 2 ORDER BY 1
-""", "State of the connector by the charger's own number (see the document of its profile), the highest of each"
-                         " half hour, over the last two days of the range.",
+""", "Status code of the connector as sent by the charger (meaning: see the document of its profile): highest code of"
+     " each half hour, over the last two days of the range.",
                          steps=((None, GREEN), (1, BLUE), (3, ORANGE), (4, RED)), height=7),
             ]),
             ("Buses", [

@@ -24,7 +24,7 @@ def dashboard() -> model.Dashboard:
 SELECT count(*) FILTER (WHERE grade = 'exceeded') AS days FROM v_indicator_day
 WHERE indicator = 'limits' AND $__timeFilter(time) AND {_MINE} HAVING count(*) > 0
 """, "short", "Days that exceed a limit of the standard named in the registry for the plant.", steps=((None, GREEN), (1, RED)), span=6),
-                stat("Treated", f"""
+                stat("Volume treated", f"""
 SELECT sum(volume_m3) AS volume_m3 FROM v_day_volume_m3 WHERE quantity = 'flow' AND $__timeFilter(time) AND {_MINE}
 """, "m3", "Volume treated, by the plants' registers.", decimals=0, span=6),
                 stat("Biogas", f"""
@@ -52,8 +52,8 @@ WHERE indicator LIKE '%\\_24h\\_mg\\_l' AND $__timeFilter(time) AND {_MINE} ORDE
 """, f"""
 SELECT DISTINCT time, '«COD, column B of QCVN 40:2011»' AS metric, 150 AS value FROM v_indicator_day
 WHERE indicator = 'limits' AND detail ->> 'standard' = 'qcvn-40-2011' AND $__timeFilter(time) AND {_MINE} ORDER BY time
-"""], "suffix: mg/L", "Mean concentration of the local day. The line is the standard's limit without the plant's factors;"
-                       " the judgement includes them.", broken_ms=50 * 3_600_000, fill=0, span=14),
+"""], "suffix: mg/L", "Mean concentration of the local day. The line is the limit of the standard without the plant's"
+                      " factors; the grade includes them.", broken_ms=50 * 3_600_000, fill=0, span=14),
             ]),
             ("Loads and gas", [
                 bars("COD load by day", f"""
@@ -141,7 +141,7 @@ WHERE class IN ('air_station', 'noise_station') AND {_HERE} HAVING count(*) > 0
 """, "short", "Stations without data; a station without data shows no exceedance.", steps=((None, GREEN), (1, RED)), span=6),
             ]),
             ("Air", [
-                site_map("Index by site", f"""
+                site_map("Air quality index by site", f"""
 SELECT s.id AS site, left(s.name, 80) AS name, s.latitude, s.longitude, max(l.value) AS value, max(l.time) AS time
 FROM site s JOIN ({_LATEST}) l ON l.site = s.id GROUP BY s.id, s.name, s.latitude, s.longitude
 """, "none", "Newest hourly index of the station with the highest value at each site; sites without a value for six hours are not shown.", steps=AQI),
@@ -150,10 +150,10 @@ SELECT time, device_id AS metric, value FROM v_indicator_day
 WHERE indicator = 'vn-aqi-daily' AND $__timeFilter(time) AND {_HERE} ORDER BY time
 """, "One row per station, one cell per local day, coloured by grade; a day without data is empty.",
                          steps=AQI, span=16, height=10),
-                series("Hourly index", f"""
+                series("Hourly air quality index", f"""
 SELECT time, device_id AS metric, value FROM v_indicator_hour
 WHERE indicator = 'vn-aqi-hourly' AND $__timeFilter(time) AND {_HERE} ORDER BY time
-""", "none", "Index by hour; hours with insufficient data are not shown.", steps=AQI, broken_ms=2 * 3_600_000, fill=0),
+""", "none", "Air quality index by hour; hours with insufficient data are not shown.", steps=AQI, broken_ms=2 * 3_600_000, fill=0),
                 series("Particulate matter by day", [f"""
 SELECT time, device_id || CASE indicator WHEN 'pm2_5_24h_ug_m3' THEN ' PM2.5' ELSE ' PM10' END AS metric, value
 FROM v_indicator_day WHERE indicator IN ('pm2_5_24h_ug_m3', 'pm10_24h_ug_m3') AND $__timeFilter(time) AND {_HERE} ORDER BY time
@@ -171,7 +171,7 @@ ORDER BY v.day DESC, v.device_id LIMIT 200
 """, "Station days that exceed a limit, newest first, with the parameters exceeded.", span=24),
             ]),
             ("Noise", [
-                series("Hourly level", [f"""
+                series("Hourly noise level", [f"""
 SELECT time, device_id AS metric, value FROM v_indicator_hour
 WHERE indicator = 'leq_1h_dba' AND $__timeFilter(time) AND {_HERE} ORDER BY time
 """, f"""
@@ -181,7 +181,7 @@ WHERE v.indicator = 'leq_1h_dba' AND $__timeFilter(v.time) AND v.{_HERE}
   AND EXISTS (SELECT FROM device d WHERE d.id = v.device_id AND d.attributes #>> '{{limits,standard}}' = 'qcvn-26-2010')
 ORDER BY v.time
 """], "suffix: dB(A)", "Leq by hour, with the limits of the stations' standard.", broken_ms=2 * 3_600_000, fill=0),
-                series("Day and night", f"""
+                series("Noise level by day and by night", f"""
 SELECT time, device_id || CASE indicator WHEN 'leq_day_dba' THEN ' «day»' ELSE ' «night»' END AS metric, value
 FROM v_indicator_day WHERE indicator IN ('leq_day_dba', 'leq_night_dba') AND $__timeFilter(time) AND {_HERE} ORDER BY time
 """, "suffix: dB(A)", "Leq of the day hours and of the night hours.", broken_ms=50 * 3_600_000, fill=0),

@@ -222,10 +222,10 @@ def factories_dashboard() -> model.Dashboard:
         "factories", "Factories and buildings", "Energy compared with its usual value, by meter, product and project.",
         [
             ("In range", [
-                stat("Consumed", f"""
+                stat("Energy consumed", f"""
 SELECT sum(energy_kwh) AS energy_kwh FROM v_day_energy_kwh
 WHERE $__timeFilter(time) AND quantity = 'energy_import' AND {_MINE}
-""", "kwatth", "Energy of the chosen meters on the local days in range.", decimals=0, span=6),
+""", "kwatth", "Energy of the chosen meters on the local days in the time range.", decimals=0, span=6),
                 stat("Difference from usual", f"""
 SELECT sum(energy_kwh) / nullif(sum(usual_kwh), 0) - 1 AS change FROM ({_USUAL}) u WHERE usual_kwh IS NOT NULL
 """, "percentunit", "Whole days in range compared with the mean of the same weekday in the eight weeks before.",

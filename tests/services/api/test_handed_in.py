@@ -121,7 +121,7 @@ def test_from_draft_to_issued_with_keys_that_never_leave_their_holders(served, h
             assert anybody.findings(name).findings[0].finding == "CAR-1"
         holder_sees = unpacked(verifier, name, tmp_path / "issued")
     told = tonne("verify", holder_sees, code=4)  # no keys were given
-    assert "1 findings, 0 of them open" in told.output
+    assert "1 raised, 0 open" in told.output
 
 
 @pytest.mark.parametrize("language", SHOWN)

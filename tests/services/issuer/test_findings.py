@@ -101,7 +101,7 @@ def test_findings_travel_in_the_pack(pack):
     assert report.consistent, report.failure
     (step,) = [one for one in report.steps if one.name == "findings"]
     assert step.outcome == "ok"
-    assert "1 findings, 0 of them open" in step.detail
+    assert "1 raised, 0 open" in step.detail
 
 
 @pytest.mark.parametrize("spoil", ["text", "order", "last", "all", "other"])

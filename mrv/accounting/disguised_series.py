@@ -405,7 +405,7 @@ def _resembling(
     own: Int32, there: Int32, large: NDArray[np.bool_], days: NDArray[np.intp]
 ) -> NDArray[np.intp]:
     """
-    Return the meters with a similar day for at least half of `days`.
+    Return the indices of the meters with a similar day for at least half of `days`.
 
     A meter is excluded as soon as more than half of the days have none; in general after a few.
     """

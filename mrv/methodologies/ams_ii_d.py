@@ -151,7 +151,7 @@ def plausible(inputs: Inputs) -> None:
 
 
 def _specific_span(inputs: Inputs) -> tuple[Fraction, Fraction]:
-    """Return the plausible electricity per tonne, from the historical value. [MWh/t]"""
+    """Return the lowest and highest plausible electricity per tonne. [MWh/t]"""
     before = inputs["sec_baseline_mwh_per_t"]
     return before * _MIN_SHARE, before
 

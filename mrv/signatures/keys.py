@@ -131,13 +131,13 @@ class DistantKey(SigningKey):
         self.public_multikey = multikey
 
     def encrypted(self, passphrase: bytes) -> str:
-        """Raise an error, as the secret is not available here."""
+        """Raise SignatureError, as the secret is not available here."""
         del passphrase
         raise self._not_here()
 
     @property
     def secret_multikey(self) -> str:
-        """Raise an error, as the secret is not available here."""
+        """Raise SignatureError, as the secret is not available here."""
         raise self._not_here()
 
     def _not_here(self) -> SignatureError:

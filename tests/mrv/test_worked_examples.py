@@ -58,8 +58,9 @@ def test_the_build_margin_follows_from_the_newest_plants():
     build = given.pop("ef_bm_t_per_mwh")
     gas, sun = {"eg_mwh": 2, "ef_t_per_mwh": build * 2}, {"eg_mwh": 2, "ef_t_per_mwh": 0}
     assert compute("tool07", {**given, "newest_units": [gas, sun]}) == said
-    for wrong in ({}, {"newest_units": [gas, sun], "ef_bm_t_per_mwh": build}):
-        with pytest.raises(methodologies.MethodologyError, match="tool07, build margin: no factor"):
+    both = {"newest_units": [gas, sun], "ef_bm_t_per_mwh": build}
+    for wrong, why in (({}, "no factor of the country"), (both, "are both given; omit one")):
+        with pytest.raises(methodologies.MethodologyError, match=f"tool07, build margin: .*{why}"):
             compute("tool07", {**given, **wrong})
     # India's authority publishes one, and it counts as if it were entered
     entered = compute("tool07", {**given, "ef_bm_t_per_mwh": Decimal("0.5119")})

@@ -89,13 +89,21 @@ class Client:
         return self._get(f"/devices/{device}", shapes.DeviceDetail)
 
     def intervals(self, device: str, begin: str, end: str) -> Iterator[shapes.Interval]:
-        """Return a device's quantities by interval; times as in the API, end excluded."""
+        """
+        Return a device's quantities by interval.
+
+        `begin`, `end`: local dates of the site, or RFC 3339 with offset; end excluded.
+        """
         return self._list(
             "/intervals", shapes.Interval, device=device, **{"from": begin, "to": end}
         )
 
     def emissions(self, project: str, begin: str, end: str) -> Iterator[shapes.Emission]:
-        """Return a project's emissions by interval. [ug CO2e]"""
+        """
+        Return a project's emissions by interval. [ug CO2e]
+
+        `begin`, `end`: local dates of the project, or RFC 3339 with offset; end excluded.
+        """
         span = {"from": begin, "to": end}
         return self._list("/emissions", shapes.Emission, project=project, **span)
 
@@ -203,7 +211,7 @@ class Client:
         return self._get(f"/statements/{statement}/status", shapes.Status)
 
     def receipt(self, statement: str) -> str:
-        """Return the proof that a statement's issue is in the log."""
+        """Return the proof that a statement's issue is in the log, as text (C2SP tlog-proof)."""
         return self._ask("GET", f"/statements/{statement}/receipt").text
 
     def report(self, statement: str, wanted: Format, out: Path, language: str = "en") -> Path:
@@ -260,16 +268,24 @@ class Client:
                     file.write(piece)
 
     def checkpoint(self) -> str:
-        """Return the log's last signed head."""
+        """Return the log's last signed head with its cosignatures, as text of a signed note."""
         return self._ask("GET", "/log/checkpoint").text
 
     def inclusion(self, index: int, size: int | None = None) -> shapes.Inclusion:
-        """Return the proof that an entry is in the log."""
+        """
+        Return the proof that an entry is in the log.
+
+        `index`: number of the entry, from 0.  `size`: size of the log; None for the current one.
+        """
         more = {} if size is None else {"size": size}
         return self._get("/log/proof/inclusion", shapes.Inclusion, index=index, **more)
 
     def consistency(self, first: int, second: int | None = None) -> shapes.Consistency:
-        """Return the proof that the log extends the log of an earlier size."""
+        """
+        Return the proof that the log of one size extends the log of an earlier size.
+
+        `first`: the earlier size.  `second`: the later size; None for the current one.
+        """
         more = {} if second is None else {"second": second}
         return self._get("/log/proof/consistency", shapes.Consistency, first=first, **more)
 

@@ -39,7 +39,9 @@ def check(header: str | None, size: int) -> None:
         return
     unit, _, ranges = header.partition("=")
     if unit.strip().lower() != "bytes" or not ranges:
-        raise ProblemError(400, "Range must be in bytes, such as `bytes=0-1023`")
+        raise ProblemError(
+            400, f"Range {header[:40]!r} is not in bytes; write it as `bytes=0-1023`"
+        )
     parts = ranges.split(",", _MAX)
     if len(parts) > _MAX:
         raise ProblemError(400, f"Range has more than {_MAX} parts; request fewer at once")
@@ -51,7 +53,9 @@ def _check_range(text: str, size: int) -> None:
     match = _RANGE.fullmatch(text)
     first, last = match.groups() if match else ("", "")
     if not (first or last):
-        raise ProblemError(400, "Range is malformed; write it as `bytes=0-1023`, `1024-` or `-512`")
+        raise ProblemError(
+            400, f"Range {text[:40]!r} is malformed; write it as `0-1023`, `1024-` or `-512`"
+        )
     if first and last and int(first) > int(last):
         raise ProblemError(
             400, f"Range {first}-{last} ends before it begins; send the first byte first"

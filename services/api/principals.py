@@ -241,13 +241,17 @@ class Tokens:
         role, projects = claims.get("tonne_role"), claims.get("tonne_projects", [])
         if role not in get_args(ApiRole):
             raise ProblemError(
-                403, f"the token's tonne_role must be one of {', '.join(get_args(ApiRole))}"
+                403,
+                f"the token's tonne_role is {role!r}; the identity provider must set it to one of "
+                f"{', '.join(get_args(ApiRole))}",
             )
         if not (
             isinstance(projects, list) and all(isinstance(project, str) for project in projects)
         ):
             raise ProblemError(
-                403, "the token's tonne_projects must be a list of project ids, or only '*'"
+                403,
+                f"the token's tonne_projects is {projects!r}; the identity provider must set it to "
+                'a list of project ids, or to ["*"]',
             )
         subject = str(claims["sub"])
         name = str(claims.get("name", subject))

@@ -229,7 +229,9 @@ def _wanted(
     if begin is None and end is None:
         return Wanted(names)
     if begin is None or end is None:
-        raise InputError("use --from and --to together, or neither")
+        raise InputError(
+            f"{'--to' if end is None else '--from'} is missing; use both options, or neither"
+        )
     zone = "UTC"
     if is_day(begin) or is_day(end):
         zone = common_zone(conn, devices[0] if devices else None)

@@ -205,7 +205,7 @@ def bridge(topic: str, client_id: str, share: str | None, batch: int, wait_s: fl
       tonne topics apply && tonne bridge
     """
     if share is not None and (not share or set(share) & set("/+#")):
-        raise click.BadParameter("it must be a name without / + #", param_hint="--share")
+        raise click.BadParameter(f"{share!r} is not a name without / + #", param_hint="--share")
     settings = Settings()
     log, metrics = get_logger("bridge"), Metrics()
     running = load_kafka("services.bridge", "Bridge")(

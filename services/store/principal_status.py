@@ -103,7 +103,7 @@ _CLAIM = (
 
 
 def load(connection: Connection) -> dict[str, Node]:
-    """Return all edge nodes with their births and waiting messages."""
+    """Return all Sparkplug edge nodes by name, with their births and waiting messages."""
     nodes = {row[0]: Node(*row) for row in connection.execute(_NODES)}
     births = connection.execute(
         "SELECT node, device, born_ms, certain_ms, asked, tags::text FROM sparkplug_birth"

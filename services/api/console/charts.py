@@ -58,8 +58,8 @@ class Bar(NamedTuple):
     Bar of one time span.
 
     `label`: its label, shown if there is room; `long`: its full name, and `shown` its value as
-    text, both in the tooltip.  `parts`: pairs of a kind and a value, which is None if no data are
-    stored.  `href`: its link.
+    text, both in the tooltip.  `parts`: pairs of a kind and a value; None if no data are stored.
+    `expected`: expected value; None if unknown.  `href`: its link, if any.
     """
 
     label: str

@@ -213,7 +213,9 @@ def replay(ask: Admin, webhook: WebhookId, body: shapes.Replay) -> Response:
     if not (body.events or body.since or body.dead):
         raise ProblemError(422, "send one of `events`, `since` and `dead`")
     if body.since is not None and body.since.tzinfo is None:
-        raise ProblemError(422, "`since` has no offset; write for example 2026-03-01T00:00:00Z")
+        raise ProblemError(
+            422, f"`since` {body.since.isoformat()} has no offset; append it, such as Z for UTC"
+        )
 
     def work(conn: Connection) -> tuple[int, Any]:
         count = store.replay(conn, webhook, events=body.events, since=body.since, dead=body.dead)

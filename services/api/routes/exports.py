@@ -270,7 +270,9 @@ def send_file(ask: RequestContext, job: UUID) -> Response:
         if file_job.status is None:
             raise ProblemError(409, f"job {job} is not done yet; see /v1/jobs/{job}")
         if file_job.status != DONE:
-            raise ProblemError(409, f"job {job} made no file: {file_job.detail}")
+            raise ProblemError(
+                409, f"job {job} made no file: {file_job.detail}; request the file again"
+            )
         if wanted.kind == "pack":
             ask.noted(conn, DONE)
     if wanted.kind == "pack":

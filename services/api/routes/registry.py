@@ -440,7 +440,9 @@ def file(
             raise unknown("device", device)
         span = span_us(begin, end, series.device_timezone(conn, device))
         if span[1] - span[0] > _YEAR_US:
-            raise ProblemError(422, "a file has at most 366 days; request fewer days")
+            raise ProblemError(
+                422, f"from {begin} to {end} is more than 366 days; request fewer days"
+            )
         rows = series.quantities(conn, device, *span)
     return reading_file(device, f"{begin}-{end}", rows, form)
 

@@ -94,7 +94,7 @@ def signed(name: str) -> Any:
                 400, f"the body is not JSON: {error}; send the signed file"
             ) from error
         if b"\0" in data or b"\\u0000" in data:  # a database cannot store NUL
-            raise ProblemError(422, "the body has the character NUL; remove it")
+            raise ProblemError(422, "the body contains a NUL character; remove it")
         return data
 
     return Depends(checked)

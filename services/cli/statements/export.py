@@ -446,7 +446,7 @@ def _official(template: Path | None, map_file: Path | None) -> tuple[CellMap | N
 
     if template is not None and map_file is None:
         raise InputError(
-            "--template needs --map, the file that states which value goes into which cell"
+            f"--template {template} needs --map, the TOML file that assigns values to cells"
         )
     form = None if map_file is None else read_map(map_file.read_text("utf-8"), str(map_file))
     return form, None if template is None else template.read_bytes()

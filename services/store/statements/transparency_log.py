@@ -135,7 +135,7 @@ def append(
         (kind, statement, entry, leaf_hash(entry)),
     ).fetchone()
     if row is None:
-        raise RuntimeError("INSERT .. RETURNING returns its row")
+        raise RuntimeError("INSERT INTO log_entry .. RETURNING returned no row")
     index = int(row[0])
     if detail is not None:
         conn.execute("INSERT INTO log_detail (index, content) VALUES (%s, %s)", (index, detail))

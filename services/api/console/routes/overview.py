@@ -92,7 +92,7 @@ class PageFigures(NamedTuple):
     responsible: dict[str, str]
 
     def answering(self, ask: RequestContext, project: str) -> list[str]:
-        """Return a project's responsible persons: operator, and that of its plan if visible."""
+        """Return the person responsible by a project's plan, if visible, and the operator."""
         plan = self.responsible.get(project) if ask.who.sees(project) else None
         return [person for person in (plan, self.operators.get(project)) if person]
 

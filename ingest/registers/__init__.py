@@ -152,8 +152,9 @@ WORTH = (
         "the readings meanwhile were false, or came from a substitute meter",
     ),
     Worth(
-        "return to an earlier sequence from one of a thousandth of it at both ends",
-        "the rises of that sequence, times a thousand",
+        "return to an earlier sequence from one of a tenth, hundredth or thousandth of it at both "
+        "ends",
+        "the rises of that sequence, times ten, a hundred or a thousand",
         "the register was sent in a larger unit for a while",
     ),
     Worth(
@@ -181,8 +182,8 @@ WORTH = (
 )
 
 
-# ratio of two units of one register, such as MWh and kWh
-KILO = 1000
+# ratios of two units of one register, such as MWh and kWh, or kWh and its tenths
+RATIOS = (1000, 100, 10)
 
 
 @dataclass(slots=True)
@@ -371,12 +372,13 @@ class Reader(Waiting):
                 self.doubt_us += unknown_us(taken)
             self.left.remove(other)
             since_us, at = time_us - RETIRED_US + SPARSE_GAP_US, len(self.steps)
-            if self._in_other_unit(mark, other, time_us, value, made):
+            ratio = self._ratio(mark, other, time_us, value, made)
+            if ratio is not None:
                 self.doubt_us = 0
-                self.steps += [step._replace(value=step.value * KILO) for step in taken]
+                self.steps += [step._replace(value=step.value * ratio) for step in taken]
                 # values in the larger unit are rounded; at most the register's rise counts
-                rounded = max(other.value - (mark.value - made) * KILO, 0)
-                last = min(mark.value * KILO + rounded, value)
+                rounded = max(other.value - (mark.value - made) * ratio, 0)
+                last = min(mark.value * ratio + rounded, value)
                 self.mark = Mark(last, mark.read_us, mark.changed_us)
             else:
                 self.steps += other.line
@@ -388,20 +390,25 @@ class Reader(Waiting):
             # processed like a reading after an outage
             self._challenge(self.mark, time_us, value)
 
-    def _in_other_unit(self, mark: Mark, other: Other, time_us: int, value: int, made: int) -> bool:
+    def _ratio(
+        self, mark: Mark, other: Other, time_us: int, value: int, made: int
+    ) -> int | None:
         """
-        Return whether a sequence was the register in a unit a thousand times larger.
+        Return how many times larger the unit of a sequence was, if it was the same register.
 
-        Its first and last reading were a thousandth of the readings before and after it.
+        Its first and last reading were a tenth, hundredth or thousandth of the readings before and
+        after it.
         """
-        began, ended = (mark.value - made) * KILO - other.value, value - mark.value * KILO
-        elapsed_us = time_us - mark.read_us
-        return (
-            made > 0
-            and -KILO <= began <= self.meter.at_once(AT_ONCE_US) + KILO
-            and -KILO <= ended <= self.meter.at_once(elapsed_us)
-            and value - other.value <= self.meter.largest_step(other.read_us, time_us)
-        )
+        if made <= 0 or value - other.value > self.meter.largest_step(other.read_us, time_us):
+            return None
+        for ratio in RATIOS:
+            began, ended = (mark.value - made) * ratio - other.value, value - mark.value * ratio
+            if (
+                -ratio <= began <= self.meter.at_once(AT_ONCE_US) + ratio
+                and -ratio <= ended <= self.meter.at_once(time_us - mark.read_us)
+            ):
+                return ratio
+        return None
 
     def _challenged(self, mark: Mark, line: Other, time_us: int, value: int) -> None:
         """Process a reading while another sequence awaits confirmation."""

@@ -73,8 +73,8 @@ _SELDOM_US = INTERVAL_US * 3 // 2
 # maximum delay of a power value that is sent repeatedly, as the mean of the hour before [intervals]
 _LATEST = 4
 # the power of a day, a quarter of it or an hour was sent in kW if its integral is within 10 % of a
-# thousandth of the register's energy
-_KILO, _NEARLY, _HOURS = 1000.0, 0.1, (24, 6, 1)
+# thousandth of the register's energy; in units of 10 or 100 W, if the register was sent so too
+_RATIOS, _NEARLY, _HOURS = (1000, 100, 10), 0.1, (24, 6, 1)
 # minimum share of time without power data that a finding states
 _OFTEN = 0.25
 _IN_HOUR = HOUR_US // INTERVAL_US
@@ -263,7 +263,8 @@ class CorroboratedEnergy(Scan):
 
     def _in_watts(self, read: _Register, sent: Any, claimed: _Claimed) -> Float64:
         """
-        Return a power in watts, converted where a day, a quarter of it or an hour was in kW.
+        Return a power in watts, converted where a day, a quarter of it or an hour was in kW, or was
+        a tenth or hundredth like the register beside it.
 
         This gives a forger no advantage: a false power can be sent in watts too.
         """
@@ -279,12 +280,19 @@ class CorroboratedEnergy(Scan):
             for each in (finite.astype(np.int64), np.where(finite, np.abs(watts[inside]), 0.0))
         )
         wh, scale = np.bincount(place, claimed.value, hours), np.ones(hours)
+        rise = np.where(read.register[1:] != NULL, np.diff(read.register), 0)[edges[0] : edges[-1]]
+        at = np.repeat(np.arange(hours), length)[: len(rise)]
+        sent_wh = np.bincount(at, np.maximum(rise, 0), hours)
         for width in _HOURS:
             part = np.arange(hours) // width
             count, claim = np.bincount(part, samples), np.bincount(part, wh)
             mean = np.bincount(part, total * scale) / np.maximum(count, 1)
-            in_kw = (claim > 0) & (np.abs(mean * width * _KILO - claim) <= _NEARLY * claim)
-            scale[in_kw[part]] *= _KILO
+            own = np.bincount(part, sent_wh)
+            for ratio in _RATIOS:
+                near = (claim > 0) & (np.abs(mean * width * ratio - claim) <= _NEARLY * claim)
+                if ratio != max(_RATIOS):
+                    near &= np.abs(own * ratio - claim) <= _NEARLY * claim
+                scale[near[part]] *= ratio
         if (scale == 1).all():
             return watts
         scaled = watts.copy()

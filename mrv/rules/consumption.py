@@ -115,10 +115,7 @@ def _weeks(facts: Facts, of: Consumption) -> Iterator[_Week]:
             (s.value + (facts.views[i].rate or 0) * Fraction(s.lost_us, HOUR_US) for i, s in there),
             start=Fraction(0),
         )
-        still = tuple(
-            i for i, s in there
-            if stands_still(s) and not facts.evidence.agreeing(facts.views[i], alone=True)
-        )  # fmt: skip
+        still = tuple(i for i, s in there if stands_still(s))
         counted = max(Fraction(0), served - excess.get(k, 0))
         yield _Week(k, used, served, counted, still, len(there) - len(still))
 

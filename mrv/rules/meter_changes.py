@@ -127,6 +127,7 @@ def left_lines(facts: Facts) -> Iterator[Judged]:
                 continue
             yield from _named(view, named, gaps, facts.timezone)
             yield from _exchanged(view, falls[0], facts)
+            yield from _of_other_role(view, facts)
         if view.needs.side == "baseline" and not facts.invoiced(view):
             yield from _caught_up(view, fallen, facts)
 
@@ -182,6 +183,22 @@ def _exchanged(meter: Monitored, fall: Fallen, facts: Facts) -> Iterator[Text]:
             ):
                 at = local_text(fall.at_us, facts.timezone)
                 yield text("REG-03.exchanged", device=meter.device.id, other=name, at=at)
+
+
+def _of_other_role(meter: Monitored, facts: Facts) -> Iterator[Text]:
+    """
+    Yield a warning if registers of other roles may have sent under a meter's id.
+
+    Rows of `replacements` would count the quantity of one role as that of the other.
+    """
+    like = meter.device.class_id, meter.needs.quantity
+    others = {
+        candidate.device.id for candidate in facts.views
+        if (candidate.device.class_id, candidate.needs.quantity) == like
+        and _kind(candidate) != _kind(meter)
+    } - {meter.device.id}  # fmt: skip
+    if others:
+        yield text("REG-03.other_role", device=meter.device.id, others=tuple(sorted(others)))
 
 
 def _kind(meter: Monitored) -> tuple[Any, ...]:

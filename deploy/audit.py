@@ -96,7 +96,10 @@ def main(folders: list[str]) -> int:
     lines = [line for lock in LOCKS for line in findings(ROOT / lock, advisories)]
     for line in lines:
         print(line)
-    print(f"audit: {len(lines)} of {len(advisories)} advisories concern us", file=sys.stderr)
+    print(
+        f"audit: {len(lines)} of {len(advisories)} advisories concern a pinned version",
+        file=sys.stderr,
+    )
     return 1 if lines else 0
 
 

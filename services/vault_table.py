@@ -156,7 +156,7 @@ def _differs(sealed: DayLeaf, now: DayLeaf | None) -> str:
     result = "no rows" if now is None else f"other values in {now.rows} rows"
     return (
         f"device {sealed.device} has {result}, not the {sealed.rows} that were sealed for"
-        f" {sealed.day}; bring the file back from a copy of the archive"
+        f" {sealed.day}; restore the file from a copy of the archive"
     )
 
 

@@ -219,7 +219,7 @@ class Sender(Background):
         )
         if outcome.status == _GONE:
             store.failed(conn, hook.id, event.sequence, _GONE, outcome.error, None)
-            store.end(conn, hook.id, "it answered 410: it is gone")
+            store.end(conn, hook.id, "the receiver answered 410 (gone)")
             self._counter.labels("dead").inc()
             return Sent(failed=1, dead=1)
         again_s = None
@@ -435,4 +435,8 @@ def _apprise(message_servers: MessageServers, tag: str, lines: Message) -> Outco
         raise InputError(
             f"{message_servers.apprise_config} has no address with the tag {tag!r}; add one"
         )
-    return Outcome(_ACCEPTED) if done else Outcome(None, f"Apprise could not reach {tag!r}")
+    return (
+        Outcome(_ACCEPTED)
+        if done
+        else Outcome(None, f"Apprise could not send to {tag!r}; check its address")
+    )

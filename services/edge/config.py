@@ -174,22 +174,22 @@ def _problems(config: Config) -> Iterator[str]:
         if config.identity is None:
             yield "enrolment: also enter identity, the folder of the certificate"
         if not config.enrolment.startswith("https://"):
-            yield f"enrolment: {config.enrolment!r} is not an https:// address"
+            yield f"enrolment: {config.enrolment!r} is not an https:// URL; enter the EST server's"
     yield from _signing(config.signing)
     if config.limit_mb < _LEAST_MB:
-        yield f"limit_mb: {config.limit_mb} is less than {_LEAST_MB}"
+        yield f"limit_mb: {config.limit_mb} is less than {_LEAST_MB}; enter at least that"
     if not config.sources:
         yield "sources: is empty; name at least one"
     for name in (config.gateway, *(name for s in config.sources for name in _devices(s))):
         if not ID.match(name):
-            yield f"{name!r} is not an id: letters, digits, _ and - only, at most 64"
+            yield f"{name!r} is not an id; use 1 to 64 letters, digits, _ or -"
     for i, source in enumerate(config.sources):
         yield from (f"sources[{i}]: {text}" for text in _source(source))
 
 
 def _signing(signing: Signing | None) -> Iterator[str]:
     if signing is not None and not 0 <= signing.gather_s <= _LONGEST_S:
-        yield f"signing.gather_s: {signing.gather_s} is not from 0 to {_LONGEST_S}"
+        yield f"signing.gather_s: {signing.gather_s} must be 0 to {_LONGEST_S} seconds"
 
 
 def _broker(url: str) -> Iterator[str]:
@@ -221,7 +221,7 @@ def _source(source: Source) -> Iterator[str]:
         yield from (f"url: {text}" for text in _broker(source.url))
         for topic in source.topics:
             if topic.split("/").count("{device}") != 1:
-                yield f"topics: {topic!r} must hold {{device}} once, as a whole level"
+                yield f"topics: {topic!r} must contain {{device}} once, as a whole level"
     elif source.every_s <= 0:
         yield f"every_s: {source.every_s} must be above zero"
     if isinstance(source, CsvFolder):
@@ -244,7 +244,7 @@ def _mapped(source: ModbusTcp | ModbusRtu) -> Iterator[str]:
             f"known: {known or 'none'}"
         )
     elif not any(channel.register for channel in profile.channels.values()):
-        yield f"profile: {source.profile!r} has no register map"
+        yield f"profile: {source.profile!r} has no register map; name one that has"
 
 
 def plain(config: Config) -> Any:

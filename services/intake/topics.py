@@ -228,7 +228,9 @@ async def _partitions(access: KafkaAccess, name: str) -> int:
         # a query by name would create the topic on a broker that creates topics automatically
         if name not in await admin.list_topics():
             known = access.user is not None or access.tls.cert is not None
-            unseen = "; or let our user see it, `tonne topics access`" if known else ""
+            unseen = (
+                "; or give tonne's Kafka user access to it: `tonne topics access`" if known else ""
+            )
             raise InputError(
                 f"Kafka has no topic {name!r}; create it with `tonne topics apply`{unseen}"
             )

@@ -329,7 +329,7 @@ def published_factors(walk: Walk) -> str:
     elif own != published:
         same = own["codeVersion"] == published["codeVersion"]
         version = published["codeVersion"]
-        text = f"the log has factors {published['sha256'][:16]} of {version}, this program"
+        text = f"the log has factors {published['sha256'][:16]} of {version}, and this program"
         (walk.breaks if same else walk.notes).append(f"{text} has {own['sha256'][:16]}")
     return f"{published['factors']} factors"
 

@@ -418,7 +418,9 @@ class Runner(Background):
         entry = self._log.bind(request=str(request.id), kind=request.kind, subject=request.subject)
         if attempt > _MAX_ATTEMPTS:
             entry.error("given up", attempts=attempt - 1)
-            why = f"it was started {attempt - 1} times and did not end; see the log of the signer"
+            why = (
+                f"the request was started {attempt - 1} times and did not end; see the signer's log"
+            )
             self._refuse(conn, request, named(ServerError()), why)
             return
         try:

@@ -297,7 +297,7 @@ def _refused(run: _Run, job: Job, changes: Changes) -> bool:
 def _reason(now: Compared) -> str:
     """Return why a day is sealed again."""
     if now.joined:
-        return f"according to the registry, {', '.join(now.joined)} served on that day"
+        return f"the registry now assigns {', '.join(now.joined)} to the project on that day"
     return "late readings" if now.differences.late else "derived rows recalculated"
 
 

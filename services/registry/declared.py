@@ -45,26 +45,33 @@ _OF_DEVICES = ("moved", "anomaly")
 def survey(row: Row, item: Survey) -> None:
     """Record errors of a survey."""
     if item.population and item.n > item.population:
-        row.problem("n", f"{item.n} is above the population, {item.population}")
+        row.problem("n", f"{item.n} is above the population, {item.population}; correct one")
     if item.sd is None and not item.strata and item.mean > 1:
-        row.problem("sd", f"is missing: only a share has none, and the mean is {item.mean}")
+        row.problem(
+            "sd", f"is missing; enter it: only a share needs none, and the mean is {item.mean}"
+        )
     if item.strata and item.population and item.n and row.has("mean"):
         for text in _different_sums(item.strata, item.population, item.n, item.mean):
             row.problem("strata", text)
     if item.participants and item.population and item.participants > item.population:
         row.problem(
-            "participants", f"{item.participants} is above the population, {item.population}"
+            "participants",
+            f"{item.participants} is above the population, {item.population}; correct one",
         )
     if item.clusters and item.n and item.clusters > item.n:
-        row.problem("clusters", f"{item.clusters} is above the size of the sample, {item.n}")
+        row.problem(
+            "clusters", f"{item.clusters} is above the size of the sample, {item.n}; correct one"
+        )
 
 
 def stratum(row: Row, item: Stratum) -> None:
     """Record errors of a part of a survey."""
     if item.population and item.n > item.population:
-        row.problem("n", f"{item.n} is above the population, {item.population}")
+        row.problem("n", f"{item.n} is above the population, {item.population}; correct one")
     if item.sd is None and item.mean > 1:
-        row.problem("sd", f"is missing: only a share has none, and the mean is {item.mean}")
+        row.problem(
+            "sd", f"is missing; enter it: only a share needs none, and the mean is {item.mean}"
+        )
 
 
 def _different_sums(
@@ -162,8 +169,8 @@ def shared(registry: Registry) -> Iterator[Finding]:
     for sha256, projects in of.items():
         for project in projects[1:]:
             text = (
-                f"surveys: the data {sha256[:12]}... are those of {projects[0].id}, too; a survey"
-                " is of one project's own population"
+                f"surveys: the data {sha256[:12]}... are those of {projects[0].id}, too;"
+                " survey each project's own population"
             )
             yield Finding(project.kind, project.id, text, warning=True)
 

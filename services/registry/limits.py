@@ -337,11 +337,11 @@ def _wrong(kind: str, own: Mapping[str, Any]) -> Iterator[str]:
     takes = ["off", *(n for n in _MAXIMA if kind in _OF_KINDS.get(n, (kind,)))]
     for name, value in own.items():
         if name not in takes:
-            yield f"{name} is not known; it accepts {', '.join(takes)}"
+            yield f"{name} is not a key of the rule; its keys are {', '.join(takes)}"
         elif name == "off":
             if not isinstance(value, bool):
-                yield f"off {value!r} is neither true nor false"
+                yield f"off {value!r} must be true or false"
         elif isinstance(value, bool) or not isinstance(value, int | float | Decimal):
-            yield f"{name} {value!r} is not a number"
+            yield f"{name} {value!r} must be a number"
         elif not 0 <= value <= _MAXIMA[name]:
-            yield f"{name} {value} is not within 0 and {_MAXIMA[name]}"
+            yield f"{name} {value} must be from 0 to {_MAXIMA[name]}"

@@ -217,7 +217,7 @@ def _exchange(row: Row, registers: Mapping[str, FileRegister], class_id: str) ->
     if register is not None and register == other:
         row.problem("with", f"{register.name} is `channel` too; name the other register")
     if not row.problems and exchange.ends <= exchange.begins:
-        row.problem("to", f"{exchange.ends.isoformat()} is not after `from`")
+        row.problem("to", f"{exchange.ends} is not after `from`, {exchange.begins}; correct one")
     return exchange
 
 

@@ -115,7 +115,7 @@ def asset(
     pipe = kind == "pipe"
     begin, end = row.name("from_node", needed=pipe), row.name("to_node", needed=pipe)
     if not pipe and (begin or end):
-        row.problems.append("only a pipe has from_node and to_node")
+        row.problems.append("only a pipe has from_node and to_node; leave them empty")
     row.problems += _path_problems(path, pipe=pipe)
     made = Asset(
         name or "",

@@ -167,7 +167,10 @@ def _steps(pipe: Asset, nodes: Mapping[str, Asset]) -> Iterator[str]:
         if node is None or level is None or node.level_m is None:
             continue
         if level < node.level_m - 0.01:
-            yield f"ends at {level:g} m, below the bottom of {node.id} at {node.level_m:g} m"
+            yield (
+                f"ends at {level:g} m, below the bottom of {node.id} at {node.level_m:g} m; check "
+                "both levels"
+            )
 
 
 def _duplicates(assets: Mapping[str, Asset]) -> Iterator[tuple[str, str]]:

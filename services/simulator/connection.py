@@ -468,7 +468,9 @@ class Connection:
 
     def _disconnected(self, client: mqtt.Client, *_rest: Any) -> None:
         if not self._ever and self._refused is None:
-            self._refused = "it closed before answering; is our certificate from its authority?"
+            self._refused = (
+                "it closed without an answer; check that its authority issued this certificate"
+            )
         self.breaks += self._ready
         self._ready = False
         self._queue.extendleft(reversed(self._in_flight.values()))

@@ -229,7 +229,7 @@ def test_a_receiver_at_fault_costs_itself(database_url):
             1, 1, 1, 3, 3,
         ]  # fmt: skip
         assert states(conn, "gone") == {"dead": 3}
-        assert store.by_id(conn, "gone").reason == "it answered 410: it is gone"
+        assert store.by_id(conn, "gone").reason == "the receiver answered 410 (gone)"
         said = {
             name: store.deliveries(conn, name, "waiting", None, 9)
             for name in ("hangs", "drips", "moved", "bad")

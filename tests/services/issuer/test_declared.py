@@ -246,7 +246,7 @@ TRIPS = (
         (f"    design: {{document: D, version: '1', sha256: {SHA}}}", "date"),
         (f"{TRIPS}n: 4, sd: 1}}]", "'trip_km' is not a numeric parameter of jcm-vn-am007"),
         (f"{TRIPS}n: 12, sd: 1}}]", "12 is above the population, 9"),
-        (f"{TRIPS}n: 4}}]", "only a share has none"),
+        (f"{TRIPS}n: 4}}]", "only a share needs none"),
         (f"{TRIPS}n: 4, strata: [{STRATUM}9, n: 3, mean: 8, sd: 1}}]}}]", "their n is 3 in total"),
         (f"{TRIPS}n: 4, strata: [{STRATUM}9, n: 4, mean: 7, sd: 1}}]}}]", "their mean is 7,"),
     ],

@@ -145,7 +145,7 @@ def test_csv_as_spreadsheets_write_it(load, tmp_path, data):
             f"{HEADER}\n{INV}\n".encode()
             + "trạm,s,x,y,1,z\n".encode("cp1258", "replace")
             + b"tr\xf0m",
-            ":4: this is not UTF-8",
+            ":4: the text is not UTF-8",
         ),
         (f"{VIETNAMESE}\n".encode("cp1258", "replace") + b"\xd0\n", "is not UTF-8"),
         (f"{VIETNAMESE}\n".encode().decode("latin-1").encode(), ":1: column"),

@@ -59,7 +59,7 @@ def test_what_is_refused_says_why(served):
         with pytest.raises(RefusedError, match="no project 'pv'") as refused:
             client.project("pv")
         assert refused.value.problem.status == 404
-        with pytest.raises(RefusedError, match="allowed roles: operator"):
+        with pytest.raises(RefusedError, match="use a key of the role operator"):
             client.close_period("bus", *SPAN)
 
 

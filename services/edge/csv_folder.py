@@ -273,7 +273,12 @@ def _record(
     source: CsvFolder,
     time_at: int,
 ) -> Iterator[Record]:
-    """Yield the record of a row; nothing if it has no value."""
+    """
+    Yield the record of a row; nothing if the row has no value.
+
+    `of`: device id, or the index of the column that has it.  `columns`: channel by column index.
+    `time_at`: index of the column with the time.
+    """
     device = of if isinstance(of, str) else cells[of].strip()
     device = source.devices.get(device, device) if isinstance(of, int) else device
     if not ID.match(device):

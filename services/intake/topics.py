@@ -43,8 +43,8 @@ class Topic:
     """
     Specification of a topic: partitions, replicas, retention.
 
-    `compact` keeps the last record of a key: of a dead letter one copy.  Parcels have no key, and
-    all are kept.
+    `compact`: Kafka keeps only the last record of each key, so that a dead letter written twice is
+    kept once.  Records of readings have no key, and all are kept.
     """
 
     name: str

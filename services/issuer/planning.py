@@ -255,9 +255,9 @@ def diagram_of(
     conn: Connection, project_id: str, begin: str | None = None, *, single_line: bool = False
 ) -> str | None:
     """
-    Return a diagram (SVG) of a project's meters on a local day.
+    Return a diagram (SVG text) of a project's meters on a local day.
 
-    The data flow, or the single-line diagram: None if no meter has `feeds`.
+    `single_line`: the single-line diagram in place of the data flow; None if no meter has `feeds`.
 
     `begin`: the day, such as 2026-01-31; by default today, limited to the crediting period.  Raises
     RegistryError if the project is unknown.

@@ -149,7 +149,7 @@ def _longer_than_issued(facts: RegistryFacts) -> Iterator[Text]:
 
 
 def by_operator(facts: RegistryFacts, calibration: Calibration) -> bool:
-    """Return whether a certificate is the operator's own, of no accredited laboratory."""
+    """Return whether the operator or an affiliate issued a certificate, without accreditation."""
     laboratory = calibration.laboratory
     return laboratory is not None and not calibration.accreditation and facts.own(laboratory)
 

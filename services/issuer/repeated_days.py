@@ -275,7 +275,9 @@ def near_days(own: Int64, others: Int64, nearly: float) -> NDArray[np.bool_]:
 
 def near_in_any_order(own: Int64, others: Int64, nearly: float) -> NDArray[np.bool_]:
     """
-    Return a mask of meters whose days, sorted by size, have a constant ratio, as `near_days`.
+    Return a mask of meters whose days, sorted by size, have a constant ratio. [n x m]
+
+    Parameters as for `near_days`.
 
     Missing days of one meter shift the sorted days of the other by some positions.
     """

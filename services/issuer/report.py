@@ -404,7 +404,11 @@ def _days(facts: Facts) -> tuple[date, date]:
 
 
 def _begun(facts: Facts, registration: Registration, ask: str) -> Iterator[Text]:
-    """Yield days in the wrong order: consultation, registration, inclusion, renewal."""
+    """
+    Yield days in the wrong order: consultation, registration, inclusion, renewal.
+
+    `ask`: place of the registration in registry files, for the texts.
+    """
     first, last = _days(facts)
     consulted, inclusion = registration.consultation, registration.inclusion
     begins = {"registered": registration.registered}

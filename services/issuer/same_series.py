@@ -232,7 +232,12 @@ def _inside(
     near: Sequence[tuple[str, str]],
     series: Mapping[str, Int32],
 ) -> None:
-    """Add duplicates within the project, without the pairs that the accounting finds itself."""
+    """
+    Add duplicates within the project to `result`; those that `mrv.accounting` finds itself are
+    added to its `pairs` only.
+
+    `near`: pairs to compare.  `series`: 15-minute quantities of each meter. [base units]
+    """
     quarters = (energy.period_us[1] - energy.period_us[0]) // INTERVAL_US
     known = [name for name in names if name in series] if len(names) <= MANY else []
     seen = {

@@ -276,7 +276,7 @@ def topic_state(
     """
     Return the state of the topic in Kafka.
 
-    Raises ServerError when it does not answer.
+    Raises ServerError when Kafka does not answer.
     """
     return run_once(_state(kafka, topic, stored, group))
 

@@ -95,7 +95,11 @@ def test_a_secret_file_that_is_not_there_is_named(monkeypatch):
         ("TONNE_KAFKA_URL", "kafka://a/topic", "TONNE_KAFKA_URL contains more than hosts"),
         ("TONNE_API_BIND", "8080", "TONNE_API_BIND address '8080' must be host:port"),
         ("TONNE_METRICS_BIND", "h:70000", "TONNE_METRICS_BIND address"),
-        ("TONNE_API_BIND", "127.0.0.1:9464", "TONNE_API_BIND and TONNE_METRICS_BIND are both 127.0.0.1:9464"),
+        (
+            "TONNE_API_BIND",
+            "127.0.0.1:9464",
+            "TONNE_API_BIND and TONNE_METRICS_BIND are both 127.0.0.1:9464",
+        ),
         ("TONNE_HOME", "", "TONNE_HOME is empty"),
     ],
 )

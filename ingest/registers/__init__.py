@@ -390,9 +390,7 @@ class Reader(Waiting):
             # processed like a reading after an outage
             self._challenge(self.mark, time_us, value)
 
-    def _ratio(
-        self, mark: Mark, other: Other, time_us: int, value: int, made: int
-    ) -> int | None:
+    def _ratio(self, mark: Mark, other: Other, time_us: int, value: int, made: int) -> int | None:
         """
         Return how many times larger the unit of a sequence was, if it was the same register.
 
@@ -403,10 +401,9 @@ class Reader(Waiting):
             return None
         for ratio in RATIOS:
             began, ended = (mark.value - made) * ratio - other.value, value - mark.value * ratio
-            if (
-                -ratio <= began <= self.meter.at_once(AT_ONCE_US) + ratio
-                and -ratio <= ended <= self.meter.at_once(time_us - mark.read_us)
-            ):
+            if -ratio <= began <= self.meter.at_once(
+                AT_ONCE_US
+            ) + ratio and -ratio <= ended <= self.meter.at_once(time_us - mark.read_us):
                 return ratio
         return None
 

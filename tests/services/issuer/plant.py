@@ -129,6 +129,18 @@ def register(url, folder, text=REGISTRY):
     registering.register(url, folder, text)
 
 
+def imported(url, folder, text):
+    """Import a registry, and derive its rows again, as `tonne run` does."""
+    register(url, folder, text)
+    derive(url)
+
+
+def derive(url):
+    """Derive the rows that an import or a change asks for."""
+    with connect(url, role="tonne_ingest", autocommit=True) as conn:
+        store_of(conn).remake_requested(conn)
+
+
 def store_of(conn):
     """Return a store for the present registry."""
     projects = registry.load_projects(conn)

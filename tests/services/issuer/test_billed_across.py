@@ -30,8 +30,7 @@ def _sunny_spring(url, folder):
     plant.register(url, folder, REGISTRY)
     times, energy, power = plant.sunny("2026-02-01", "2026-06-10", 15)
     plant.send(url, "inv-1", times, energy_export_wh=energy, active_power_w=power)
-    with connect(url, role="tonne_ingest", autocommit=True) as conn:
-        plant.store_of(conn).remake_requested(conn)
+    plant.derive(url)
 
 
 @pytest.fixture

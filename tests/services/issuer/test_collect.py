@@ -14,7 +14,6 @@ from services.issuer.collect_evidence import collect
 from services.issuer.pack import export
 from services.processing import reprocess
 from services.store.archive_catalog import snapshot
-from services.store.postgres.pool import connect
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
 
@@ -212,7 +211,6 @@ def test_a_period_whose_intervals_wait_to_be_made_says_so(url, monkeypatch):
     waits = r"^intervals of inv-1 are not calculated yet; close again when `tonne run` has .* them$"
     with _conn(url) as conn, pytest.raises(PeriodError, match=waits):
         close_period(conn, "pv", BEGIN, END, "test")
-    with connect(url, role="tonne_ingest", autocommit=True) as conn:
-        plant.store_of(conn).remake_requested(conn)
+    plant.derive(url)
     with _conn(url) as conn:
         assert close_period(conn, "pv", BEGIN, END, "test").statement

@@ -39,6 +39,11 @@ from tests.services.issuer.logged import unmet
 
 SPAN = plant.us("2026-03-02"), plant.us("2026-03-03")
 ONE = "    rated_power_w: 1000000\n    installed: 2026-01-01T00:00:00+07:00\n    serial: A1\n"
+DATED = ONE.replace("1000000", "2000000") + (
+    "    ratings:\n"
+    "      - {from: 2026-01-01T00:00:00+07:00, rated_power_w: 1000000}\n"
+    "      - {from: 2026-02-01T00:00:00+07:00, rated_power_w: 2000000}\n"
+)
 
 
 def _close(url, span=SPAN):
@@ -58,12 +63,7 @@ def test_rating_that_is_raised_counts_from_its_import_on(url, tmp_path):
 
 def test_rating_with_an_earlier_time_is_a_condition(url, tmp_path):
     """An owner would date a rating back without anyone seeing it."""
-    dated = ONE.replace("1000000", "2000000") + (
-        "    ratings:\n"
-        "      - {from: 2026-01-01T00:00:00+07:00, rated_power_w: 1000000}\n"
-        "      - {from: 2026-02-01T00:00:00+07:00, rated_power_w: 2000000}\n"
-    )
-    refused, said = registering.said(url, tmp_path, plant.REGISTRY.replace(ONE, dated))
+    refused, said = registering.said(url, tmp_path, plant.REGISTRY.replace(ONE, DATED))
     assert not refused, said
     told = unmet(_close(url), "REG-04")
     assert "inv-1: the rating of 2,000,000 W in place of 1,000,000 W" in told
@@ -113,12 +113,7 @@ def test_nothing_is_dated_into_a_period_that_is_signed(url, tmp_path):
     """A later change of the registry would change the inputs of a statement."""
     who = logged.signers(url, tmp_path)
     logged.issue(url, who)
-    dated = ONE.replace("1000000", "2000000") + (
-        "    ratings:\n"
-        "      - {from: 2026-01-01T00:00:00+07:00, rated_power_w: 1000000}\n"
-        "      - {from: 2026-02-01T00:00:00+07:00, rated_power_w: 2000000}\n"
-    )
-    refused, said = registering.said(url, tmp_path, plant.REGISTRY.replace(ONE, dated))
+    refused, said = registering.said(url, tmp_path, plant.REGISTRY.replace(ONE, DATED))
     assert refused
     assert "is in a closed period" in said
     refused, said = registering.said(

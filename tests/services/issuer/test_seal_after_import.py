@@ -4,7 +4,6 @@ import psycopg
 import pytest
 
 from services.issuer.audit import audit
-from services.store.postgres.pool import connect
 from tests.planted import planted
 from tests.services.issuer import logged, plant
 
@@ -30,13 +29,6 @@ def _audit(url):
         return audit(conn, logged.NOW).first_break
 
 
-def _imported(url, folder, text):
-    """Import a registry, and derive its rows again, as `tonne run` does."""
-    plant.register(url, folder, text)
-    with connect(url, role="tonne_ingest", autocommit=True) as conn:
-        plant.store_of(conn).remake_requested(conn)
-
-
 @pytest.mark.parametrize("rest", ["", OTHER])
 def test_a_device_that_leaves_a_project_accuses_nobody(database_url, who, tmp_path, rest):
     """
@@ -44,19 +36,18 @@ def test_a_device_that_leaves_a_project_accuses_nobody(database_url, who, tmp_pa
     someone took out by hand.
     """
     assert logged.seal_now(database_url, who).refused == []
-    _imported(database_url, tmp_path, plant.REGISTRY.replace(BOUND, LEAVES) + rest)
+    plant.imported(database_url, tmp_path, plant.REGISTRY.replace(BOUND, LEAVES) + rest)
     for recheck in (False, True):
         report = logged.seal_now(database_url, who, recheck=recheck)
         assert report.refused == []
     assert _audit(database_url) is None
 
 
-def test_a_device_that_joins_a_project_accuses_nobody(database_url, tmp_path):
+def test_a_device_that_joins_a_project_accuses_nobody(database_url, who, tmp_path):
     """Days of a reassigned device were sealed under no project, or under a wrong one."""
-    who = planted(logged.with_buses, database_url, tmp_path)
-    _imported(database_url, tmp_path, plant.REGISTRY.replace(BOUND, LEAVES))
+    plant.imported(database_url, tmp_path, plant.REGISTRY.replace(BOUND, LEAVES))
     logged.seal_now(database_url, who)
-    _imported(database_url, tmp_path, plant.REGISTRY)
+    plant.imported(database_url, tmp_path, plant.REGISTRY)
     for recheck in (False, True):
         report = logged.seal_now(database_url, who, recheck=recheck)
         assert report.refused == []
@@ -69,15 +60,14 @@ def test_a_day_whose_rows_wait_for_an_import_is_sealed_after_them(database_url, 
     readings.
     """
     logged.seal_now(database_url, who)
-    _imported(database_url, tmp_path, plant.REGISTRY.replace(BOUND, LEAVES))
+    plant.imported(database_url, tmp_path, plant.REGISTRY.replace(BOUND, LEAVES))
     plant.register(database_url, tmp_path, plant.REGISTRY)
     report = logged.seal_now(database_url, who, recheck=True)
     assert (report.refused, report.waiting, report.again) == ([], ["inv-2"], 0)
     with logged.issuer(database_url) as conn:
         notes = [n for step in audit(conn, logged.NOW).steps for n in step.notes]
     assert any("rows of inv-2 are not calculated from their readings" in one for one in notes)
-    with connect(database_url, role="tonne_ingest", autocommit=True) as conn:
-        plant.store_of(conn).remake_requested(conn)
+    plant.derive(database_url)
     report = logged.seal_now(database_url, who, recheck=True)
     report = logged.seal_now(database_url, who, recheck=True)
     assert (report.refused, report.waiting, report.again) == ([], [], 0)
@@ -88,7 +78,7 @@ def test_a_day_whose_rows_wait_for_an_import_is_sealed_after_them(database_url, 
 def test_rows_that_are_gone_are_named_whatever_was_imported(database_url, who, tmp_path, text):
     """Anyone who ends a service could take the readings out of the days that were sealed."""
     logged.seal_now(database_url, who)
-    _imported(database_url, tmp_path, text)
+    plant.imported(database_url, tmp_path, text)
     with psycopg.connect(database_url, autocommit=True) as conn:
         conn.execute("SET session_replication_role = replica")
         conn.execute("DELETE FROM reading_pv_inverter WHERE device_id = 'inv-2'"

@@ -257,7 +257,8 @@ def test_an_operator_sees_a_reading_come(tab, served, language, power_w, shown):
     let_in(tab, served, "operator")
     tab.goto(f"{served.url}/console/{language}/live")
     tab.get_by_text(texts(language)["live.on"]).wait_for()
-    now_us = int(datetime.now(UTC).timestamp()) * 1_000_000
+    # of this very moment: in the same second another example sent another power
+    now_us = int(datetime.now(UTC).timestamp() * 1_000) * 1_000
     plant.send(served.database_url, "ch-1", [now_us], active_power_w=[power_w])
     row = tab.locator("tr[data-device=ch-1]")
     row.get_by_text(shown, exact=True).wait_for()

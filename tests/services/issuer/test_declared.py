@@ -123,7 +123,7 @@ def test_another_power_and_another_population_than_designed_are_findings(url, tm
     assert not refused
     said = _told(_closed(url, tmp_path, _with(weak, **MADE) + bus))
     assert (
-        "inv-2: rated power 1000000 W, but the registered design (1.1) has Maker M-100 of 500,000"
+        "inv-2: rated power 1,000,000 W, but the registered design (1.1) has Maker M-100 of 500,000"
         in (said)
     )
     with connect(url) as conn:

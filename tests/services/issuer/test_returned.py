@@ -201,7 +201,7 @@ def test_days_claimed_elsewhere_are_named(since, until, both):
     ends = None if until is None else date.fromisoformat(until)
     other = Elsewhere(programme="GS", project_id="7", since=date.fromisoformat(since), until=ends)
     lacking = [*claimed(facts(), registration(other_programmes=(other,)))]
-    assert any("also registered under GS 7 from" in one for one in lacking) is both
+    assert any("also registered under GS 7, from" in one for one in lacking) is both
     assert any("or `none`" in one for one in claimed(facts(), registration(other_programmes=None)))
 
 

@@ -34,8 +34,8 @@ def _device(name, serial, maker, installed="2026-01-01", removed=""):
     ("serial", "maker", "refused", "says"),
     [
         ("OB0012-34", "Acme", True, "b has the serial number OB0012-34 of a"),
-        (" ob 0012-34 ", "ACME Ltd", True, "; one meter has one id"),
-        ("\N{FULLWIDTH LATIN CAPITAL LETTER O}B0012-34", "Acme", True, "; one meter has one id"),
+        (" ob 0012-34 ", "ACME Ltd", True, "; one meter shall have one id"),
+        ("\N{FULLWIDTH LATIN CAPITAL LETTER O}B0012-34", "Acme", True, "; one meter shall have one id"),
         ("0B0012-34", "Acme", False, "The serial number 0B0012-34 of b resembles OB0012-34 of a"),
         ("OBOO12-34", "Acme", False, "of b resembles OB0012-34 of a"),
         ("OB-0012/34", "Acme", False, "of b resembles OB0012-34 of a"),

@@ -68,7 +68,7 @@ def test_a_value_that_is_raised_without_a_document_counts_as_it_was():
     assert "kwh_per_m3_baseline was 0.215 and is 0.25, changed on 2026-" in said
     assert "by owner, after the period began: the earlier value is applied, which lowers" in said
     assert "the reduction by 0.000001 t" in said
-    assert "as no third party's document is named. Restore it, or enter another document" in said
+    assert "as no third party's document is entered. Restore it, or enter another document" in said
 
 
 @pytest.mark.parametrize(

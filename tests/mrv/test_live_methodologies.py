@@ -47,8 +47,8 @@ def test_wind_outside_its_conditions_is_named():
     assert _tested("ams-i-d", large) == [
         "m-1 has no calibration certificate",
         (
-            "the import of m-1 is not metered, and net electricity is export less import; let the"
-            " meter also send energy_import_kwh"
+            "the import of m-1 is not metered, and net electricity is export minus import; set the"
+            " meter or its gateway to send energy_import_kwh as well"
         ),
         "capacity_mw = 20 is above 15; a larger plant needs ACM0002",
         None,

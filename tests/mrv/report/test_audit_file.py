@@ -102,7 +102,7 @@ def test_what_nobody_wrote_is_not_invented(bare):
         "Accreditation",
         "Signatory",
         "Check here",
-        "As stated by the operator",
+        "Stated by the operator",
         "Readings with a recorded arrival time",
     ):
         assert rows[name] == ["not stated"], name

@@ -49,7 +49,7 @@ def test_the_survey_of_buses_is_asked_for_and_found(database_url, tmp_path):
     plant.fill_buses(database_url)
     before, unmet = closed(database_url)
     assert "sfc_l_per_100km" in unmet[0]
-    assert "no third party's document is named" in unmet[0]
+    assert "no third party's document is entered" in unmet[0]
     assert "kwh_per_km" not in unmet[0]
 
     refused, text = registering.said(database_url, tmp_path, plant.REGISTRY + SURVEY)

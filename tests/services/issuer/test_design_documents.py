@@ -100,14 +100,14 @@ def test_a_plant_earns_once_its_design_is_documented(url, tmp_path):
     refused, said = registering.said(url, tmp_path, REGISTRY % BUILT)
     assert not refused
     assert "design_mass_t_per_d has no document with document, by, issued, sha256" in said
-    assert "no third party's document is named" in closed(url)[1][RULE]
+    assert "no third party's document is entered" in closed(url)[1][RULE]
 
     late = given(issued="2026-03-03")
     assert not registering.said(url, tmp_path, late)[0]
     assert "is dated 2026-03-03, after the period began" in closed(url)[1][RULE]
 
     refused, said = registering.said(url, tmp_path, given())
-    assert (refused, "for which the plant was designed" in said) == (False, False)
+    assert (refused, "that the design of the plant permits" in said) == (False, False)
     tonnes, unmet = closed(url)
     assert (tonnes, RULE in unmet) == (0, False)
     assert "corroborates line. No invoice with its file corroborates power" in unmet[BILLED]

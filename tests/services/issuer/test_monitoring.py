@@ -176,7 +176,7 @@ def _import(tonne, folder, text):
         ("frequency: continuous", "frequency: sometimes", "must be one of"),
         ("channel: energy_export_kwh", "channel: energy_import_kwh", "possible channels:"),
         ("channel: energy_export_kwh, ", "", "channel is missing"),
-        ('accuracy_class: "0.5S"', "accuracy_class: good", "neither a class of"),
+        ('accuracy_class: "0.5S"', "accuracy_class: good", "neither an accuracy class of"),
         ("parameter: generation", "parameter: generation, device: inv-1", "no line for inv-2"),
         ("parameter: generation", "parameter: wind", "unknown to jcm-vn-am007"),
         ("parameter: generation", "parameter: generation, device: ch-1", "no role 'generation'"),

@@ -94,7 +94,7 @@ KEPT_OUT = {
     ),
     "removed, and no reason": (
         [{"more": ", removed: 2026-02-20T00:00:00+07:00"}],
-        "it reported until 2026-03-02T17:00:00Z. Assign it",
+        "its last reading is of 2026-03-02T17:00:00Z. Assign it",
     ),
     "installed later": (
         [{"reason": True, "installed": "2026-05-01T00:00:00+07:00"}],

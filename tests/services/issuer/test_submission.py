@@ -206,7 +206,7 @@ def test_readings_come_as_often_as_the_plan_says(database_url, tmp_path):
     facts, found = _checks(database_url, logged.submitted(database_url, who))
     assert found["cadence"].lacking[0].startswith("inv-1: continuous, delivered every 180")
     ((_, _, often, *_),) = quality_rows(facts, Words("en"))
-    assert often.startswith("continuous; delivered every 205.7")
+    assert often.startswith("continuous; readings delivered every 205.7")
 
 
 def test_a_share_that_the_programme_wants_signed_is_asked_for(database_url, issued, tmp_path):

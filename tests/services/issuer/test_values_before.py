@@ -61,7 +61,7 @@ def test_a_baseline_that_is_raised_after_the_period_began_earns_nothing(url, tmp
     assert net == honest
     assert "sfc_l_per_100km was 34 and is 44, changed on" in said
     assert "by owner, after the period began: the earlier value is applied" in said
-    assert "as no third party's document is named" in said
+    assert "as no third party's document is entered" in said
 
     words = ["period", "preview", "bus", "--from", "2026-03-01", "--to", "2026-03-03", "--json"]
     shown = CliRunner().invoke(main, words, env={"TONNE_DATABASE_URL": url})
@@ -266,7 +266,7 @@ def test_the_operator_s_own_paper_shows_no_new_value(url, tmp_path):
     registering.told(url, tmp_path, text.replace("Department of Transport", "the-operator"))
     net, said = closed(url)
     assert net == honest
-    assert "no third party's document is named" in said
+    assert "no third party's document is entered" in said
 
 
 PUBLISHED = (

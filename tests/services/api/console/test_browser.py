@@ -411,7 +411,7 @@ def test_an_officer_uploads_a_registry_file_a_document_and_an_invoice(tab, serve
     form = tab.locator("form[action$='/invoice']")
     form.locator("[name=project]").select_option("pv")
     send(form, "invoice.pdf", "%PDF an invoice", devices="inv-1", **fields)
-    assert "up-1 is stored with its file" in tab.locator(".done").inner_text()
+    assert "Invoice up-1 and its file are stored" in tab.locator(".done").inner_text()
     with tab.expect_download() as given:
         tab.get_by_role("link", name="invoice.pdf").click()
     assert given.value.path().read_text() == "%PDF an invoice"

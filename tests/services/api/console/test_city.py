@@ -226,9 +226,9 @@ def test_what_is_not_stated_is_told_from_what_is_missing_and_from_nothing(city):
 def test_a_plan_that_its_plant_cannot_reach_is_a_finding_on_the_plan(city):
     """The meter of an honest plant would be blamed for hours that no sun gives."""
     text = shown(city, "/console/en/projects/dinh-vu-pv?year=2026")
-    assert "There is a finding on the plan." in text
+    assert "There is a finding on the monitoring plan." in text
     assert "Planned at 4,771 full-load hours a year" in text
-    assert "There is a finding on the plan" not in shown(
+    assert "There is a finding on the monitoring plan" not in shown(
         city, "/console/en/projects/nck-pv?year=2026"
     )
     with connect(city.database_url, role="tonne_api", autocommit=True) as conn:

@@ -92,7 +92,10 @@ def test_a_design_states_its_sources_and_the_life_of_what_it_replaces(facts):
     rows = {row[1]: row for row in _declared(facts, Declared(design=design))}
     assert rows["source grid, CO2"][4:] == ("baseline", "generation")
     assert rows["source standby set, CO2"][4:] == ("project emissions", "it stood still (log 7)")
-    assert rows["day on which the equipment would have been replaced without the project"][2] == "2030-01-01"
+    assert (
+        rows["day on which the equipment would have been replaced without the project"][2]
+        == "2030-01-01"
+    )
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -116,7 +116,10 @@ def test_the_title_of_hours_is_their_finding():
     # a night's hours lie on both sides of midnight
     assert title(*[1] * 8, first=22) == "87\u00a0% of the total from 23:00 to 06:00"
     assert title(0, 0, 7, first=21) == "100\u00a0% of the total from 23:00 to 24:00"
-    assert title(*[1] * 24) == "Distributed evenly over the day: at most 5\u00a0% of the total in one hour"
+    assert (
+        title(*[1] * 24)
+        == "Distributed evenly over the day: at most 5\u00a0% of the total in one hour"
+    )
     # a share of a sum with negative hours would be of nothing
     assert title(9, -1) is None
     assert hours_title([], t) is None

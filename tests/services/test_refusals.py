@@ -121,7 +121,7 @@ def _evaluate(name, **changed):
     ("name", "changed", "key", "clause", "remedy"),
     [
         ("acm0012", {"eg_mwh": 42000, "f_cap": "absent"}, "'f_cap' is missing",
-         "share of the waste energy that the plant could already release before the project", "enter"),
+         "share of the waste energy that the plant could already release", "enter"),
         ("ams-iii-c", {"charging_kwh": 3450}, "unknown key 'charging_kwh'", "", "known keys: sfc"),
         ("ams-iii-c", {"charging_mwh": 3.45}, "charging_mwh divided by distance_km",
          "ams-iii-c, plausibility", "check the meter that did not advance, and the units"),

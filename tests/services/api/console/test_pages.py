@@ -218,8 +218,11 @@ def test_a_tonne_is_explained_by_a_statement_that_counts(served):
         if p["parameter"] == "energy_export"
     )
     assert f"<b>{Words('en').amount(counted, 'Wh')}</b> energy delivered" in page
-    text = re.search("Without the project, ([0-9.,]+).t of CO2e would have been emitted; with the"
-                     " project, ([0-9.,]+).t. The difference is <b>([0-9.,]+).t</b>", page)  # fmt: skip
+    text = re.search(
+        "Without the project, ([0-9.,]+).t of CO2e would have been emitted; with the"
+        " project, ([0-9.,]+).t. The difference is <b>([0-9.,]+).t</b>",
+        page,
+    )
     without, project, difference = (Decimal(amount.replace(",", "")) for amount in text.groups())
     assert without - project == difference  # a reader who subtracts finds what is printed
 

@@ -128,7 +128,7 @@ def test_exact_text_loses_no_digit(value):
 
 def test_what_is_no_decimal_has_no_exact_text():
     """One third would be written as a finite decimal number."""
-    with pytest.raises(ValueError, match="1/3 is not a decimal"):
+    with pytest.raises(ValueError, match="1/3 has no exact decimal text"):
         exact_text(Fraction(1, 3))
 
 

@@ -45,7 +45,7 @@ def test_ratings_samples_and_factors_have_their_dates(facts):
         ("turbine", "2026-01-01", "2000000"),
         ("turbine", "2026-02-01", "3000000"),
     ]
-    sample = "part of the output that comes from waste energy (sample S-7)"
+    sample = "share of the output that comes from waste energy (sample S-7)"
     assert any(r[1] == sample and r[2] == "2026-02-01" for r in rows)
     assert any("vn-grid-2023" in r[1] and r[2] == "2023-01-01" for r in rows)
     assert all(len(r) == len(HEADS) for r in rows)

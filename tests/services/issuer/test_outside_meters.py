@@ -140,7 +140,7 @@ def test_charger_that_is_kept_out_of_the_account_is_named(buses, registries, say
     assert says in told
     assert "which as charging of the project would emit 0." in told
     if "in the account only" in told:
-        assert "or show the verifier a third party's document of the place" in told
+        assert "or show the verifier a third party's document that states its location" in told
     else:
         assert (
             "Assign it to the project, or enter the reason for its exclusion in `boundary`" in told

@@ -59,7 +59,7 @@ def test_a_folder_is_one_fleet_of_every_class():
         ("{", "not YAML"),
         ("fleet: [{class: submarine}]", "submarine"),
         ("fleet: [{class: vehicle, cuont: 2}]", "cuont"),
-        ("fleet: [{class: vehicle, ids: [a, a]}]", "'a' 2 times"),
+        ("fleet: [{class: vehicle, ids: [a, a]}]", "2 devices with the id 'a'"),
         ("fleet: [{class: vehicle, ids: ['a/b']}]", "topic"),
         ("fleet: [{class: vehicle, cadence_s: 0}]", "at least 1"),
         ("devices: [{id: a}]", "class"),

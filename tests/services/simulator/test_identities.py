@@ -137,7 +137,7 @@ def test_a_stranger_is_turned_away(secure, tmp_path):
             write(tmp_path / "handed" / name / file, content)
     done = _simulate(secure, "--identities", str(tmp_path / "handed"), "--wait", "2s")
     assert done.returncode == 3
-    assert "is our certificate from its authority?" in done.stderr
+    assert "check that its authority issued this certificate" in done.stderr
 
 
 def _doctor(secure, *words, **more):

@@ -60,7 +60,7 @@ def test_runs_come_as_they_are_stored(cursor, runs):
     [
         ("SELECT 1, ARRAY[now()], ARRAY[1::bigint, NULL], NULL", "contains a NULL"),
         ("SELECT 1, ARRAY[now()], ARRAY[1::int], NULL", "not an array of int8"),
-        ("SELECT 1, ARRAY[now()], ARRAY[1, 2]::bigint[], NULL", "not of one length"),
+        ("SELECT 1, ARRAY[now()], ARRAY[1, 2]::bigint[], NULL", "have different lengths"),
         ("SELECT 1, ARRAY[now()], NULL", "2 columns instead of 3"),
     ],
 )

@@ -227,7 +227,7 @@ def test_a_plan_that_its_plant_cannot_reach_is_a_finding_on_the_plan(city):
     """The meter of an honest plant would be blamed for hours that no sun gives."""
     text = shown(city, "/console/en/projects/dinh-vu-pv?year=2026")
     assert "There is a finding on the monitoring plan." in text
-    assert "Planned at 4,771 full-load hours a year" in text
+    assert "Planned with 4,771 full-load hours a year" in text
     assert "There is a finding on the monitoring plan" not in shown(
         city, "/console/en/projects/nck-pv?year=2026"
     )
@@ -249,7 +249,7 @@ def test_a_plan_that_its_plant_cannot_reach_is_a_finding_on_the_plan(city):
     late = {"nck-pv": SimpleNamespace(state="not commissioned", silent_since=None)}
     assert "sent later" in shortfalls(found, late, plans, "", where=where, **by_name)[1].why
     assert (
-        "its plan exceeds what the plant can produce"
+        "its planned amount exceeds what the plant can produce"
         in finding(found[:1], {}, plans, 2026, **by_name).cause
     )
 

@@ -92,7 +92,10 @@ def test_what_policy_keeps_no_longer_goes_and_is_told(conn, database_url, monkey
     assert 500 <= _overdue_days(metrics, "clear_sky_day") <= 501
     before = retention(conn, Settings())
     assert before.state == "wrong"
-    told = r"webhook events 1(09|10|11) days beyond the limit of 90 days, clear skies 50[01] days beyond the limit of 400"
+    told = (
+        r"webhook events 1(09|10|11) days beyond the limit of 90 days, "
+        r"clear skies 50[01] days beyond the limit of 400 days"
+    )
     assert re.search(told, before.found)
     watcher.expire()
     watcher.look()

@@ -179,5 +179,5 @@ def test_a_drawing_is_as_wide_as_a_page_and_cuts_nothing(levels):
     flow = diagram(replace(plan, accounting=2, checks=(CheckMeter("inv-1", "inv-2", 2),)))
     assert "\u2026" not in flow
     assert "SERIAL-" * 9 in "".join(_texts(flow)).replace("\n", "")
-    assert "check meter inv-2, permitted difference 2 %" in " ".join(_texts(flow))
+    assert "check meter inv-2, may differ by 2 %" in " ".join(_texts(flow))
     assert f'width="{24 * 2 + 324 * 2 + 42}"' in flow

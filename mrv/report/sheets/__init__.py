@@ -120,7 +120,7 @@ def _responsible(facts: Facts, words: Words) -> list[tuple[str | None, str, str]
     """Return a row on the responsible persons of each version of the monitoring plan."""
     versions = facts.subject.monitoring_plan or ()
     if not versions:
-        return [(None, words["structure.site"], words["structure.by_nobody"])]
+        return [(None, words["structure.site"], words["structure.not_named"])]
     return [
         (
             version.responsible,

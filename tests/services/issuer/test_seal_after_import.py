@@ -43,7 +43,7 @@ def test_a_device_that_leaves_a_project_accuses_nobody(database_url, who, tmp_pa
     assert _audit(database_url) is None
 
 
-def test_a_device_that_joins_a_project_accuses_nobody(database_url, who, tmp_path):
+def test_a_device_that_joins_a_project_raises_no_finding(database_url, who, tmp_path):
     """Days of a reassigned device were sealed under no project, or under a wrong one."""
     plant.imported(database_url, tmp_path, plant.REGISTRY.replace(BOUND, LEAVES))
     logged.seal_now(database_url, who)

@@ -280,9 +280,10 @@ class CorroboratedEnergy(Scan):
             for each in (finite.astype(np.int64), np.where(finite, np.abs(watts[inside]), 0.0))
         )
         wh, scale = np.bincount(place, claimed.value, hours), np.ones(hours)
-        rise = np.where(read.register[1:] != NULL, np.diff(read.register), 0)[edges[0] : edges[-1]]
-        at = np.repeat(np.arange(hours), length)[: len(rise)]
-        sent_wh = np.bincount(at, np.maximum(rise, 0), hours)
+        known = read.register != NULL  # register and power may come in separate messages
+        rise = np.maximum(np.diff(read.register[known]), 0)
+        at = np.searchsorted(begins * INTERVAL_US, read.time_us[known][:-1], side="right")
+        sent_wh = np.bincount(at, rise, hours + 2)[1:-1]
         for width in _HOURS:
             part = np.arange(hours) // width
             count, claim = np.bincount(part, samples), np.bincount(part, wh)

@@ -210,7 +210,7 @@ class _Bench(NamedTuple):
         percent = exact(invoice.percent, "tolerance_percent")
         whole = (last - first) * len(names)
         differs = Fraction(ours - invoice.value)
-        if beside is not None and not (self.by_first or why):
+        if isinstance(beside, _Outside) and not (self.by_first or why):
             # meters that succeed each other: each covers a part of the time
             whole = served(of, first, last) + beside.whole
             known += beside.known
@@ -238,29 +238,34 @@ class _Bench(NamedTuple):
             not self.by_first and quantity in meter.needs.quantities
         )
 
-    def _outside(self, invoice: Invoice, of: Sequence[Monitored]) -> _Outside | None:
+    def _outside(self, invoice: Invoice, of: Sequence[Monitored]) -> _Outside | Text:
         """
-        Return the metered quantity of an invoice's time or meters outside period or project, if
-        known.
+        Return the metered quantity of an invoice's time or meters outside period or project, or
+        why it is unknown.
         """
         period_us = self.years[0][1], self.years[-1][2]
         spans = outside(invoice, period_us)
+        ends = {"begin": utc_text(invoice.from_us), "end": utc_text(invoice.to_us)}
+        beyond = text("cross_check.beyond", **ends)
         if spans is None:
-            return None
+            return beyond
         value, known, whole = 0, 0, 0
         for begin, end in spans:
             # of meters that succeed each other, the one installed at that edge of the period
             edge = 0 if begin < period_us[0] else 1
             there = {m.device.id for m in of if m.span_us[edge] == period_us[edge]}
-            for name in there:
+            for name in sorted(there):
                 other = self.beside.get((name, invoice.quantity, begin, end))
-                if other is None or other.known_us < COVERED * (end - begin):
-                    return None
+                known_us = other.known_us if other else 0
+                if other is None or known_us < COVERED * (end - begin):
+                    days = {"first": utc_text(begin), "last": utc_text(end)}
+                    share = decimal_text(Fraction(100 * known_us, end - begin), 1, "down")
+                    return text("cross_check.unread", device=name, percent=share, **ends, **days)
                 value += other.value * (end - begin) // other.known_us
                 known += other.known_us // INTERVAL_US
                 whole += (end - begin) // INTERVAL_US
             if not there:
-                return None
+                return beyond
         for other in self._others(invoice, of):
             whole += (other.to_us - other.from_us) // INTERVAL_US
             value += other.value * (other.to_us - other.from_us) // other.known_us
@@ -286,15 +291,14 @@ class _Bench(NamedTuple):
         return total if meter.needs.side == "baseline" else -total
 
     def _incomparable(  # noqa: PLR0911 - each reason in the words of either rule set
-        self, invoice: Invoice, of: Sequence[Monitored], beside: _Outside | None
+        self, invoice: Invoice, of: Sequence[Monitored], beside: _Outside | Text
     ) -> Text | str:
         """Return why an invoice and its meters cannot be compared; empty if they can."""
         begin_us, end_us = self.years[0][1], self.years[-1][2]
         if self.by_first and (invoice.from_us < begin_us or invoice.to_us > end_us):
             return "reaches beyond the period; a period that holds all of it can be compared"
-        if beside is None and not self.by_first:
-            begin, end = utc_text(invoice.from_us), utc_text(invoice.to_us)
-            return text("cross_check.beyond", begin=begin, end=end)
+        if not (isinstance(beside, _Outside) or self.by_first):
+            return beside
         there = {*(m.device.id for m in of), *(o.device for o in self._others(invoice, of))}
         absent = sorted(set(invoice.devices) - there)
         if absent:

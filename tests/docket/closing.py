@@ -103,7 +103,8 @@ def close(server_url: str, name: str, case: Mapping[str, Any]) -> Outcome:
 
     Cases of one `name` have the same month.
     """
-    world = begin(case["plant"], name, {key: case[key] for key in ("first", "end") if key in case})
+    month = {key: case[key] for key in ("first", "end", "after_days") if key in case}
+    world = begin(case["plant"], name, month)
     world.period = case.get("period")
     distortions.apply(world, case["do"], distortions.HAPPENED)
     # `params`: what is true where the plant's own file is what is typed

@@ -27,11 +27,14 @@ class Month:
         IANA name.
     first, end : date
         Local days; `end` is the first day after it.
+    after_days : int
+        Days after it of which there are readings too.
     """
 
     zone: str = "Asia/Ho_Chi_Minh"
     first: date = date(2026, 3, 2)
     end: date = date(2026, 3, 30)
+    after_days: int = AFTER_DAYS
 
     def before(self, days: int) -> date:
         """Return a local day before the period."""
@@ -65,7 +68,7 @@ class Month:
     @cached_property
     def times_us(self) -> np.ndarray:
         """Return time steps of the period and of the weeks before and after it. [us UTC]"""
-        begin, end = self.from_us - BEFORE_DAYS * DAY_US, self.to_us + AFTER_DAYS * DAY_US
+        begin, end = self.from_us - BEFORE_DAYS * DAY_US, self.to_us + self.after_days * DAY_US
         return np.arange(begin, end, STEP_US, dtype=np.int64)
 
     @cached_property

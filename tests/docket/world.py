@@ -12,7 +12,7 @@ import hashlib
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import date, timedelta
 from fractions import Fraction
 from functools import cache, cached_property
@@ -118,8 +118,8 @@ class World:
     @cached_property
     def month(self) -> Month:
         """Return the period, at the plant's place."""
-        named = {key: self.plant[key] for key in ("zone", "first", "end") if key in self.plant}
-        return Month(**named)
+        named = [one.name for one in fields(Month) if one.name in self.plant]
+        return Month(**{key: self.plant[key] for key in named})
 
     @property
     def devices(self) -> dict[str, dict[str, Any]]:
@@ -318,8 +318,8 @@ def send(world: World) -> None:
 def _readings(world: World, name: str, one: Mapping[str, Any]) -> Readings:
     step = one.get("minutes", 15) // 5
     late = int(world.rng.integers(1, 50)) * 1_000_000
-    beside = world.plant.get("beside_days", BEFORE_DAYS) * DAY_US
     month = world.month
+    beside = world.plant.get("beside_days", max(BEFORE_DAYS, month.after_days)) * DAY_US
     at = np.arange(0, len(month.times_us), step)
     times, begin, end = month.times_us[at], month.from_us, month.to_us
     # hours are enough of the weeks beside

@@ -132,15 +132,18 @@ def may_be_evidence(invoice: Invoice) -> bool:
     return bool(invoice.sha256) and not invoice.doubt and not _too_early(invoice)
 
 
-def _agrees(check: CrossCheck) -> bool:
+def _agrees(check: CrossCheck, side: str) -> bool:
     """
     Return whether an invoice agrees with its meters in the time with data.
 
     If more time is lost than the tolerance allows, the known quantity is scaled to the whole time.
+    If less than half is known on the project side, the rest of the invoice is charged in the gaps.
     """
     known = Fraction(check.coverage)
     if known >= COVERED:
         return bool(check.holds)
+    if side == "project" and known < _KNOWN and check.holds is not None:
+        return int(check.ours) <= known * int(check.theirs) * (1 + TOLERANCE)
     if check.holds is None or known < _KNOWN:
         return False
     ours, theirs = int(check.ours) / known, int(check.theirs)
@@ -273,7 +276,7 @@ class Corroboration:
 
     def holding(self, meter: Monitored) -> Iterator[CrossCheck]:
         """Yield a device's comparisons with invoices that agree and are accepted as evidence."""
-        return filter(_agrees, self._narrow(meter))
+        return (check for check in self._narrow(meter) if _agrees(check, meter.needs.side))
 
     def less(self, meter: Monitored) -> Iterator[CrossCheck]:
         """
@@ -298,12 +301,14 @@ class Corroboration:
     def showing(self, meter: Monitored) -> Iterator[CrossCheck]:
         """Yield the comparisons with invoices that corroborate a meter's counted quantity."""
         yield from self.holding(meter)
-        yield from (check for check in self._bounding(meter) if not _agrees(check))
+        side = meter.needs.side
+        yield from (check for check in self._bounding(meter) if not _agrees(check, side))
 
     def _refuting(self, meter: Monitored) -> Iterator[CrossCheck]:
         """Yield the comparisons with contradicting invoices that are not applied as a limit."""
-        bound, baseline = [*self._bounding(meter)], meter.needs.side == "baseline"
-        differ = (c for c in self.of(meter) if c.holds is False and not _agrees(c))
+        bound, side = [*self._bounding(meter)], meter.needs.side
+        baseline = side == "baseline"
+        differ = (c for c in self.of(meter) if c.holds is False and not _agrees(c, side))
         return (c for c in differ if c not in bound and not (baseline and _of_another(c)))
 
     def shared(self, meter: Monitored, devices: Collection[str]) -> bool:

@@ -17,9 +17,10 @@ In a gap of these meters at most the remainder of an invoice of its time is char
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from itertools import pairwise
 from typing import NamedTuple
 
 from ingest.model import HOUR_US, INTERVAL_US
@@ -173,8 +174,9 @@ def invoiced_gaps(facts: Facts) -> tuple[Metered, ...]:
     """
     Return the devices with each gap of the project side limited by invoices; empty without a limit.
 
-    An invoice of all of a gap's time limits the gap to the invoice's excess over its meters, or to
-    the meters' mean rate if there is no excess.  Of several invoices the largest remainder applies.
+    An invoice of all of a gap's time, or successive ones together, limit the gap to their excess
+    over the meters, or to the meters' mean rate if there is no excess.  Of several invoices the
+    largest remainder applies.
     """
     cuts = {
         (_key(meter.base), cut)
@@ -186,14 +188,11 @@ def invoiced_gaps(facts: Facts) -> tuple[Metered, ...]:
     }
     shares: dict[tuple[_Key, Cut], Fraction] = {}
     views = {_key(meter.base): meter.base for meter in facts.metered}
-    for bill in _bills(facts, facts.evidence) if cuts else ():
-        inside = [
-            (key, cut) for key, cut in cuts
-            if key in bill.keys and bill.span[0] <= cut.start_us and cut.end_us <= bill.span[1]
-        ]  # fmt: skip
+    for bill in _of_gaps(facts, cuts):
+        inside = [(key, cut) for key, cut in cuts if key in bill.keys and _covers(bill, cut)]
         metered = sum(views[key].quantity(bill.span) for key in bill.keys)
         charged = -sum((cut.quantity for _, cut in inside), start=Fraction(0))
-        if bill.by_time or not (bill.narrow and charged and metered <= bill.invoiced + bill.room):
+        if not charged or metered > bill.invoiced + bill.room:
             continue
         mean = sum((_mean(views[key], bill.span, cut) for key, cut in inside), start=Fraction(0))
         leaves = max(bill.invoiced - metered, Fraction(0)) or mean
@@ -211,6 +210,36 @@ def invoiced_gaps(facts: Facts) -> tuple[Metered, ...]:
         )))
         for meter in facts.metered
     )  # fmt: skip
+
+
+def _of_gaps(facts: Facts, cuts: Collection[tuple[_Key, Cut]]) -> Iterator[_Bill]:
+    """Yield each invoice that covers a gap, and successive ones as one if none covers it alone."""
+    bills = [bill for bill in _bills(facts, facts.evidence) if bill.narrow and not bill.by_time]
+    found = dict[_Bill, None]()
+    for key, cut in cuts:
+        of = sorted(
+            (bill for bill in bills if key in bill.keys and _meets(bill.span, _span(cut))),
+            key=lambda bill: bill.span,
+        )
+        alone = [bill for bill in of if _covers(bill, cut)]
+        successive = all(a.span[1] == b.span[0] and a.keys == b.keys for a, b in pairwise(of))
+        if not alone and of and successive:
+            amounts = {
+                "span": (of[0].span[0], of[-1].span[1]),
+                "invoiced": sum(bill.invoiced for bill in of),
+                "room": sum(bill.room for bill in of),
+            }
+            alone = [bill for bill in [of[0]._replace(**amounts)] if _covers(bill, cut)]
+        found |= dict.fromkeys(alone)
+    yield from found
+
+
+def _span(cut: Cut) -> Span:
+    return cut.start_us, cut.end_us
+
+
+def _covers(bill: _Bill, cut: Cut) -> bool:
+    return bill.span[0] <= cut.start_us and cut.end_us <= bill.span[1]
 
 
 def left_by_invoices(facts: Facts, meter: Monitored) -> Iterator[tuple[Text, Span, Fraction]]:

@@ -260,8 +260,9 @@ class Billed(NamedTuple):
     Comparison of a role's meters with their invoices. [base units]
 
     `theirs`: invoiced quantity.  `mean`: mean applied to time without an invoice.  `ours`: metered
-    quantity of the invoiced time.  `full`: the same, with gaps at the mean.  `outside`: metered in
-    invoiced time outside the period; not included in the others.
+    quantity of the invoiced time.  `full`: the same, with gaps at the mean, or as invoiced where
+    nothing was metered.  `outside`: metered in invoiced time outside the period; not included in
+    the others.
     """
 
     theirs: Fraction
@@ -304,7 +305,8 @@ def invoiced_sums(facts: Facts, role: Sequence[Monitored]) -> Billed | None:
                 own = (m for m in role if m.device.id == name)
                 time_us[name] += served(own, first, last) * INTERVAL_US
                 ours += share * check.ours_within
-                full += share * check.ours_within / Fraction(check.coverage)
+                known = Fraction(check.coverage)
+                full += share * (check.ours_within / known if known else check.theirs_within)
                 beside += share * check.outside
     every_us = sum(time_us.values())
     if not every_us:

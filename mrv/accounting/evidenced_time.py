@@ -57,6 +57,8 @@ _OTHER = 2
 _MIN_SHARE_INSIDE = Fraction(9, 10)
 # minimum share of an invoice's time with data of the meter
 _KNOWN = Fraction(1, 2)
+# maximum mean of a project-side meter in a part of an invoice's time, as a share of the invoice's
+_ABOVE_MEAN = Fraction(3, 2)
 
 Span = tuple[int, int]
 
@@ -132,22 +134,23 @@ def may_be_evidence(invoice: Invoice) -> bool:
     return bool(invoice.sha256) and not invoice.doubt and not _too_early(invoice)
 
 
-def _agrees(check: CrossCheck, side: str) -> bool:
+def _agrees(checks: Sequence[CrossCheck], side: str) -> bool:
     """
-    Return whether an invoice agrees with its meters in the time with data.
+    Return whether an invoice, or successive ones together, agree with their meters in the time with
+    data.
 
     If more time is lost than the tolerance allows, the known quantity is scaled to the whole time.
-    If less than half is known on the project side, the rest of the invoice is charged in the gaps.
+    If less than half is known on the project side, the rest of the invoices is charged for lost
+    time; the meter contradicts them if its mean is more than half above theirs.
     """
-    known = Fraction(check.coverage)
-    if known >= COVERED:
-        return bool(check.holds)
-    if side == "project" and known < _KNOWN and check.holds is not None:
-        return int(check.ours) <= known * int(check.theirs) * (1 + TOLERANCE)
-    if check.holds is None or known < _KNOWN:
-        return False
-    ours, theirs = int(check.ours) / known, int(check.theirs)
-    return (known - TOLERANCE) * theirs <= ours <= (1 + TOLERANCE) * theirs
+    (first, *others), whole = checks, checks[-1].to_us - checks[0].from_us
+    known = sum(Fraction(c.coverage) * (c.to_us - c.from_us) for c in checks) / whole
+    if first.holds is None or (known >= COVERED and not others):
+        return bool(first.holds)
+    ours, theirs = sum(int(c.ours) for c in checks), sum(int(c.theirs) for c in checks)
+    if known < _KNOWN:
+        return side == "project" and ours <= _ABOVE_MEAN * known * theirs
+    return (known - TOLERANCE) * theirs <= ours / known <= (1 + TOLERANCE) * theirs
 
 
 def with_lines_added(supporting: SupportingData) -> SupportingData:
@@ -232,6 +235,11 @@ def _of_another(check: CrossCheck) -> bool:
     return int(check.theirs) > _OTHER * int(check.ours)
 
 
+def _is_partial(check: CrossCheck) -> bool:
+    """Return whether meters have data in less of an invoice's time than it has to cover."""
+    return check.holds is not None and Fraction(check.coverage) < COVERED
+
+
 def _spans(checks: Iterable[CrossCheck]) -> list[Span]:
     return [(c.from_us, c.to_us) for c in checks]
 
@@ -276,7 +284,25 @@ class Corroboration:
 
     def holding(self, meter: Monitored) -> Iterator[CrossCheck]:
         """Yield a device's comparisons with invoices that agree and are accepted as evidence."""
-        return (check for check in self._narrow(meter) if _agrees(check, meter.needs.side))
+        return (check for check in self._narrow(meter) if self._agrees(check, meter))
+
+    def _agrees(self, check: CrossCheck, meter: Monitored) -> bool:
+        """
+        Return whether an invoice agrees with a meter in the time with data.
+
+        On the project side, successive invoices are compared together if one of them has lost time.
+        """
+        run = [check]
+        if meter.needs.side == "project":
+            same = [c for c in self._narrow(meter) if c.devices == check.devices]
+            compared = sorted((c for c in same if c.holds is not None), key=lambda c: c.from_us)
+            for other in compared:
+                if other.from_us == run[-1].to_us:
+                    run.append(other)
+            for other in reversed(compared):
+                if other.to_us == run[0].from_us:
+                    run.insert(0, other)
+        return _agrees(run if any(map(_is_partial, run)) else [check], meter.needs.side)
 
     def less(self, meter: Monitored) -> Iterator[CrossCheck]:
         """
@@ -301,14 +327,12 @@ class Corroboration:
     def showing(self, meter: Monitored) -> Iterator[CrossCheck]:
         """Yield the comparisons with invoices that corroborate a meter's counted quantity."""
         yield from self.holding(meter)
-        side = meter.needs.side
-        yield from (check for check in self._bounding(meter) if not _agrees(check, side))
+        yield from (check for check in self._bounding(meter) if not self._agrees(check, meter))
 
     def _refuting(self, meter: Monitored) -> Iterator[CrossCheck]:
         """Yield the comparisons with contradicting invoices that are not applied as a limit."""
-        bound, side = [*self._bounding(meter)], meter.needs.side
-        baseline = side == "baseline"
-        differ = (c for c in self.of(meter) if c.holds is False and not _agrees(c, side))
+        bound, baseline = [*self._bounding(meter)], meter.needs.side == "baseline"
+        differ = (c for c in self.of(meter) if c.holds is False and not self._agrees(c, meter))
         return (c for c in differ if c not in bound and not (baseline and _of_another(c)))
 
     def shared(self, meter: Monitored, devices: Collection[str]) -> bool:

@@ -188,7 +188,7 @@ def invoiced_gaps(facts: Facts) -> tuple[Metered, ...]:
     }
     shares: dict[tuple[_Key, Cut], Fraction] = {}
     views = {_key(meter.base): meter.base for meter in facts.metered}
-    for bill in _of_gaps(facts, cuts):
+    for bill in _of_gaps(facts, cuts, views) if cuts else ():
         inside = [(key, cut) for key, cut in cuts if key in bill.keys and _covers(bill, cut)]
         metered = sum(views[key].quantity(bill.span) for key in bill.keys)
         charged = -sum((cut.quantity for _, cut in inside), start=Fraction(0))
@@ -212,26 +212,35 @@ def invoiced_gaps(facts: Facts) -> tuple[Metered, ...]:
     )  # fmt: skip
 
 
-def _of_gaps(facts: Facts, cuts: Collection[tuple[_Key, Cut]]) -> Iterator[_Bill]:
-    """Yield each invoice that covers a gap, and successive ones as one if none covers it alone."""
+def _of_gaps(
+    facts: Facts, cuts: Collection[tuple[_Key, Cut]], views: Mapping[_Key, Monitored]
+) -> dict[_Bill, None]:
+    """
+    Return the invoices that limit gaps: each that covers a gap; else successive ones as one.
+
+    Successive invoices limit no gap of a meter that another invoice or check meter contradicts.
+    """
     bills = [bill for bill in _bills(facts, facts.evidence) if bill.narrow and not bill.by_time]
-    found = dict[_Bill, None]()
-    for key, cut in cuts:
-        of = sorted(
-            (bill for bill in bills if key in bill.keys and _meets(bill.span, _span(cut))),
-            key=lambda bill: bill.span,
-        )
+    result = dict[_Bill, None]()
+    for key, cut in sorted(cuts, key=lambda place: (place[0], _span(place[1]))):
+        of = [bill for bill in bills if key in bill.keys and _meets(bill.span, _span(cut))]
         alone = [bill for bill in of if _covers(bill, cut)]
-        successive = all(a.span[1] == b.span[0] and a.keys == b.keys for a, b in pairwise(of))
-        if not alone and of and successive:
-            amounts = {
-                "span": (of[0].span[0], of[-1].span[1]),
-                "invoiced": sum(bill.invoiced for bill in of),
-                "room": sum(bill.room for bill in of),
-            }
-            alone = [bill for bill in [of[0]._replace(**amounts)] if _covers(bill, cut)]
-        found |= dict.fromkeys(alone)
-    yield from found
+        if not (alone or any(facts.evidence.contradicted(views[k]) for b in of for k in b.keys)):
+            joint = _joint(sorted(of, key=lambda bill: bill.span))
+            alone = [joint] if joint is not None and _covers(joint, cut) else []
+        result |= dict.fromkeys(alone)
+    return result
+
+
+def _joint(bills: Sequence[_Bill]) -> _Bill | None:
+    """Return successive invoices of the same meters as one; None if they are no such."""
+    if not bills or any(a.span[1] != b.span[0] or a.keys != b.keys for a, b in pairwise(bills)):
+        return None
+    return bills[0]._replace(
+        span=(bills[0].span[0], bills[-1].span[1]),
+        invoiced=sum((bill.invoiced for bill in bills), start=Fraction(0)),
+        room=sum((bill.room for bill in bills), start=Fraction(0)),
+    )
 
 
 def _span(cut: Cut) -> Span:

@@ -265,7 +265,7 @@ def _column(
     if name in (decimals or {}):
         properties.append(_set("decimals", (decimals or {})[name]))
     if name in (links or {}):
-        properties.append(_set("links", [{"title": word("open"), "url": (links or {})[name]}]))
+        properties.append(_set("links", [{"title": word("Open"), "url": (links or {})[name]}]))
     if name in (steps or {}):
         marks = [{"value": value, "color": color} for value, color in (steps or {})[name]]
         properties.append(_set("thresholds", {"mode": "absolute", "steps": marks}))

@@ -89,7 +89,7 @@ SELECT day::text AS day, sum(value) * {kind.scale} AS amount FROM v_day_quantity
 WHERE class = '{kind.class_id}' AND quantity = '{kind.quantity}' AND $__timeFilter(time) AND {_HERE} GROUP BY day ORDER BY day
 """,
         kind.unit,
-        "Sum of the devices of the class at the chosen sites, by their registers and local days.",
+        "Daily sum of all devices of the class at the chosen sites, calculated from their registers; days are local days.",
     )
 
 

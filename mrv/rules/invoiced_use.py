@@ -68,7 +68,7 @@ class _Bill(NamedTuple):
 
 @dataclass(slots=True)
 class _Meter:
-    """Meter compared with invoices, additional charges, and the invoiced time."""
+    """Meter that is compared with invoices, with its additional charges and its invoiced time."""
 
     view: Monitored
     added: list[_Charge] = field(default_factory=list)

@@ -334,7 +334,7 @@ def multikey_of(method: object) -> str:
 
 def _decode(text: object, prefix: bytes, kind: str) -> bytes:
     if not isinstance(text, str):
-        raise SignatureError(f"{kind} key is a {type(text).__name__}; write it as a Multikey text")
+        raise SignatureError(f"{kind} key is not text; write it as a Multikey text")
     try:
         raw = decode_base58(text)
     except CanonicalError as error:

@@ -130,7 +130,7 @@ def _objects(listed: Sequence[Any], fields: set[str]) -> list[dict[str, Any]]:
     for item in listed:
         if not isinstance(item, dict) or item.keys() != fields:
             raise CanonicalError(
-                f"a part of the time stamps must have exactly the fields {sorted(fields)}; "
+                f"a part of the time stamps must have exactly the fields {', '.join(sorted(fields))}; "
                 "download the file again"
             )
     return list(listed)

@@ -239,8 +239,9 @@ class EnrolledKey:
         wanted, may = {"name", "role", "publicKeyMultibase"}, {"validFrom", "validUntil"}
         if not wanted <= record.keys() <= wanted | may | set(NAMES):
             raise EnrolmentError(
-                f"enrolled key has keys {sorted(record)}; it needs exactly {sorted(wanted)},"
-                f" and may have {sorted(may | set(NAMES))}"
+                f"the entry of an enrolled key has the fields {', '.join(sorted(record))}; it needs"
+                f" {', '.join(sorted(wanted))},"
+                f" and may have {', '.join(sorted(may | set(NAMES)))}"
             )
         for name in record.keys() & {"name", *may}:
             if not isinstance(record[name], str):

@@ -323,7 +323,11 @@ def _is_lowest(
     name: str,
     book: FactorBook,
 ) -> bool:
-    """Return whether a device's choice gives the lowest reduction of all choices."""
+    """
+    Return whether a device's choice gives the lowest reduction of all choices.
+
+    True if a reduction cannot be calculated, as another check reports the reason.
+    """
     year = project.crediting_from.year
     params = read(methodology.roles[bound.role].params, bound.params, bound.device)
 

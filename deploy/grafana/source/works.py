@@ -54,7 +54,7 @@ KINDS = (
     Kind("passenger_counter", "Passengers", "count", "1", "short", "Boarded", "on_board", "short", "On board",
          "Number of passengers on board."),
     Kind("sewer_level", "Sewers", "operating_time", "1 / 3600.0", "suffix: h", "Hours of overflow", "level_m",
-         "suffix: m", "Level", "Level in the manhole, which overflows at its weir."),
+         "suffix: m", "Level", "Water level in the manhole. Above the level of its weir, the manhole overflows."),
     Kind("waterworks", "Waterworks", "flow", "0.000001", "suffix: m³", "Delivered", "chlorine_mg_l",
          "suffix: mg/L", "Chlorine", "Free chlorine at the outlet; WHO guidelines require at least 0.2 mg/L at the point of delivery (dashed).",
          ((None, RED), (0.2, "transparent"))),

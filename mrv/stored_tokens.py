@@ -130,8 +130,8 @@ def _objects(listed: Sequence[Any], fields: set[str]) -> list[dict[str, Any]]:
     for item in listed:
         if not isinstance(item, dict) or item.keys() != fields:
             raise CanonicalError(
-                f"a part of the time stamps must have exactly the fields {', '.join(sorted(fields))}; "
-                "download the file again"
+                "a part of the time stamps must have exactly the fields"
+                f" {', '.join(sorted(fields))}; download the file again"
             )
     return list(listed)
 

@@ -213,8 +213,8 @@ def unseal(record: bytes) -> tuple[int, memoryview]:
     if not OLDEST <= schema <= SCHEMA:
         raise WireError(
             "unknown_schema",
-            f"the record has schema {schema}, and this version reads {OLDEST} to {SCHEMA}: update the"
-            " workers before the bridges",
+            f"the record has schema {schema}, and this version reads {OLDEST} to {SCHEMA}: update"
+            " the workers before the bridges",
         )
     content = memoryview(record)[_HEAD.size :]
     if hashlib.sha256(content).digest() != digest:
@@ -233,7 +233,9 @@ def known_class(class_id: str, channels: Iterable[str]) -> DeviceClass:
     """
     known = classes.load()
     if class_id not in known:
-        raise WireError("unknown_schema", f"device class {class_id!r} is not known to this worker{_UPDATE}")
+        raise WireError(
+            "unknown_schema", f"device class {class_id!r} is not known to this worker{_UPDATE}"
+        )
     unknown = set(channels) - set(known[class_id].channels)
     if unknown:
         raise WireError(

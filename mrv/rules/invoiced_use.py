@@ -224,12 +224,12 @@ def _of_gaps(facts: Facts, cuts: Collection[tuple[_Key, Cut]]) -> Iterator[_Bill
         alone = [bill for bill in of if _covers(bill, cut)]
         successive = all(a.span[1] == b.span[0] and a.keys == b.keys for a, b in pairwise(of))
         if not alone and of and successive:
-            amounts = {
-                "span": (of[0].span[0], of[-1].span[1]),
-                "invoiced": sum(bill.invoiced for bill in of),
-                "room": sum(bill.room for bill in of),
-            }
-            alone = [bill for bill in [of[0]._replace(**amounts)] if _covers(bill, cut)]
+            whole = of[0]._replace(
+                span=(of[0].span[0], of[-1].span[1]),
+                invoiced=sum((bill.invoiced for bill in of), start=Fraction(0)),
+                room=sum((bill.room for bill in of), start=Fraction(0)),
+            )
+            alone = [whole] if _covers(whole, cut) else []
         found |= dict.fromkeys(alone)
     yield from found
 

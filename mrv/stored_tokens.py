@@ -85,8 +85,8 @@ def read(data: bytes) -> StoredTokens:
         )
     if any(len(part) > _MAX_TOKENS for part in record.values()):
         raise CanonicalError(
-            f"a list of more than {_MAX_TOKENS} time stamps is not accepted; "
-            "download the file again"
+            f"a list in the file of time stamps has more than {_MAX_TOKENS} entries, the maximum;"
+            " download the file again, or ask its issuer"
         )
     heads = tuple(
         Head(_text(entry, "checkpoint"), _tokens(entry.get("tokens")))
@@ -101,7 +101,8 @@ def read(data: bytes) -> StoredTokens:
     )
     if stored_tokens.tokens > _MAX_TOKENS:
         raise CanonicalError(
-            f"{stored_tokens.tokens} tokens are more than {_MAX_TOKENS}; download the file again"
+            f"the file of time stamps has {stored_tokens.tokens} tokens, and at most {_MAX_TOKENS}"
+            " are accepted; download the file again, or ask its issuer"
         )
     return stored_tokens
 
@@ -129,8 +130,8 @@ def _objects(listed: Sequence[Any], fields: set[str]) -> list[dict[str, Any]]:
     for item in listed:
         if not isinstance(item, dict) or item.keys() != fields:
             raise CanonicalError(
-                f"a part of the time stamps must have exactly the fields {sorted(fields)}; "
-                "download the file again"
+                "a part of the time stamps must have exactly the fields"
+                f" {', '.join(sorted(fields))}; download the file again"
             )
     return list(listed)
 

@@ -224,7 +224,9 @@ def _opened(response: bytes) -> tuple[TimeStampResponse, x509.Certificate]:
     """Return the parsed answer, and the certificate of its signer."""
     library = _library()
     if len(response) > _LONGEST:
-        raise TimestampError(f"an answer of {len(response)} bytes is not a token; request it again")
+        raise TimestampError(
+            f"an answer of {len(response)} bytes is too long for a time stamp; request it again"
+        )
     opened = library.decode_timestamp_response(in_order(response))
     if opened.status != _GRANTED:
         why = "; ".join(opened.status_string) or "no reason given"

@@ -320,7 +320,7 @@ def make_tokens(
     """
     Return a new one-time token for each device: id, token, end of validity.
 
-    Raises RegistryError, naming each that cannot, and why.
+    Raises RegistryError that names each device that cannot have a token, and the reason.
     """
     until = datetime.now(UTC) + timedelta(hours=hours)
     with conn.transaction():

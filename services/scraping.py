@@ -45,12 +45,12 @@ class Pulse:
         self._waited_for.setdefault(server, time.time())
 
     def back(self, server: str) -> float | None:
-        """Record that a server answers; return the waiting time. [s]"""
+        """Record that a server answers; return how long it had not answered, None if it had. [s]"""
         since = self._waited_for.pop(server, None)
         return None if since is None else time.time() - since
 
     def waiting_s(self, server: str) -> float:
-        """Return the waiting time for a server; 0 while it answers. [s]"""
+        """Return how long a server has not answered; 0 while it answers. [s]"""
         since = self._waited_for.get(server)
         return 0.0 if since is None else max(0.0, time.time() - since)
 
@@ -60,8 +60,8 @@ class Pulse:
 
     def waiting(self) -> str | None:
         """
-        Return, as text, servers without an answer since when, and other servers' faults; None if
-        none.
+        Return a text on the servers that do not answer, each with the time of the first failure,
+        and on faults of the others; None if there are none.
         """
         waited = [
             f"waiting for {server} since {_time_text(since)}"

@@ -351,7 +351,9 @@ def _ahead(value: Float64, gauged: Float64, variance: Float64, tolerance: Tolera
     """
     Return the running sum of the register less that of the other channel and the tolerance. [Wh]
 
-    The tolerance is a share of the daily total, as at dawn the relative difference is larger.
+    The tolerance is the sum of a share of the daily total (not of the sum so far, as at dawn the
+    relative difference is larger), the statistical uncertainty so far, and one step of the
+    register.
     """
     errors = SIGMAS * np.sqrt(np.cumsum(variance, axis=-1))
     share = tolerance.share * gauged.sum(axis=-1, keepdims=True)

@@ -213,8 +213,8 @@ def unseal(record: bytes) -> tuple[int, memoryview]:
     if not OLDEST <= schema <= SCHEMA:
         raise WireError(
             "unknown_schema",
-            f"schema {schema}; this version reads {OLDEST} to {SCHEMA}: update workers before "
-            "bridges",
+            f"the record has schema {schema}, and this version reads {OLDEST} to {SCHEMA}: update"
+            " the workers before the bridges",
         )
     content = memoryview(record)[_HEAD.size :]
     if hashlib.sha256(content).digest() != digest:
@@ -222,7 +222,7 @@ def unseal(record: bytes) -> tuple[int, memoryview]:
     return schema, content
 
 
-_UPDATE = "; update workers to the bridge's version"
+_UPDATE = "; update the workers to the bridge's version"
 
 
 def known_class(class_id: str, channels: Iterable[str]) -> DeviceClass:
@@ -233,10 +233,16 @@ def known_class(class_id: str, channels: Iterable[str]) -> DeviceClass:
     """
     known = classes.load()
     if class_id not in known:
-        raise WireError("unknown_schema", f"device class {class_id!r}{_UPDATE}")
+        raise WireError(
+            "unknown_schema", f"device class {class_id!r} is not known to this worker{_UPDATE}"
+        )
     unknown = set(channels) - set(known[class_id].channels)
     if unknown:
-        raise WireError("unknown_schema", f"{class_id} channel {min(unknown)!r}{_UPDATE}")
+        raise WireError(
+            "unknown_schema",
+            f"channel {min(unknown)!r} of device class {class_id!r} is not known to this worker"
+            f"{_UPDATE}",
+        )
     return known[class_id]
 
 

@@ -20,7 +20,12 @@ from mrv.texts import text
 
 
 def _compared(checks: Sequence[CrossCheck], evidence: Collection[str]) -> list[int]:
-    """Return the indices of invoices that are evidence, of meters without data gaps."""
+    """
+    Return the indices of the comparisons of invoices that are evidence.
+
+    The meter's data must cover the required share of the invoice's time, and the invoice's
+    tolerance must not be above the usual one.
+    """
     return [
         i for i, c in enumerate(checks)
         if c.holds is not None and c.against in evidence

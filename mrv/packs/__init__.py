@@ -60,7 +60,7 @@ USUAL = Budget()
 # limits for a pack from a known author, on a machine with sufficient memory
 LARGE = Budget(*(20 * maximum for maximum in astuple(USUAL)))
 LARGER = (
-    "if you know who made it, read it with `tonne verify --large` (in other "
+    "if you know who made the pack, read it with `tonne verify --large` (in other "
     "commands TONNE_LARGE_PACKS=true) on a machine with more memory"
 )
 
@@ -90,5 +90,5 @@ def too_much(what: str, there: int, limit: int) -> PackTooLargeError:
 
     `what`: the counted items.  `there`, `limit`: their number, and the maximum.
     """
-    sentence = f"{what}: {there:,} are more than the maximum of {limit:,}"
+    sentence = f"{there:,} {what} are more than the maximum of {limit:,}"
     return PackTooLargeError(f"{sentence}; {LARGER}")

@@ -286,7 +286,9 @@ def read_file(file: Path | str, budget: Budget = USUAL, taken: int = 0) -> bytes
             data = source.read(limit)
     needed = max(size, weight(data)) + taken
     if needed > budget.documents:
-        raise too_much("bytes of memory for documents", needed, budget.documents)
+        raise too_much(
+            f"bytes of memory for the documents up to {file.name}", needed, budget.documents
+        )
     check_numbers(data)
     return data
 

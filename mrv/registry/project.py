@@ -147,7 +147,7 @@ class Usage:
 @dataclass(frozen=True, slots=True)
 class FixedBefore:
     """
-    A value fixed ex ante that differs from that of an issued statement.
+    A value fixed ex ante, as an issued statement states it.
 
     `device` None: a value of the whole project.
     """

@@ -269,7 +269,11 @@ def solve(metered: Sequence[Metered], effects: Iterable[Effect], design: Design)
 
 
 def _tightest(caps: Iterable[Cap]) -> list[tuple[Node, Cap]]:
-    """Return the tightest cap of each node, in the order of levels, weeks and devices."""
+    """
+    Return the tightest cap of each node and kind, in the order of levels, weeks and devices.
+
+    The kinds are caps that the weekly sums of other rules include (`moves_weeks`), and other caps.
+    """
     result: dict[tuple[Node, bool], Cap] = {}
     for item in caps:
         key = item.node, item.moves_weeks

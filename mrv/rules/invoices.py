@@ -345,7 +345,7 @@ def _beyond(facts: Facts, role: Sequence[Monitored], alike: Fraction) -> Fractio
     billed = invoiced_sums(facts, role)
     if billed is None:
         return Fraction(0)
-    # the output, as invoices state it: own use is deducted from the lower of both
+    # the output, as invoices state it: own use is deducted from the lower of the two
     counted = sum((m.counts + m.own_use for m in role), start=Fraction(0))
     whole = billed.theirs + billed.mean
     if role[0].needs.side == "baseline":

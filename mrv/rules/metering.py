@@ -168,7 +168,7 @@ class Reader:
         )
         if not bound:
             raise PeriodError(
-                f"project {project.id} has no device in this period; bind its devices"
+                f"project {project.id} has no device in this period; assign devices to it"
             )
         gaining = common([period], costed(project, self.methodology, self.fleet))
         return tuple(

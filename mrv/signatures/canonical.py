@@ -89,7 +89,7 @@ def parse_object(data: bytes, *, allow_floats: bool = False) -> dict[str, Any]:
     value = parse(data, allow_floats=allow_floats)
     if not isinstance(value, dict):
         raise CanonicalError(
-            f"expected a JSON object {{...}}, found {type(value).__name__}; pass an object"
+            "expected a JSON object {...}, and found another JSON value; pass an object"
         )
     return value
 

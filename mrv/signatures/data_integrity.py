@@ -65,8 +65,7 @@ def signature_of(proof: Mapping[str, Any]) -> bytes:
     value = proof["proofValue"]
     if not isinstance(value, str):
         raise SignatureError(
-            f"proofValue is a {type(value).__name__}, not multibase text; get the document "
-            "again from its signer"
+            "proofValue is not multibase text; obtain the document again from its signer"
         )
     try:
         signature = decode_base58(value)

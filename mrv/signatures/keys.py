@@ -239,8 +239,9 @@ class EnrolledKey:
         wanted, may = {"name", "role", "publicKeyMultibase"}, {"validFrom", "validUntil"}
         if not wanted <= record.keys() <= wanted | may | set(NAMES):
             raise EnrolmentError(
-                f"enrolled key has keys {sorted(record)}; it needs exactly {sorted(wanted)},"
-                f" and may have {sorted(may | set(NAMES))}"
+                f"the entry of an enrolled key has the fields {', '.join(sorted(record))}; it needs"
+                f" {', '.join(sorted(wanted))},"
+                f" and may have {', '.join(sorted(may | set(NAMES)))}"
             )
         for name in record.keys() & {"name", *may}:
             if not isinstance(record[name], str):
@@ -334,7 +335,7 @@ def multikey_of(method: object) -> str:
 
 def _decode(text: object, prefix: bytes, kind: str) -> bytes:
     if not isinstance(text, str):
-        raise SignatureError(f"{kind} key is a {type(text).__name__}; write it as a Multikey text")
+        raise SignatureError(f"{kind} key is not text; write it as a Multikey text")
     try:
         raw = decode_base58(text)
     except CanonicalError as error:

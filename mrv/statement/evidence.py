@@ -149,7 +149,11 @@ def _is_of(rows: IntervalRows, pairs: set[tuple[int, int]]) -> NDArray[np.bool_]
 
 
 def unmarked(rows: IntervalRows) -> IntervalRows:
-    """Return rows without register values, which are no evidence and take half of the memory."""
+    """
+    Return the rows with their register values removed.
+
+    Register values are no evidence here, and take half of the memory.
+    """
     marks: dict[str, Any] = dict.fromkeys(MARK_FIELDS, absent(len(rows)))
     return replace(rows, **marks)
 

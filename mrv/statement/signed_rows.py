@@ -242,9 +242,14 @@ def _check_whose(row: SignedRow, key: EnrolledKey, keys: Iterable[EnrolledKey]) 
         )
     ended = key.valid_until
     if ended is not None and (row.day is None or row.day.isoformat() >= ended[:10]):
+        state, enter = (
+            (f"{row.name} is dated {row.day}", "")
+            if row.day is not None
+            else (f"{row.name} has no date", "enter its date, or ")
+        )
         raise EnrolmentError(
-            f"{row.name} is dated {row.day or 'without a day'}, but key {key.name!r} "
-            f"ended at {ended}; have it signed with a valid key"
+            f"{state}, and key {key.name!r} ended at {ended}; {enter}have it signed with a valid"
+            " key"
         )
 
 

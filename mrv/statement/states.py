@@ -425,10 +425,14 @@ def ended(document: Mapping[str, Any], project: str, statements: Iterable[str]) 
     as `counts`.
     """
     if document.get("type") != list(_LIST_TYPES) or document.get("id") != list_id(project):
-        raise CanonicalError(f"not the status list {list_id(project)}; get the project's own list")
+        raise CanonicalError(
+            f"this is not the status list {list_id(project)}; get the project's own list"
+        )
     bits_of = read(StatusList, document, f"status list {list_id(project)}").credential_subject
     if bits_of.status_purpose != PURPOSE:
-        raise CanonicalError(f"not the status list {list_id(project)}; get the project's own list")
+        raise CanonicalError(
+            f"this is not the status list {list_id(project)}; get the project's own list"
+        )
     bits = _decode(bits_of.encoded_list)
     places = {name: place(name) for name in statements}
     return {name for name, at in places.items() if bits[at // 8] & 0x80 >> at % 8}

@@ -88,7 +88,8 @@ def refuse_part(principal: Principal) -> None:
     if not principal.sees_all:
         raise ProblemError(
             403,
-            "access to all projects is required, but your key is limited to some; "
+            "access to all projects is required, but your key is limited to some "
+            "projects; "
             "ask for a key without `--project`",
         )
 

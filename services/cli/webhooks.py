@@ -32,8 +32,9 @@ def webhooks() -> None:
     """
     Manage webhooks, which send events to other systems: steps of statements, findings, alarms.
 
-    Each event is CloudEvents 1.0 in JSON, signed according to Standard Webhooks, and repeated up to
-    ten times in three days until it is accepted. `tonne watch` or `tonne webhooks send` sends them.
+    Each event is CloudEvents 1.0 in JSON, signed according to Standard Webhooks, and sent up to ten
+    times in about three days until it is accepted. `tonne watch` or `tonne webhooks send` sends the
+    events.
 
     \b
     Example:

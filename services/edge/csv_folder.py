@@ -355,7 +355,7 @@ class Folder(threading.Thread):
         self._sizes: dict[str, tuple[int, float]] = {}
 
     def run(self) -> None:
-        """Watch for files until `stop` is set."""
+        """Watch for files until `stopping` is set."""
         while not self._stopping.is_set():
             try:
                 self._look()

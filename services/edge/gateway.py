@@ -86,7 +86,7 @@ class Listener(threading.Thread):
         self._client.on_message = self._on_message
 
     def run(self) -> None:
-        """Receive messages until `stop` is set."""
+        """Receive messages until `stopping` is set."""
         while not self._stopping.is_set():
             if self._client.socket() is None and not self._connect():
                 self._stopping.wait(_RETRY_S)
@@ -285,7 +285,7 @@ class Gateway:
         self._stopping.set()
 
     def run(self) -> None:
-        """Record and forward until `stop` is set; waiting messages stay on disk."""
+        """Record and forward until `stop` is called; waiting messages stay on disk."""
         if self._outbox.set_aside is not None:
             self._log.error(
                 "the outbox file was damaged: readable messages are sent, the rest "

@@ -214,7 +214,7 @@ class Poller(threading.Thread):
         self._recorder, self._stopping = recorder, stopping
 
     def run(self) -> None:
-        """Poll until `stop` is set."""
+        """Poll until `stopping` is set."""
         while not self._stopping.is_set():
             following = min(self._devices, key=lambda polled_device: polled_device.due_s)
             wait_s = following.due_s - time.monotonic()

@@ -147,7 +147,7 @@ def _commands(name: str) -> tuple[str, ...]:
 
 
 def _filled(text: str, device: Device) -> str:
-    """Return a template's topic filter for one device; other names match any level."""
+    """Return a template's topic filter for one device; `{gateway}` is `+` if it has none."""
     names = {"device": device.id, "site": device.site, "gateway": device.gateway or "+"}
     return "/".join(
         names.get(level.strip("{}"), level) if level.startswith("{") else level

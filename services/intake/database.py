@@ -364,7 +364,7 @@ class Statuses:
         self._logged: set[str] = set()
 
     def keep(self, connection: Connection, fleet: Fleet, lines: Iterable[Status]) -> None:
-        """Store the last status message of each registered principal."""
+        """Store the last status message of each registered principal; log others as ignored."""
         for item in keep(connection, fleet, lines):
             if item.principal in self._logged or len(self._logged) >= _MAX_LOGGED:
                 continue

@@ -88,7 +88,7 @@ def security_options(access: KafkaAccess) -> dict[str, Any]:
 
 def words(error: BaseException, doing: str = "do this") -> str:
     """
-    Return the meaning of a Kafka error in words, and the remedy.
+    Return the meaning of a Kafka error in words, with the remedy where one is known.
 
     `doing`: the operation that was rejected, for the text, as Kafka's error does not name it.
     """

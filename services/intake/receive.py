@@ -305,7 +305,12 @@ _REFUSED, _NAMED, _DETAIL = 20, 20, 200
 
 
 class _Stored(msgspec.Struct):
-    """Durable readings of a device: message numbers, times without number, newest time. [ms]"""
+    """
+    Durable readings of a device, and refusals of its messages.
+
+    `ids`: message numbers.  `unnumbered`: times of readings without number.  `newest`: newest
+    time. [ms]  `refused`: listed refusals.  `more`: number of further refusals.
+    """
 
     device: Device
     ids: list[int | str] = []

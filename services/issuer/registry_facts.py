@@ -81,7 +81,8 @@ _DAYS, _DAY_US = 62, 86_400_000_000
 
 def disguised(energy: Energy, same: Same, repeated: Sequence[Copy]) -> list[Copy]:
     """
-    Return meters that copy others with days in another order, added noise, or as a sum.
+    Return meters whose data copy other meters' data: in another order of days, with added noise,
+    or as the sum of several meters.
 
     `same`: result of comparing 15-minute intervals.  `repeated`: result of comparing days in order.
     """

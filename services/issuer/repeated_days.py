@@ -127,7 +127,12 @@ def repeated_elsewhere(energy: Energy, same: Same) -> list[Copy]:
 
 
 class Others(NamedTuple):
-    """Meters with their daily sums, and the mask of pairs with the project's meters to compare."""
+    """
+    Meters to compare with the project's meters.
+
+    `names`, `sums`: their ids, and daily sums.  `pairs`: mask of the pairs to compare (project's
+    meter, other meter).  `projects`: project of each meter; empty for the project's own meters.
+    """
 
     names: Sequence[str]
     sums: Int64

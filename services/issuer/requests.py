@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 
 
 class Issued(NamedTuple):
-    """Index of an issue in the log, and texts on its time stamps and missing ones."""
+    """Index of an issue in the log, and notes on its present and missing time stamps."""
 
     entry: int
     notes: tuple[str, ...]

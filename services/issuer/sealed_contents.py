@@ -83,7 +83,12 @@ class _AssignedDevices:
     others: tuple[str, ...] = ()
 
     def on(self, from_us: int, to_us: int) -> tuple[str, ...]:
-        """Return the devices that belong to a day."""
+        """
+        Return the devices that belong to a day.
+
+        For a project, those that it has during a part of the day; else those that no project has
+        during the whole day.
+        """
         spans = ((d.device, d.from_us, to_us if d.to_us is None else d.to_us) for d in self.bound)
         if self.project:
             return tuple(sorted({name for name, a, b in spans if a < to_us and b > from_us}))

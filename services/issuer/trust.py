@@ -120,12 +120,15 @@ def checked(data: bytes) -> TrustRoot:
 
 def named(home: Path, data: bytes) -> tuple[EnrolledKey, ...]:
     """Return the keys to enrol from a file; a trust root must be the pinned one."""
-    trust = read_trusted(data, _now())
-    if "signed" in canonical.parse_object(data) and kept_trust_root(home) != data:
-        raise EnrolmentError(
-            f"{trust.source} differs from the one stored in {pinned(home)}; accept it with `tonne "
-            "trust pin`"
+    trust, mine = read_trusted(data, _now()), kept_trust_root(home)
+    if "signed" in canonical.parse_object(data) and mine != data:
+        state = (
+            f"no trust root is stored in {pinned(home)}; store"
+            if mine is None
+            else f"{trust.source} differs from the one stored in {pinned(home)}; if it is the newer"
+            " version, store"
         )
+        raise EnrolmentError(f"{state} it with `tonne trust pin FILE`")
     return trust.keys
 
 

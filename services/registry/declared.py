@@ -309,7 +309,11 @@ def rewritten(stored: tuple[Version, ...], values: tuple[Version, ...] | None) -
 
 
 def without_kind(stored: tuple[Version, ...], values: tuple[Version, ...] | None) -> Iterator[str]:
-    """Yield errors for new plan versions of the wrong kind, and deviations without an end."""
+    """
+    Yield errors for new plan versions of the wrong kind.
+
+    Also for deviations without an end, and for other versions with one.
+    """
     known = {version.name for version in stored}
     every = sorted((*stored, *(v for v in values or () if v.name not in known)), key=_begins)
     for version in every:

@@ -304,7 +304,7 @@ def _device(device: Device) -> dict[str, Any]:
 
 def _dated(device: Device, rows: Sequence[Rating | PvArray]) -> Sequence[Rating | PvArray]:
     """
-    Return dated rows of a device; empty if its only row has no document and is of the
+    Return dated rows of a device; empty if its only row has no document and begins on the day of
     installation.
     """
     first = len(rows) == 1 and rows[0].begins == device.installed and rows[0].document is None

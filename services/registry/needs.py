@@ -323,7 +323,7 @@ def _is_lowest(
     name: str,
     book: FactorBook,
 ) -> bool:
-    """Return whether a device's choice gives the lowest reduction of all choices."""
+    """Return whether a device's choice gives the lowest reduction; True if none is known."""
     year = project.crediting_from.year
     params = read(methodology.roles[bound.role].params, bound.params, bound.device)
 

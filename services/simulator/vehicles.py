@@ -65,7 +65,7 @@ class EvCharger:
         for session in _sessions(day.rng("sessions"), self._device.rated_power_w):
             first, last = np.searchsorted(hour, (session.plug_in, session.plug_out))
             stay = slice(int(first), int(last))
-            power[stay], soc[stay], state[stay] = _charged_wh(session, hour[stay])
+            power[stay], soc[stay], state[stay] = _charging(session, hour[stay])
             stays.append(stay)
         power_mw = np.rint(power * 1_000).astype(np.int64)
         register = self._register.advance(day.time_ms, power_mw)
@@ -110,7 +110,7 @@ def _session(chance: np.random.Generator, hour: float, rated_power_w: int) -> Se
     return Session(hour, charged, plug_out, soc_start, taper_at, taper_h, power_w, battery_wh)
 
 
-def _charged_wh(session: Session, hour: Floats) -> tuple[Floats, Floats, Floats]:
+def _charging(session: Session, hour: Floats) -> tuple[Floats, Floats, Floats]:
     """Return power [W], state of charge [%] and connector state along one session."""
     until = np.minimum(hour, session.charged)
     tapering = np.exp(-np.maximum(until - session.taper_at, 0.0) / session.taper_h)

@@ -129,7 +129,7 @@ def test_set_and_chain_are_refused() -> None:
         ("created", 1677281798, "created is"),
         ("proofValue", "z1", "1 bytes"),
         ("proofValue", "u" + "A" * 86, "cannot be read"),
-        ("proofValue", None, "NoneType"),
+        ("proofValue", None, "not multibase text"),
         ("verificationMethod", "did:web:example.com#k", "verificationMethod"),
         ("expires", "2030-01-01T00:00:00Z", "'expires' is not supported"),
         ("@context", ["https://example.com"], "does not start with"),

@@ -95,7 +95,7 @@ def _common(language: str) -> Mapping[str, str]:
 
 HEADINGS = {
     "acknowledged_by": "acknowledged by",
-    "against_site": "difference from its site",
+    "against_site": "difference from the plant's median",
     "avoided_t": "avoided",
     "before_t": "with all evidence",
     "avoided_t_per_day": "avoided per day",
@@ -211,9 +211,11 @@ STATES = {
 # text on the dashboards for a code of the database; other codes only lose their underscores
 _TEXTS = {
     "dark": "offline",
+    "exceeded": "limit exceeded",
     "never heard": "never reported",
     "silent": "no data",
     "under_verification": "under verification",
+    "within": "within the limit",
 }
 _NO_RATIO = (
     "no dc_power_w in the registry",

@@ -36,7 +36,7 @@ def dashboard() -> model.Dashboard:
         "fleet", "Fleet health", "Devices and gateways: online, late, offline, faulty.",
         [
             ("Now", [
-                stat("Online", _count("state = 'online'"), "short", "Last reading within twice the expected interval: half an hour, unless the registry states another.", steps=((None, GREEN),)),
+                stat("Online", _count("state = 'online'"), "short", "The last reading is not older than twice the expected interval. This interval is 15 minutes, unless the registry states another.", steps=((None, GREEN),)),
                 stat("Late", _count("state = 'late'"), "short", "No reading for longer than twice the expected interval.", steps=((None, GREEN), (1, YELLOW))),
                 stat("Offline", _count("state = 'offline'"), "short", "No reading for longer than eight times the expected interval or since commissioning, or reported offline by the broker.", steps=((None, GREEN), (1, RED))),
                 stat("Gateways offline", f"""
@@ -179,7 +179,7 @@ def pipeline_dashboard() -> model.Dashboard:
                 prom("Kafka records not stored", {"partition {{partition}}": "max by (partition) (tonne_stream_offset_lag)"}, "short",
                      "Records of each partition that are not stored yet; no data without Kafka."),
             ]),
-            ("Account", [
+            ("Devices, registers and statements", [
                 prom("Devices by state", {"{{state}}": "sum by (state) (max by (state, class) (tonne_fleet_devices))"}, "short",
                      "Registered devices by state.", stacked=True, texts={state: text_of(state) for state in ("online", "late", "offline", "not commissioned")}),
                 prom("Register events", {"{{kind}}": "sum by (kind) (increase(tonne_counter_events_total[1h]))"}, "short",

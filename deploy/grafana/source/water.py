@@ -26,10 +26,10 @@ WHERE indicator = 'limits' AND $__timeFilter(time) AND {_MINE} HAVING count(*) >
 """, "short", "Days that exceed a limit of the standard named in the registry for the plant.", steps=((None, GREEN), (1, RED)), span=6),
                 stat("Volume treated", f"""
 SELECT sum(volume_m3) AS volume_m3 FROM v_day_volume_m3 WHERE quantity = 'flow' AND $__timeFilter(time) AND {_MINE}
-""", "m3", "Volume treated, by the plants' registers.", decimals=0, span=6),
+""", "m3", "Volume treated, calculated from the plants' registers.", decimals=0, span=6),
                 stat("Biogas", f"""
 SELECT sum(volume_m3) AS volume_m3 FROM v_day_volume_m3 WHERE quantity = 'biogas' AND $__timeFilter(time) AND {_MINE}
-""", "suffix: Nm³", "Biogas by the plants' registers, at standard conditions.", decimals=0, span=6),
+""", "suffix: Nm³", "Biogas, calculated from the plants' registers, at standard conditions.", decimals=0, span=6),
                 stat("Electricity by volume", f"""
 SELECT (SELECT sum(energy_kwh) FROM v_day_energy_kwh WHERE quantity = 'energy_import' AND $__timeFilter(time) AND {_MINE})
        / nullif((SELECT sum(volume_m3) FROM v_day_volume_m3 WHERE quantity = 'flow' AND $__timeFilter(time) AND {_MINE}), 0) AS kwh_m3
@@ -63,11 +63,11 @@ WHERE indicator = 'cod_load_kg_d' AND $__timeFilter(time) AND {_MINE} GROUP BY d
                 bars("Flow by day", f"""
 SELECT day::text AS day, sum(volume_m3) AS volume_m3 FROM v_day_volume_m3
 WHERE quantity = 'flow' AND $__timeFilter(time) AND {_MINE} GROUP BY day ORDER BY day
-""", "m3", "By the plants' registers, by local day."),
+""", "m3", "Calculated from the plants' registers, by local day."),
                 bars("Biogas by day", f"""
 SELECT day::text AS day, sum(volume_m3) AS volume_nm3 FROM v_day_volume_m3
 WHERE quantity = 'biogas' AND $__timeFilter(time) AND {_MINE} GROUP BY day ORDER BY day
-""", "suffix: Nm³", "By the plants' registers, by local day."),
+""", "suffix: Nm³", "Calculated from the plants' registers, by local day."),
                 series("COD at inlet and outlet, methane", f"""
 SELECT $__timeGroup(time, $__interval) AS time, avg(cod_in_mg_l) AS "«COD at the inlet»", avg(cod_out_mg_l) AS "«COD at the outlet»", avg(ch4_percent) AS "«methane»"
 FROM reading_wastewater_plant WHERE $__timeFilter(time) AND {_MINE} GROUP BY 1 ORDER BY 1

@@ -54,7 +54,7 @@ KINDS = (
     Kind("passenger_counter", "Passengers", "count", "1", "short", "Boarded", "on_board", "short", "On board",
          "Number of passengers on board."),
     Kind("sewer_level", "Sewers", "operating_time", "1 / 3600.0", "suffix: h", "Hours of overflow", "level_m",
-         "suffix: m", "Level", "Level in the manhole, which overflows at its weir."),
+         "suffix: m", "Level", "Water level in the manhole. Above the level of its weir, the manhole overflows."),
     Kind("waterworks", "Waterworks", "flow", "0.000001", "suffix: m³", "Delivered", "chlorine_mg_l",
          "suffix: mg/L", "Chlorine", "Free chlorine at the outlet; WHO guidelines require at least 0.2 mg/L at the point of delivery (dashed).",
          ((None, RED), (0.2, "transparent"))),
@@ -89,7 +89,7 @@ SELECT day::text AS day, sum(value) * {kind.scale} AS amount FROM v_day_quantity
 WHERE class = '{kind.class_id}' AND quantity = '{kind.quantity}' AND $__timeFilter(time) AND {_HERE} GROUP BY day ORDER BY day
 """,
         kind.unit,
-        "Sum of the devices of the class at the chosen sites, by their registers and local days.",
+        "Daily sum of all devices of the class at the chosen sites, calculated from their registers; days are local days.",
     )
 
 

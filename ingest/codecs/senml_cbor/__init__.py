@@ -171,8 +171,7 @@ def decode(payload: bytes, received_us: int) -> Sequence[Reading]:
     result = _loads(payload)
     if not isinstance(result, list):
         raise PayloadError(
-            "wrong_shape",
-            f"senml_cbor: the message is a {type(result).__name__}; send an array of records",
+            "wrong_shape", "senml_cbor: the message is not an array; send an array of records"
         )
     if (plain := _plain(result)) is not None:
         learn(payload, plain)

@@ -284,7 +284,8 @@ def _page_language(language: str) -> str:
     """Return a page's language; 404 for an unavailable one."""
     if language not in LANGUAGES:
         raise ProblemError(
-            404, f"no page is in {language[:20]!r}; choose one of {', '.join(LANGUAGES)}"
+            404,
+            f"the console has no pages in {language[:20]!r}; choose one of {', '.join(LANGUAGES)}",
         )
     return language
 

@@ -168,9 +168,9 @@ def status_list(ask: Ask, project: ProjectQuery) -> Response:
     if late:
         raise ProblemError(
             409,
-            f"the validity of {', '.join(sorted(late))} ended after the list of "
-            f"{published.signed:%Y-%m-%dT%H:%M:%SZ} was signed; ask its operator to "
-            "sign a new list",
+            f"statements {', '.join(sorted(late))} are no longer valid, which the status list of"
+            f" project {project!r}, signed {published.signed:%Y-%m-%dT%H:%M:%SZ}, does not state;"
+            " ask the project's operator to sign a new status list",
         )
     return conditional(ask, published.document, "application/vc", _PUBLIC)
 

@@ -302,8 +302,8 @@ def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[str]:
 
 def limits_and_evidence(methodology: Methodology) -> Iterator[str]:
     """
-    Yield the lines on the limits of a methodology's delivered service; beyond them the conservative
-    limit applies.
+    Yield the lines on a methodology's limits of consumption, capacity and service, and on the
+    evidence that it requires.
     """
     for taken in methodology.consumptions:
         yield (

@@ -148,7 +148,7 @@ def _archive(conn: Connection) -> Finding:
 
 
 def quota(conn: Connection) -> Finding:
-    """Return a finding: the principals that exceeded their message quota within the last day."""
+    """Return a finding on principals over the quota of messages or of stored rejected messages."""
     if rows := conn.execute(_OVER).fetchall():
         return Finding(
             "quota",

@@ -200,7 +200,7 @@ class _TestState:
                 newest.add(index)
 
     def _times(self) -> list[TupleRow]:
-        """Return the times of the last two readings of each device."""
+        """Return the times of the last two readings of each device before its time."""
         ids, index, before = self._devices()
         rows = near.nearest(
             self._cursor,

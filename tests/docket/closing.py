@@ -126,6 +126,7 @@ def _closed(url: str, world: World, truth_t: float, false: Collection[str]) -> O
         try:
             _enrol(url, world)
             _register(url, file, world)
+            _remake(url)  # what no device has sent is done at once, and not metered twice
             _store(url, world.readings, world.arrived)
             _remake(url)
             _issue(url, Path(folder), world)

@@ -10,6 +10,7 @@ from mrv.statement.sampling import Size
 from mrv.verify import verify
 from services.issuer import keys
 from services.issuer import transitions as life
+from services.issuer.close import preview_period
 from services.issuer.collect_evidence import recollect
 from services.issuer.pack import export
 from services.issuer.seal import seal
@@ -57,16 +58,26 @@ def with_buses(url, home):
     return signers(url, home)
 
 
+def edges(span):
+    """Return the edges of a period of local days or of microseconds. [us UTC]"""
+    return (plant.us(one) if isinstance(one, str) else one for one in span)
+
+
 def closed(url, *span, project="pv"):
     """Close a period of local days or of microseconds; return its result and its document."""
-    edges = (plant.us(one) if isinstance(one, str) else one for one in span)
     with issuer(url) as conn:
-        return close_period(conn, project, *edges, "test")
+        return close_period(conn, project, *edges(span), "test")
+
+
+def previewed(url, *span, project="pv"):
+    """Return a period's result and document as a close has them, without a seal of its days."""
+    with issuer(url) as conn:
+        return preview_period(conn, project, *edges(span))
 
 
 def subject(url, *span, project="pv"):
-    """Close a period; return the content of its document."""
-    return closed(url, *span, project=project).document["credentialSubject"]
+    """Return the content of a period's document."""
+    return previewed(url, *span, project=project).document["credentialSubject"]
 
 
 def unmet(said, *rules):

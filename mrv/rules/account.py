@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from typing import Any
@@ -159,6 +159,7 @@ class Terms:
 
     `parameters`: parameters as entered, with the means of samples.  `parts`: activities that depend
     on time only, by calendar year.  `stretches`: edges of the weeks. [interval numbers]
+    `known`: reductions calculated so far; most inputs are asked for again.
     """
 
     methodology: Methodology
@@ -167,6 +168,14 @@ class Terms:
     factors: Factors
     parts: Mapping[int, list[Activity]]
     stretches: tuple[int, ...]
+    known: dict[tuple[int, str], tuple[Factors, Reductions]] = field(default_factory=dict)
+
+    def reductions(self, inputs: Inputs, book: Factors) -> Reductions:
+        """Return the reductions of complete inputs, calculated once for each factor book."""
+        key = id(book), repr(inputs)
+        if key not in self.known:  # with the book, whose number would else be given again
+            self.known[key] = book, self.methodology.reductions(inputs, book)
+        return self.known[key][1]
 
 
 @dataclass(frozen=True)
@@ -398,7 +407,7 @@ class Account:
         }
 
     def _reductions(self, of: Mapping[int, Inputs], book: Factors) -> dict[int, Reductions]:
-        return {year: self.methodology.reductions(inputs, book) for year, inputs in of.items()}
+        return {year: self.terms.reductions(inputs, book) for year, inputs in of.items()}
 
 
 def added(by_year: Mapping[int, Reductions]) -> Reductions:

@@ -55,12 +55,6 @@ class Trace:
     oldest_s: np.ndarray
     stored: float
 
-    def settled_s(self, after_s: int = 0) -> int:
-        """Return the second after which fewer than two seconds' messages wait."""
-        late = np.flatnonzero(self.oldest_s > 2)
-        late = late[late >= after_s]
-        return int(late[-1]) + 1 if len(late) else after_s
-
 
 def shares(devices: int, partitions: int) -> np.ndarray:
     """Return the distribution of a fleet's ids over partitions, by the hash of the bridges."""

@@ -43,7 +43,7 @@ from tests.docket.shapes import HOUR_US
 from tests.docket.world import PROJECT, Readings, World, begin, send, sha, truth
 from tests.fix_timescale import _TEMPLATE, Quick, _make_cluster
 from tests.services.issuer import logged
-from tests.services.issuer.plant import store_of
+from tests.services.issuer.plant import store_of, together
 
 OPERATOR = "Plant Operating Company"
 UG = 10**12
@@ -126,6 +126,7 @@ def _closed(url: str, world: World, truth_t: float, false: Collection[str]) -> O
         try:
             _enrol(url, world)
             _register(url, file, world)
+            _remake(url)  # what no device has sent is done at once, and not metered twice
             _store(url, world.readings, world.arrived)
             _remake(url)
             _issue(url, Path(folder), world)
@@ -302,7 +303,7 @@ def _store(url: str, readings: dict[str, Readings], arrived: dict[str, int | np.
             if name in at_once:
                 message = np.full(len(one.time_us), len(hours) + at_once.index(name))
             frames.append(_frame(by_id[name], one, message))
-        store.commit(conn, _together(frames), [], Letters([], [], [], [], came))
+        store.commit(conn, together(frames), [], Letters([], [], [], [], came))
 
 
 def _remake(url: str) -> None:
@@ -324,20 +325,3 @@ def _frame(index: int, some: Readings, message: np.ndarray) -> Frame:
         ) else values.astype(kind)  # fmt: skip
     device = np.full(n, index, dtype=np.int32)
     return Frame(some.class_id, device, some.time_us, message.astype(np.int32), columns)
-
-
-def _together(frames: list[Frame]) -> list[Frame]:
-    """Join frames of a class, as a batch has them."""
-    found = []
-    for kind in sorted({one.class_id for one in frames}):
-        some = [one for one in frames if one.class_id == kind]
-        found.append(
-            Frame(
-                kind,
-                np.concatenate([one.device for one in some]),
-                np.concatenate([one.time_us for one in some]),
-                np.concatenate([one.message for one in some]),
-                {n: np.concatenate([one.columns[n] for one in some]) for n in some[0].columns},
-            )
-        )
-    return found

@@ -101,6 +101,7 @@ def fill(url: str, home: Path) -> dict[str, str]:
     assert not planned.refused, [r.messages for r in planned.results if r.messages]
     with connect(url, role="tonne_ingest", autocommit=True) as conn:
         store = store_of(conn)
+        store.remake_requested(conn)  # not again, with their readings
         index = store.plan.fleet.by_id
         for some in frames(catalog, index, BEGIN_US, END_US, 1):
             store.commit(conn, some, [], Letters([], [], [], [], 0))

@@ -55,6 +55,7 @@ class Month:
         span = period_us(examples.FIRST, examples.LAST, "Asia/Ho_Chi_Minh")
         with connect(url, role="tonne_ingest", autocommit=True) as conn:
             store = store_of(conn)
+            store.remake_requested(conn)  # not again, with their readings
             index = store.plan.fleet.by_id
             begin_ms = instant_us(REPLAY_SPAN[0], "UTC") // 1000
             recorded = Replayed(read_recording(RECORDING), REPLAYED, begin_ms)

@@ -44,10 +44,6 @@ def request(old, leaves, proof=None, note=None):
     return make_request(old, steps, note or head(leaves))
 
 
-def signed_root(size, root):
-    return sign_checkpoint(Checkpoint(LOG.name, size, root), KEY)
-
-
 # in this order: what is asked, the status, and the size that a conflict names
 ASKED = [
     ("unknown log", request(0, LEAVES[:5], note=head(LEAVES[:5], STRANGER, "log.example/b")), 404),

@@ -2,15 +2,20 @@
 
 from contextlib import contextmanager
 
+import pytest
+
 from mrv.documents.statement import claims_of
 from mrv.packs.reader import read_pack
+from mrv.report import submission as list_of_checks
 from mrv.signatures import canonical
 from mrv.statement.compose import compose, label_of
 from mrv.statement.sampling import Size
 from mrv.verify import verify
 from services.issuer import keys
 from services.issuer import transitions as life
+from services.issuer.close import preview_period
 from services.issuer.collect_evidence import recollect
+from services.issuer.export_files import submission
 from services.issuer.pack import export
 from services.issuer.seal import seal
 from services.store.postgres.pool import connect
@@ -57,22 +62,44 @@ def with_buses(url, home):
     return signers(url, home)
 
 
+def edges(span):
+    """Return the edges of a period of local days or of microseconds. [us UTC]"""
+    return (plant.us(one) if isinstance(one, str) else one for one in span)
+
+
 def closed(url, *span, project="pv"):
     """Close a period of local days or of microseconds; return its result and its document."""
-    edges = (plant.us(one) if isinstance(one, str) else one for one in span)
     with issuer(url) as conn:
-        return close_period(conn, project, *edges, "test")
+        return close_period(conn, project, *edges(span), "test")
+
+
+def previewed(url, *span, project="pv"):
+    """Return a period's result and document as a close has them, without a seal of its days."""
+    with issuer(url) as conn:
+        return preview_period(conn, project, *edges(span))
 
 
 def subject(url, *span, project="pv"):
-    """Close a period; return the content of its document."""
-    return closed(url, *span, project=project).document["credentialSubject"]
+    """Return the content of a period's document."""
+    return previewed(url, *span, project=project).document["credentialSubject"]
 
 
 def unmet(said, *rules):
     """Return the texts of a document's conditions that are not met, of some rules or of all."""
     found = (a for a in said["applicability"] if not a["holds"])
     return "; ".join(worded(a) for a in found if not rules or a["rule"] in rules)
+
+
+def checks(url, name):
+    """
+    Return a statement's report data, and its checks before submission by name.
+
+    They have no pages, for which the whole report would be made each time.
+    """
+    with issuer(url) as conn, pytest.MonkeyPatch.context() as unpaged:
+        unpaged.setattr(list_of_checks, "chapters", lambda *_: {})
+        facts, lines = submission(conn, name, "en")
+    return facts, {one.check: one for one in lines}
 
 
 def composed_again(url, said):

@@ -149,12 +149,25 @@ def store_of(conn):
 
 def send(url, device, times_us, **columns):
     """Store readings of a device, as `tonne run` would."""
+    send_all(url, {device: (times_us, columns)})
+
+
+def send_all(url, readings):
+    """Store times and columns of several devices in one commit."""
     with connect(url, role="tonne_ingest", autocommit=True) as conn:
         store = store_of(conn)
-        index = store.plan.fleet.by_id[device]
-        class_id = store.plan.fleet.devices[index].class_id
-        readings = frame(class_id, index, np.asarray(times_us, dtype=np.int64), **columns)
-        store.commit(conn, [readings], [], Letters([], [], [], [], 0))
+        fleet, frames = store.plan.fleet, []
+        for device, (times_us, columns) in readings.items():
+            index = fleet.by_id[device]
+            times = np.asarray(times_us, dtype=np.int64)
+            frames.append(frame(fleet.devices[index].class_id, index, times, **columns))
+        store.commit(conn, together(frames), [], Letters([], [], [], [], 0))
+
+
+def together(frames):
+    """Join frames of a class, as a batch has them."""
+    kinds = sorted({one.class_id for one in frames})
+    return [Frame.concat([one for one in frames if one.class_id == kind]) for kind in kinds]
 
 
 def frame(class_id, index, times_us, **given):
@@ -184,16 +197,11 @@ def sunny(begin, end, minutes=5, watts=800_000):
 def fill_pv(url, begin="2026-03-01", end="2026-03-04", minutes=5, *, silent=True):
     """Store sunny days of both inverters; a silent inv-2 has no readings on one morning."""
     times, energy, power = sunny(begin, end, minutes)
-    send(url, "inv-1", times, energy_export_wh=energy, active_power_w=power)
     morning = (times >= us("2026-03-02T08:00:00+07:00")) & (times < us("2026-03-02T09:30:00+07:00"))
     kept = ~morning | (not silent)
-    send(
-        url,
-        "inv-2",
-        times[kept],
-        energy_export_wh=energy[kept] // 2,
-        active_power_w=power[kept] / 2,
-    )
+    first = {"energy_export_wh": energy, "active_power_w": power}
+    second = {"energy_export_wh": energy[kept] // 2, "active_power_w": power[kept] / 2}
+    send_all(url, {"inv-1": (times, first), "inv-2": (times[kept], second)})
 
 
 def fill_buses(url, begin="2026-03-01"):
@@ -202,5 +210,6 @@ def fill_buses(url, begin="2026-03-01"):
     hour = (times + 7 * 3_600_000_000) // 3_600_000_000 % 24
     charge = np.cumsum(np.where(hour < 5, 8_000, 0))
     way = np.cumsum(np.where(hour >= 6, 3_000, 0))
-    send(url, "ch-1", times, energy_import_wh=charge)
-    send(url, "bus-1", times, odometer_m=way)
+    send_all(
+        url, {"ch-1": (times, {"energy_import_wh": charge}), "bus-1": (times, {"odometer_m": way})}
+    )

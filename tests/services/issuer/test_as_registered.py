@@ -22,7 +22,6 @@ from mrv.errors import StatementStateError
 from mrv.exports.registration import Registration, Validation
 from mrv.program import program
 from services.issuer import transitions as life
-from services.issuer.export_files import submission
 from services.issuer.report import registered
 from tests import registering
 from tests.opinions import concluded
@@ -65,8 +64,7 @@ def _told(url, folder, text):
 
 
 def _checks(url, name):
-    with logged.issuer(url) as conn:
-        return {one.check: one.lacking for one in submission(conn, name, "en")[1]}
+    return {check: one.lacking for check, one in logged.checks(url, name)[1].items()}
 
 
 def test_versions_are_those_that_were_registered(database_url, who, tmp_path):
@@ -151,8 +149,7 @@ def test_who_verified_does_not_review(database_url, who):
 def test_who_validated_does_not_verify(database_url, who):
     """A large project of the CDM would come back, since one entity did both."""
     name = logged.verified(database_url, who)
-    with logged.issuer(database_url) as conn:
-        facts = submission(conn, name, "en")[0]
+    facts, _ = logged.checks(database_url, name)
     assert facts.opinion
     body = facts.organisation(facts.opinion.issuer)
     other = Registration(project="pv", programme="CDM", validation=Validation(body="Another"))

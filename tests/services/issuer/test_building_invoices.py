@@ -172,8 +172,8 @@ def url(database_url, tmp_path):
 
 
 def closed(url):
-    """Close the day; return tonnes, and the texts of the conditions not met, by clause."""
-    found = logged.closed(url, *SPAN, project="house")
+    """Preview the day; return tonnes, and the texts of the conditions not met, by clause."""
+    found = logged.previewed(url, *SPAN, project="house")
     said = found.document["credentialSubject"]["applicability"]
     return float(found.result.net.reduction.t), {
         a["rule"]: worded(a) for a in said if not a["holds"]

@@ -62,7 +62,7 @@ def _closed(url, folder, share, more="lost: 5", registry=None):
     steps = np.diff(both, prepend=both[0])
     of_day = share(times) if callable(share) else share
     plant.send(url, "grid", times, energy_export_wh=np.cumsum(steps * of_day).astype(np.int64))
-    return logged.subject(url, *SPAN)
+    return logged.closed(url, *SPAN).document["credentialSubject"]
 
 
 def _of(claims):
@@ -144,7 +144,7 @@ def test_an_apportioned_consumption_is_a_formula(database_url, tmp_path):
     plant.send(
         database_url, "grid", times, energy_import_wh=np.cumsum(np.where(hour < 5, 8_800, 0))
     )
-    claims = logged.subject(database_url, *SPAN, project="bus")
+    claims = logged.closed(database_url, *SPAN, project="bus").document["credentialSubject"]
     _as_formulas(database_url, tmp_path, claims, "project", "{share}-1")
 
 

@@ -5,13 +5,13 @@ import re
 
 import pytest
 
+from services.issuer.close import preview_period
 from services.store.postgres.pool import connect
 from tests.findings import worded
 from tests.invoked import tonne
 from tests.planted import planted
 from tests.registering import told
 from tests.services.issuer import plant
-from tests.services.issuer.sealed import close_period
 
 SPAN = plant.us("2026-03-02"), plant.us("2026-03-03")
 SHEET = hashlib.sha256(b"data sheet").hexdigest()
@@ -72,7 +72,7 @@ def _close(url):
     span = ("--from", "2026-03-01", "--to", "2026-03-04")
     tonne("rebuild", *span, env={"TONNE_DATABASE_URL": url}, code=0)
     with connect(url, role="tonne_mrv", autocommit=True) as conn:
-        found = close_period(conn, "pv", *SPAN, "test").document["credentialSubject"]
+        found = preview_period(conn, "pv", *SPAN).document["credentialSubject"]
     said = {a["rule"]: a for a in found["applicability"]}
     return float(found["emissions"]["reduction"]["t"]), said
 

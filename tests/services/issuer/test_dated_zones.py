@@ -11,6 +11,7 @@ from mrv import calendar
 from mrv.packs.reader import read_pack
 from mrv.verify import verify
 from services.issuer import transitions as life
+from services.issuer.close import preview_period
 from services.issuer.pack import export
 from services.registry.files import to_yaml
 from services.store.registry.entries_from_rows import load_registry
@@ -30,10 +31,10 @@ SURVEY = f"    documents: {{sfc_l_per_100km: {PAPER}, baseline_year: {PAPER}}}\n
 
 
 def closed(url):
-    """Close two days of the buses; return tonnes, and the texts of the clause if not met."""
+    """Preview two days of the buses; return tonnes, and the texts of the clause if not met."""
     with logged.issuer(url) as conn:
         span = plant.us("2026-03-01"), plant.us("2026-03-03")
-        found = close_period(conn, "bus", *span, "test").result
+        found = preview_period(conn, "bus", *span).result
     return found.net, [f.detail for f in found.applicability if f.rule == RULE and not f.holds]
 
 

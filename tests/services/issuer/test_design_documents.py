@@ -83,8 +83,8 @@ def given(by=OFFICE, issued="2025-03-01"):
 
 
 def closed(url):
-    """Close the day; return tonnes, and the texts of the conditions not met, by clause."""
-    found = logged.closed(url, *SPAN, project="pet")
+    """Preview the day; return tonnes, and the texts of the conditions not met, by clause."""
+    found = logged.previewed(url, *SPAN, project="pet")
     unmet = {f.rule: f.detail for f in found.result.applicability if not f.holds}
     said = found.document["credentialSubject"]["applicability"]
     unmet |= {a["rule"]: worded(a) for a in said if not a["holds"]}

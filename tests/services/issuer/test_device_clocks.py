@@ -8,13 +8,13 @@ import pytest
 from mrv.statement.device_days import LATE_US
 from mrv.statement.plan_reader import read_plan
 from services.issuer import collect_evidence as collected
+from services.issuer.close import preview_period
 from services.store.dead_letter_write import Letters
 from services.store.postgres.pool import connect
 from services.store.timeseries.last_seen import not_on_time, pack
 from tests.findings import worded
 from tests.planted import planted
 from tests.services.issuer import logged, plant
-from tests.services.issuer.sealed import close_period
 
 HOUR_US = 3_600_000_000
 BEGIN, END = plant.us("2026-01-01"), plant.us("2026-02-15")
@@ -93,9 +93,9 @@ def url(database_url, tmp_path):
 
 
 def closed(url, name):
-    """Close forty-five days; return tonnes, the text of the unmet condition, the plan."""
+    """Preview forty-five days; return tonnes, the text of the unmet condition, the plan."""
     with logged.issuer(url) as conn:
-        found = close_period(conn, f"of-{name}", BEGIN, END, "test")
+        found = preview_period(conn, f"of-{name}", BEGIN, END)
         plan = collected.plan_of(conn, f"of-{name}", BEGIN, END)
     assert read_plan(plan.to_json()).clocks == plan.clocks
     said = found.document["credentialSubject"]["applicability"]

@@ -26,8 +26,8 @@ from services.issuer import keys
 from services.issuer import transitions as life
 from services.issuer.close import supersede
 from services.issuer.documents import sign
-from services.issuer.export_files import submission
 from services.issuer.pack import export
+from services.issuer.report import facts_of
 from services.store.postgres.pool import connect
 from services.store.registry import signing_keys as enrolled
 from services.store.statements import statements
@@ -236,7 +236,7 @@ def test_a_finding_names_devices_and_days_of_its_statement(conn, who, name, tmp_
     life.verify(conn, name, who["verifier"], Finding("qualified", "reasonable", "5"))
     said = steps.documents(conn, name).verification["credentialSubject"]["findings"][0]
     assert said["about"] == {"devices": ["inv-1"], "from": "2026-03-01", "to": "2026-03-02"}
-    facts, _ = submission(conn, name, "en")
+    facts = facts_of(conn, name)
     (row,) = finding_rows(facts, Words("en"))
     assert row.text.startswith("inv-1; 2026-03-01: the register")
     pack = read_pack(export(conn, name, tmp_path / "pack"))

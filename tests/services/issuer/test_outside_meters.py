@@ -23,6 +23,8 @@ THIRD = (
     "     installed: {installed}{more}}}\n"
 )
 REASON = "    boundary: [{device: ch-2, reason: cars of the office}]\n"
+# emissions of the plant without a third charger
+_HONEST = {}
 BOUND = "devices: [{device: ch-1, role: charging}, "
 
 
@@ -62,6 +64,14 @@ def _tell(url, watt_hours=1_000, since=0, until="2026-03-04"):
 
 def _close(url):
     return logged.subject(url, *SPAN, project="bus")
+
+
+@pytest.fixture
+def honest(buses):
+    """Return the emissions of the plant before a third charger is entered."""
+    if not _HONEST:
+        _HONEST.update(_close(buses())["emissions"])
+    return _HONEST
 
 
 def _told(claims):
@@ -185,14 +195,13 @@ def test_a_third_partys_line_diagram_settles_a_neighbours_charger(
     ],
     ids=["removed", "bound and removed", "always at another site"],
 )
-def test_charger_that_took_nothing_of_the_project_is_not_named(buses, registries):
+def test_charger_that_took_nothing_of_the_project_is_not_named(buses, honest, registries):
     """A meter that was removed and is silent since would appear in every statement."""
-    before = _close(buses())
     url = buses(*(_registry(**one) for one in registries))
     _tell(url, until="2026-03-04" if registries == [{"site": "office"}] else NOON)
     after = _close(url)
     assert not _told(after)
-    assert after["emissions"] == before["emissions"]
+    assert after["emissions"] == honest
 
 
 def test_rating_of_a_watt_hides_nothing(buses):
@@ -227,16 +236,15 @@ def test_readings_that_a_low_rating_refuses_are_told(buses):
     assert "rises by 144 kWh, which as charging of the project would emit 0." in told
 
 
-def test_check_meter_that_agrees_is_none_that_is_left_out(buses):
+def test_check_meter_that_agrees_is_none_that_is_left_out(buses, honest):
     """An honest check meter would be reported as a meter hidden by the project."""
-    before = _close(buses())
     url = buses(_registry(more=", check_of: ch-1"))
     times = np.arange(plant.us("2026-03-01"), plant.us("2026-03-04"), TEN_MINUTES_US)
     hour = (times + 7 * 3_600_000_000) // 3_600_000_000 % 24
     plant.send(url, "ch-2", times, energy_import_wh=np.cumsum(np.where(hour < 5, 8_100, 0)))
     after = _close(url)
     assert not _told(after)
-    assert after["emissions"] == before["emissions"]
+    assert after["emissions"] == honest
 
 
 # what a meter reads each ten minutes, of what the charger takes beneath it, by the hour [Wh]
@@ -259,9 +267,8 @@ UPSTREAM = {
 
 
 @pytest.mark.parametrize(("reads", "says"), UPSTREAM.values(), ids=UPSTREAM)
-def test_main_meter_is_settled_by_what_it_supplies(buses, reads, says):
+def test_main_meter_is_settled_by_what_it_supplies(buses, honest, reads, says):
     """An honest main meter had a finding each month; a hidden meter could be declared as one."""
-    before = _close(buses())
     outside = REASON.replace("reason:", "upstream_of: [ch-1], reason:")
     url = buses(_registry(kind="energy_meter", watts=200_000) + outside)
     times = np.arange(plant.us("2026-03-01"), plant.us("2026-03-04"), TEN_MINUTES_US)
@@ -269,7 +276,7 @@ def test_main_meter_is_settled_by_what_it_supplies(buses, reads, says):
     took = np.where(hour < 5, 8_100, 0)
     plant.send(url, "ch-2", times, energy_import_wh=np.cumsum(reads(took, hour)))
     after = _close(url)
-    assert after["emissions"] == before["emissions"]
+    assert after["emissions"] == honest
     if says is None:
         assert not _told(after)
         (met,) = (
@@ -296,9 +303,8 @@ def _split(device):
     return _registry().replace("  - {id: bus-1,", f"{second}  - {{id: bus-1,") + other
 
 
-def test_charger_of_a_project_that_is_never_closed_is_named(buses):
+def test_charger_of_a_project_that_is_never_closed_is_named(buses, honest):
     """The consumption of a charger in a project that is never closed was counted nowhere."""
-    before = _close(buses())
     url = buses(_split("ch-2"))
     _tell(url)
     told = _told(_close(url))
@@ -310,4 +316,4 @@ def test_charger_of_a_project_that_is_never_closed_is_named(buses):
     logged.closed(url, *SPAN, project="bus-z")
     after = _close(url)
     assert not _told(after)
-    assert after["emissions"] == before["emissions"]
+    assert after["emissions"] == honest

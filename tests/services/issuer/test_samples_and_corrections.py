@@ -16,11 +16,11 @@ from mrv.accounting.entered_values import undocumented
 from mrv.registry.monitoring_plan import Line, Version
 from mrv.registry.project import Document
 from mrv.statement.conformity import uncorrected
+from services.issuer.close import preview_period
 from tests import registering
 from tests.findings import worded
 from tests.planted import planted
 from tests.services.issuer import logged, plant
-from tests.services.issuer.sealed import close_period
 
 SPAN = plant.us("2026-03-02"), plant.us("2026-03-03")
 SURVEY = (
@@ -57,7 +57,7 @@ def said(url, folder, *surveys):
     done = registering.told(url, folder, f"{text[:at]}{given}{text[at:]}", "owner")
     assert not done.refused, [r.messages for r in done.results if r.messages]
     with logged.issuer(url) as conn:
-        closed = close_period(conn, "bus", *SPAN, "test")
+        closed = preview_period(conn, "bus", *SPAN)
     every = closed.document["credentialSubject"]["applicability"]
     return {worded(one): one.get("severity") for one in every if not one["holds"]}
 

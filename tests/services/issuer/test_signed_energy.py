@@ -16,6 +16,7 @@ from mrv.signatures.trust_root import Trust
 from mrv.verify import verify
 from mrv.verify.__main__ import main as alone
 from mrv.verify.subject import own_meter_keys
+from services.issuer.close import preview_period
 from services.issuer.pack import export
 from services.store.dead_letter_write import Letters
 from services.store.postgres.pool import connect
@@ -71,7 +72,7 @@ def pin(url, folder, monkeypatch):
 def grades(url):
     """Return the grades of the meter in April."""
     with logged.issuer(url) as conn:
-        result = close_period(conn, "pv", *map(plant.us, MONTHS[1:3]), "test").result
+        result = preview_period(conn, "pv", *map(plant.us, MONTHS[1:3])).result
     return {one.grade for one in result.evidence if one.kind == "meter"}
 
 

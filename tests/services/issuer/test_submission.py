@@ -34,6 +34,7 @@ from tests.invoked import tonne
 from tests.opinions import concluded
 from tests.planted import planted
 from tests.services.issuer import logged, plant
+from tests.services.issuer.logged import checks
 
 FULL = """
 registrations:
@@ -62,22 +63,17 @@ def issued(database_url, tmp_path):
     return planted(logged.issued, database_url, tmp_path)
 
 
-def _checks(url, name, language="en"):
-    with logged.issuer(url) as conn:
-        facts, lines = submission(conn, name, language)
-        return facts, {one.check: one for one in lines}
-
-
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_each_line_says_on_which_page_it_stands(database_url, issued, language):
     """An operator would look through seven pages for each line of the list."""
-    facts, found = _checks(database_url, issued[1], language)
+    with logged.issuer(database_url) as conn:
+        facts, found = submission(conn, issued[1], language)
     pages = PdfReader(BytesIO(make(facts, "pdf", language))).pages
     texts = ["".join(page.extract_text().split()) for page in pages]
-    for one in found.values():
+    for one in found:
         if one.page is not None:
             assert "".join(one.chapter.split()) in texts[one.page - 1], one.check
-    without = {one.check for one in found.values() if one.page is None}
+    without = {one.check for one in found if one.page is None}
     assert without <= {"documented", "factors", "sampled"}
     assert Words(language)["submission.completeness"]
 
@@ -94,7 +90,7 @@ def test_what_is_there_holds_and_what_lacks_is_named(database_url, issued, tmp_p
     assert "registrations[pv].consultation" in found["form"]["lacking"]
     assert "MISSING" in tonne("submission", "check", issued[1], code=4).stdout
     registering.register(database_url, tmp_path, FULL)
-    found = _checks(database_url, issued[1])[1]
+    found = checks(database_url, issued[1])[1]
     ended, left = found["form"].lacking
     assert ended.endswith("JCM_VN_F_Val 02.0 is in force from 2020-01-01 to 2024-12-31")
     assert left.startswith("allocation")  # whose the tonne is that rounding leaves, none can say
@@ -104,11 +100,11 @@ def test_what_a_verifier_left_blank_or_open_is_named(database_url, issued):
     """Blank entries of the verification report are named."""
     who, _ = issued
     name = logged.submitted(database_url, who, "2026-03-01", "2026-03-02")
-    lacking = _checks(database_url, name)[1]
+    lacking = checks(database_url, name)[1]
     assert lacking["verified"].lacking
     with logged.issuer(database_url) as conn:
         life.verify(conn, name, who["verifier"], concluded("qualified"))
-    found = _checks(database_url, name)[1]
+    found = checks(database_url, name)[1]
     assert "generation (inv-1): no row" in found["words"].lacking
     assert len(found["closed"].lacking) > 0
     assert found["team"].lacking == ("Verification team", "Signatory", "Accreditation")
@@ -131,7 +127,7 @@ def test_an_increase_is_explained_and_judged(database_url, tmp_path):
     plant.fill_pv(database_url, minutes=15)
     who = logged.signers(database_url, tmp_path)
     name = logged.submitted(database_url, who)
-    facts, found = _checks(database_url, name)
+    facts, found = checks(database_url, name)
     (above,) = (c for c in facts.subject.comparisons if c.what.startswith("reduction"))
     assert float(above.difference_percent) > 10
     missing = "without an event `increase` that names a document"
@@ -151,10 +147,10 @@ def test_an_increase_is_explained_and_judged(database_url, tmp_path):
         database_url, tmp_path, _with_events(EVENTS.replace(", document: R-3", ""))
     )
     name = logged.submitted(database_url, who)
-    assert len(_checks(database_url, name)[1]["explained"].lacking) == 2
+    assert len(checks(database_url, name)[1]["explained"].lacking) == 2
     registering.register(database_url, tmp_path, _with_events(EVENTS))
     name = logged.verified(database_url, who)
-    assert _checks(database_url, name)[1]["explained"].holds
+    assert checks(database_url, name)[1]["explained"].holds
 
 
 def _with_events(events):
@@ -170,7 +166,7 @@ def test_anomalies_are_investigated_and_resolved(database_url, tmp_path):
     plant.send(database_url, "inv-1", times, active_power_w=np.full(len(times), 9e6))
     who = logged.signers(database_url, tmp_path)
     name = logged.submitted(database_url, who)
-    facts, found = _checks(database_url, name)
+    facts, found = checks(database_url, name)
     (first, second) = found["investigated"].lacking
     assert first == "inv-1: 2 March 2026"
     assert second == "inv-2: 2 March 2026"
@@ -182,17 +178,17 @@ def test_anomalies_are_investigated_and_resolved(database_url, tmp_path):
     open_ = both.replace("         resolved: 2026-03-02, ", "         ")
     registering.register(database_url, tmp_path, _with_events(open_))
     name = logged.submitted(database_url, who)
-    assert len(_checks(database_url, name)[1]["investigated"].lacking) == 2
+    assert len(checks(database_url, name)[1]["investigated"].lacking) == 2
     # one who was done with it before it happened has not looked at it
     early = both.replace("from: 2026-03-02, to: 2026-03-03", "from: 2026-02-01").replace(
         "resolved: 2026-03-02", "resolved: 2026-03-01"
     )
     registering.register(database_url, tmp_path, _with_events(early))
     name = logged.submitted(database_url, who)
-    assert len(_checks(database_url, name)[1]["investigated"].lacking) == 2
+    assert len(checks(database_url, name)[1]["investigated"].lacking) == 2
     registering.register(database_url, tmp_path, _with_events(both))
     name = logged.submitted(database_url, who)
-    facts, found = _checks(database_url, name)
+    facts, found = checks(database_url, name)
     assert found["investigated"].holds
     text = "".join(p.extract_text() for p in PdfReader(BytesIO(make(facts, "pdf", "en"))).pages)
     assert "investigated by shift engineer" in " ".join(text.split())
@@ -203,7 +199,7 @@ def test_readings_come_as_often_as_the_plan_says(database_url, tmp_path):
     plant.register(database_url, tmp_path, plant.REGISTRY)
     plant.fill_pv(database_url, minutes=180)
     who = logged.signers(database_url, tmp_path)
-    facts, found = _checks(database_url, logged.submitted(database_url, who))
+    facts, found = checks(database_url, logged.submitted(database_url, who))
     assert found["cadence"].lacking[0].startswith("inv-1: continuous, delivered every 180")
     ((_, _, often, *_),) = quality_rows(facts, Words("en"))
     assert often.startswith("continuous; readings delivered every 205.7")
@@ -211,10 +207,10 @@ def test_readings_come_as_often_as_the_plan_says(database_url, tmp_path):
 
 def test_a_share_that_the_programme_wants_signed_is_asked_for(database_url, issued, tmp_path):
     """The required share of signed readings is checked."""
-    assert _checks(database_url, issued[1])[1]["backed"].holds
+    assert checks(database_url, issued[1])[1]["backed"].holds
     asked = FULL.replace("    registered:", '    signed_percent: "50"\n    registered:')
     registering.register(database_url, tmp_path, asked)
-    assert _checks(database_url, issued[1])[1]["backed"].lacking == ("0 % signed, 50 % required",)
+    assert checks(database_url, issued[1])[1]["backed"].lacking == ("0 % signed, 50 % required",)
 
 
 def test_each_finding_names_what_it_is_about(database_url, issued):
@@ -226,7 +222,7 @@ def test_each_finding_names_what_it_is_about(database_url, issued):
         accept.finding(conn, name, sign(conn, name, who["verifier"], raised))
         about = About(devices=("inv-1",))
         accept.finding(conn, name, sign(conn, name, who["verifier"], raised, about))
-    assert _checks(database_url, name)[1]["referenced"].lacking == ("OBS-1",)
+    assert checks(database_url, name)[1]["referenced"].lacking == ("OBS-1",)
 
 
 def test_each_default_of_a_fuel_has_its_reason(database_url, tmp_path):
@@ -235,7 +231,7 @@ def test_each_default_of_a_fuel_has_its_reason(database_url, tmp_path):
     plant.fill_buses(database_url)
     who = logged.signers(database_url, tmp_path)
     name = logged.submitted(database_url, who, project="bus")
-    lacking = _checks(database_url, name)[1]["defaults"].lacking
+    lacking = checks(database_url, name)[1]["defaults"].lacking
     assert set(lacking) == {"diesel.ncv", "diesel.co2"}
     reason = "the filling station states no heating value"
     rows = "".join(
@@ -243,7 +239,7 @@ def test_each_default_of_a_fuel_has_its_reason(database_url, tmp_path):
     )
     registering.register(database_url, tmp_path, f"{plant.REGISTRY}    defaults:\n{rows}")
     name = logged.submitted(database_url, who, project="bus")
-    facts, found = _checks(database_url, name)
+    facts, found = checks(database_url, name)
     assert found["defaults"].holds
     assert any(reason in " ".join(row) for row in dated_rows(facts.subject, Words("en")))
     wrong = f"{plant.REGISTRY}    defaults:\n{rows}".replace("diesel.ncv", "dieselncv")
@@ -285,7 +281,7 @@ def test_a_calculated_factor_is_in_statement_and_pack(database_url, tmp_path):
     plant.fill_buses(database_url)
     who = logged.signers(database_url, tmp_path)
     name = logged.submitted(database_url, who, project="bus")
-    facts, found = _checks(database_url, name)
+    facts, found = checks(database_url, name)
     (used,) = (one for one in facts.subject.factors if one.kind == "grid.vn")
     assert used.id == "cm-2026"
     assert used.calculation.inputs["generation_mwh"] == "16500000"
@@ -302,7 +298,7 @@ def test_samples_are_taken_as_often_as_the_plan_says(database_url, issued):
 
     https://cdm.unfccc.int/IRCheck/iss_forms/KUBMRSFVG43LHZE/viewPublic
     """
-    facts, _ = _checks(database_url, issued[1])
+    facts, _ = checks(database_url, issued[1])
     (version,) = facts.plan.versions
     line = replace(version.lines[0], parameter="w_carbon", channel=None, frequency="weekly")
     plan = replace(facts.plan, versions=(replace(version, lines=(line,)),))

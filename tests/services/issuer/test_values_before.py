@@ -46,8 +46,8 @@ def url(database_url, tmp_path):
 
 
 def closed(url):
-    """Close two days; return their results and the texts on late changes."""
-    found = logged.closed(url, *SPAN, project="bus")
+    """Preview two days; return their results and the texts on late changes."""
+    found = logged.previewed(url, *SPAN, project="bus")
     said = [f.detail for f in found.result.applicability if f.rule == RULE]
     return found.result.net, "".join(said)
 
@@ -145,7 +145,7 @@ def test_a_new_name_of_the_project_hides_no_change(url, tmp_path):
     """The same buses would be registered again, as a project that never had another value."""
     honest, _ = closed(url)
     assert not registering.told(url, tmp_path, "".join(taken_over()), author="owner").refused
-    found = logged.closed(url, *SPAN, project="again")
+    found = logged.previewed(url, *SPAN, project="again")
     (said,) = [f.detail for f in found.result.applicability if f.rule == RULE]
     assert found.result.net == honest
     assert "sfc_l_per_100km was 34 and is 44" in said
@@ -277,13 +277,13 @@ PUBLISHED = (
 
 def test_a_publication_of_the_losses_settles_its_finding_at_any_time(url, tmp_path):
     """Entering the requested document would raise another finding permanently."""
-    bare = logged.closed(url, *SPAN, project="bus").result
+    bare = logged.previewed(url, *SPAN, project="bus").result
     (found,) = (one for one in bare.applicability if one.rule == "FAC-01")
     assert "Enter the publication of the grid operator or authority under `documents`" in str(
         found.detail
     )
     registering.told(url, tmp_path, BUSES + PUBLISHED % ("2026-09-30", "d1" * 32), author="owner")
-    settled = logged.closed(url, *SPAN, project="bus").result
+    settled = logged.previewed(url, *SPAN, project="bus").result
     assert settled.net.project.ug < bare.net.project.ug
     assert not {"FAC-01", "PAR-01", RULE} & {one.rule for one in settled.applicability}
 

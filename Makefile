@@ -94,7 +94,7 @@ charts: tools #- Write the console's charts from deploy/charts, with Node from i
 		$(CURDIR)/$(BIN)/node build.mjs ../../services/api/console/static/vendor/charts.js
 
 pages: tools ## Write docs/methodologies, docs/rules, docs/roles.md and GLOSSARY.md from their sources
-	@$(BIN)/python -m services.cli.calculate.methodology_docs
+	@$(BIN)/python -m deploy.methodology_docs
 	@$(BIN)/python deploy/pages.py
 	@$(BIN)/python -m tests.docket.page
 	@$(BIN)/python deploy/lexicon.py
@@ -103,7 +103,7 @@ views: tools #- Write docs/views.md from a migrated database: ARGS=URL, or that 
 	@$(BIN)/python deploy/pages.py views $(ARGS)
 
 schemas: tools ## Write docs/schemas from the types of the signed documents
-	@$(BIN)/python -c "from services.cli.calculate import reference_docs as r; r.write_schemas()"
+	@$(BIN)/python -c "from deploy import reference_docs as r; r.write_schemas()"
 
 docs: tools ## The documentation as a site, in .tonne/docs
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --target .tonne/sphinx \

@@ -20,11 +20,11 @@ from pathlib import Path
 import click
 import pytest
 
+from deploy import catalog_docs as docs
+from deploy import catalog_docs as findings
 from deploy import lexicon
 from mrv.texts import languages, read
 from services.cli.__main__ import main
-from services.cli.calculate import catalog_docs as docs
-from services.cli.calculate import catalog_docs as findings
 from services.cli.words import FOLDERS
 from services.settings import Settings
 from tests.deploy.files import KNOWN

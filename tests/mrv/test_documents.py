@@ -8,6 +8,7 @@ from pathlib import Path
 import jsonschema_rs
 import pytest
 
+from deploy.reference_docs import schema_files
 from mrv.documents import UNSET, read, read_bytes, write
 from mrv.documents.plan import PlanExtract
 from mrv.documents.statement import Statement, claims_of
@@ -23,7 +24,6 @@ from mrv.errors import CanonicalError
 from mrv.signatures import canonical
 from mrv.statement.findings import sign_event
 from mrv.statement.states import sign_approval, sign_list
-from services.cli.calculate.reference_docs import schema_files
 from tests.mrv import packs
 from tests.mrv.report import sample
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from deploy import rule_docs as rules_docs
 from mrv.countries import ruling
 from mrv.errors import RuleError
 from mrv.methodologies import load
 from mrv.rules import CODES, code_words, rule, rules, words
 from mrv.texts import languages
-from services.cli.calculate import rules as rules_docs
 from services.cli.calculate.rules import rules_
 
 ROOT = Path(__file__).parents[2]

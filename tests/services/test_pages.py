@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from services.cli.calculate import catalog_docs, reference_docs
-from services.cli.calculate import methodology_docs as pages
+from deploy import catalog_docs, reference_docs
+from deploy import methodology_docs as pages
 
 ROOT = Path(__file__).parents[2]
 

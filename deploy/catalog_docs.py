@@ -1,3 +1,4 @@
+# ruff: noqa: INP001 - a script, run by `make pages`
 """
 Write the documentation pages for catalog projects, conformity, known findings and limits of
 methodologies.

@@ -1,9 +1,9 @@
+# ruff: noqa: INP001 - a script, run by `make pages`
 """
 Documentation pages of the methodologies, written from their code.
 
-`python -m services.cli.calculate.methodology_docs` in the repository writes `docs/methodologies/`,
-the table of symbols in `mrv/NOMENCLATURE.md`, the table of catalog projects in `docs/haiphong.md`,
-and the reference pages.
+`make pages` writes `docs/methodologies/`, the table of symbols in `mrv/NOMENCLATURE.md`, the table
+of catalog projects in `docs/haiphong.md`, the pages of rules and the reference pages.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from deploy import catalog_docs, reference_docs, rule_docs
+from deploy.catalog_docs import limits_and_evidence, table
 from mrv import methodologies
 from mrv.method_lives import Life, lives
 from mrv.methodologies import _tools as tools
@@ -19,9 +21,7 @@ from mrv.model import Methodology, Tool
 from mrv.parameters import ListSpec, MapSpec, ParameterSpec, RecordSpec
 from mrv.steps import BEFORE, Published, Step, in_symbols
 from mrv.texts import sourced
-from services.cli.calculate import catalog_docs, reference_docs, rules
 from services.cli.calculate import input_schema as describe
-from services.cli.calculate.catalog_docs import limits_and_evidence, table
 
 _HEAD = ("input", "symbol", "unit", "meaning", "bounds", "default", "monitoring option", "side",
          "source")  # fmt: skip
@@ -87,8 +87,8 @@ def main() -> None:
         text = catalog_docs.PAGE.read_text("utf-8")
         catalog_docs.PAGE.write_text(catalog_docs.section(text), encoding="utf-8")
         reference_docs.main()
-    if rules.PAGE.is_file():
-        rules.write()
+    if rule_docs.PAGE.is_file():
+        rule_docs.write()
 
 
 def _all() -> list[Methodology | Tool]:
@@ -169,7 +169,7 @@ def _page(definition: Methodology | Tool) -> Iterator[str]:
             yield "## Rules\n"
             yield "These rules can change, or report on, a statement of this methodology. Each line"
             yield "has the rules of one effect; [rules.md](../rules.md) has their order.\n"
-            yield from rules.by_effect(definition, "../rules/")
+            yield from rule_docs.by_effect(definition, "../rules/")
 
 
 def _equation(definition: Methodology | Tool) -> Iterator[str]:

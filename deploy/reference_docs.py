@@ -1,3 +1,4 @@
+# ruff: noqa: INP001 - a script, run by `make pages` and `make schemas`
 """
 Reference pages of the documentation, and JSON Schema of the signed documents.
 

@@ -313,11 +313,7 @@ class Message(NamedTuple):
 
 
 def check(address: str) -> None:
-    """
-    Refuse an invalid contact address.
-
-    Raises InputError that states the correct form.
-    """
+    """Refuse an invalid contact address. Raises InputError that states the correct form."""
     rest = address.partition(":")[2]
     if address.startswith(MAIL) and _MAILBOX.fullmatch(rest):
         return

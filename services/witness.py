@@ -42,11 +42,7 @@ _HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache"}
 
 
 class Cosigner:
-    """
-    Witness with keys, state, and clock.
-
-    `now_s`: returns the time. [s since 1970 UTC]
-    """
+    """Witness with keys, state, and clock. `now_s`: returns the time. [s since 1970 UTC]"""
 
     def __init__(self, keys: WitnessKeys, state: State, now_s: Callable[[], int]) -> None:
         self.keys, self.state = keys, state
@@ -128,11 +124,7 @@ def _signed_only(note: str, signers: list[Vkey]) -> str:
 
 
 class Witness:
-    """
-    ASGI application of a witness.
-
-    `rate_per_s`: maximum requests per second and address.
-    """
+    """ASGI application of a witness. `rate_per_s`: maximum requests per second and address."""
 
     def __init__(self, cosigner: Cosigner, rate_per_s: float, log: FilteringBoundLogger) -> None:
         self._cosigner, self._log = cosigner, log

@@ -76,11 +76,7 @@ class Contradiction(NamedTuple):
 
 
 class State:
-    """
-    State file of a witness, for use in a `with` block.
-
-    `folder`: created if missing.
-    """
+    """State file of a witness, for use in a `with` block. `folder`: created if missing."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / FILE

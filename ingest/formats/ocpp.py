@@ -250,11 +250,7 @@ def _choose(chosen: dict[str, list[Sample]], sample: Sample) -> None:
 
 
 def finite(value: float, channel: str, codec: str) -> float:
-    """
-    Return a finite value unchanged.
-
-    Raises PayloadError: `not_finite`.
-    """
+    """Return a finite value unchanged. Raises PayloadError: `not_finite`."""
     if math.isfinite(value):
         return value
     raise PayloadError(

@@ -55,11 +55,7 @@ class Topic(NamedTuple):
 
 @lru_cache(maxsize=200_000)
 def parse(topic: str) -> Topic:
-    """
-    Return the parts of a topic.
-
-    Raises PayloadError: `unknown_topic` or `name_unusable`.
-    """
+    """Return the parts of a topic. Raises PayloadError: `unknown_topic` or `name_unusable`."""
     words = topic.split("/")
     of_node = len(words) == _NODE_LEVELS
     if not (of_node or len(words) == _NODE_LEVELS + 1) or words[0] != NAMESPACE:

@@ -310,11 +310,7 @@ DOCUMENTS: dict[str, type[Form]] = {
 
 
 def schema(name: str) -> dict[str, Any]:
-    """
-    Return the JSON Schema of a document.
-
-    Raises KeyError for a name not in `DOCUMENTS`.
-    """
+    """Return the JSON Schema of a document. Raises KeyError for a name not in `DOCUMENTS`."""
     # through JSON text, so that an empty default is a list and not a tuple
     encoded = msgspec.json.encode(msgspec.json.schema(DOCUMENTS[name]))
     result: dict[str, Any] = msgspec.json.decode(encoded)

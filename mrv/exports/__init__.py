@@ -104,11 +104,7 @@ def check_issued(name: str, state: str, successor: str | None = None) -> None:
 
 
 def check_one_project(sources: Sequence[Source]) -> str:
-    """
-    Return the project of all sources.
-
-    Raises ExportError if they are of several projects.
-    """
+    """Return the project of all sources. Raises ExportError if they are of several projects."""
     result = sorted({source.claims.project.id for source in sources})
     if len(result) != 1:
         raise ExportError(

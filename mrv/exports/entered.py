@@ -279,11 +279,7 @@ class Holding:
 
 
 def range_of(authorization: Authorization, action: Action) -> Itmos:
-    """
-    Return the entered range that contains an action.
-
-    Raises ExportError if there is none.
-    """
+    """Return the entered range that contains an action. Raises ExportError if there is none."""
     for units in authorization.units:
         inside = units.first <= action.first <= action.last <= units.last
         if inside and units.registry == action.registry:

@@ -97,11 +97,7 @@ class CellMap(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 def shipped(name: str) -> CellMap:
-    """
-    Return a cell map included in tonne.
-
-    Raises ExportError for an unknown name.
-    """
+    """Return a cell map included in tonne. Raises ExportError for an unknown name."""
     file = resources.files(__package__) / "forms" / f"{name}.toml"
     if not file.is_file():
         raise ExportError(f"no map {name} is included in tonne; included: {', '.join(names())}")

@@ -282,11 +282,7 @@ def _date(text: object, record: Mapping[str, Any]) -> date:
 
 
 def book_of(records: Iterable[Mapping[str, Any]]) -> FactorBook:
-    """
-    Return the factor book of a pack.
-
-    Raises FactorError as `from_record`.
-    """
+    """Return the factor book of a pack. Raises FactorError as `from_record`."""
     return FactorBook(from_record(record) for record in records)
 
 

@@ -103,10 +103,7 @@ _COLD = text("condition.feedwater")
 
 
 def something_is_recovered(candidate: Candidate) -> Text | None:
-    """
-    Return a finding if neither electricity nor steam from waste energy is metered; else
-    None.
-    """
+    """Return a finding if neither electricity nor steam from waste energy is metered; else None."""
     return any_role(candidate, ("turbine", "steam"))
 
 

@@ -203,11 +203,7 @@ class IntervalsFile(NamedTuple):
             pass
 
     def read(self) -> Table:
-        """
-        Return the rows.
-
-        Raises InputError as for readings.
-        """
+        """Return the rows. Raises InputError as for readings."""
         schema = interval_schema()
         with _opened(self.source, schema) as file:
             rows = file.metadata.num_rows

@@ -78,11 +78,7 @@ def rules() -> Mapping[str, Rule]:
 
 
 def rule(name: str) -> Rule:
-    """
-    Return the rule of an id.
-
-    Raises RuleError if the catalogue has none.
-    """
+    """Return the rule of an id. Raises RuleError if the catalogue has none."""
     result = rules().get(name)
     if result is None:
         raise RuleError(f"rule {name!r} is not known; `tonne rules list` shows all")

@@ -191,11 +191,7 @@ def read_authorities(data: bytes) -> StampRule:
 
 
 def certificate(text: str, where: str) -> x509.Certificate:
-    """
-    Return a certificate from PEM.
-
-    Raises EnrolmentError that names its position.
-    """
+    """Return a certificate from PEM. Raises EnrolmentError that names its position."""
     try:
         return x509.load_pem_x509_certificate(text.encode())
     except ValueError as error:

@@ -68,11 +68,7 @@ class LogPlace:
 
     @classmethod
     def from_json(cls, record: object) -> Self:
-        """
-        Return the index from `{"log", "index"}`.
-
-        Raises EnrolmentError that names the error.
-        """
+        """Return the index from `{"log", "index"}`. Raises EnrolmentError that names the error."""
         if not isinstance(record, dict) or record.keys() != {"log", "index"}:
             raise EnrolmentError(
                 f"the field `endsAt` of a key is {record!r}; it must have log and index"

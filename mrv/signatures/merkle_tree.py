@@ -33,11 +33,7 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 
 def root_hash(leaves: Iterable[bytes]) -> bytes:
-    """
-    Return the root over leaf hashes in order, 32 bytes.
-
-    `leaves`: results of `leaf_hash`.
-    """
+    """Return the root over leaf hashes in order, 32 bytes. `leaves`: results of `leaf_hash`."""
     tree = CompactRange()
     for leaf in leaves:
         tree.append(leaf)
@@ -258,11 +254,7 @@ def _split(size: int) -> int:
 
 
 def check_sizes(earlier: int, later: int) -> None:
-    """
-    Check that a consistency proof between two sizes can exist.
-
-    Raises LogError otherwise.
-    """
+    """Check that a consistency proof between two sizes can exist. Raises LogError otherwise."""
     if not 1 <= earlier <= later:
         raise LogError(
             f"no consistency proof from {earlier} to {later} leaves; the earlier "

@@ -351,11 +351,7 @@ class Item:
 
 
 def read_items(content: bytes) -> list[Item]:
-    """
-    Return the values of a file, XML or text.
-
-    Raises SignedValueError if it contains none.
-    """
+    """Return the values of a file, XML or text. Raises SignedValueError if it contains none."""
     if content.startswith(_COSE):
         from mrv.signed_values import cose  # noqa: PLC0415 - its library, where it is needed alone
 

@@ -111,11 +111,7 @@ def label_of(claims: wire.Claims) -> Label:
 
 
 def compose(case: Case, label: Label) -> dict[str, Any]:
-    """
-    Return the statement of a case as the JSON to be signed.
-
-    Raises the errors of a close.
-    """
+    """Return the statement of a case as the JSON to be signed. Raises the errors of a close."""
     result = write(composed(case, label))
     # a type's fields are checked when it is read, not when it is created
     read(wire.Statement, result, "the statement that was composed")

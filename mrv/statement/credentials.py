@@ -143,11 +143,7 @@ def verification_body(
 
 
 def verification_of(document: Mapping[str, Any]) -> Verification:
-    """
-    Return a verifier's credential from JSON.
-
-    Raises CanonicalError if it is not one.
-    """
+    """Return a verifier's credential from JSON. Raises CanonicalError if it is not one."""
     return read(Verification, document, f"verification {document.get('id')!r}")
 
 

@@ -96,11 +96,7 @@ class Judge:
         return Checks(self.fleet)
 
     def of(self, block: Frame) -> Unusual:
-        """
-        Return the flags of a block.
-
-        `block`: whole devices, sorted by device and time.
-        """
+        """Return the flags of a block. `block`: whole devices, sorted by device and time."""
         flags = judge(self._checks, Watched(len(self.fleet)), [block], whole=True).flags
         inside = (flags.time_us >= self.from_us) & (flags.time_us < self.to_us)
         flags = flags.take(inside)

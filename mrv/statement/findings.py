@@ -227,11 +227,7 @@ def about_text(subject: About) -> str:
 
 
 def _check_about(subject: About, event: What, claims: Claims) -> None:
-    """
-    Check that devices and days belong to the statement.
-
-    Raises StatementStateError otherwise.
-    """
+    """Check that devices and days belong to the statement. Raises StatementStateError otherwise."""
     if event != "raised":
         raise StatementStateError(
             f"devices and days are entered when a finding is raised, not {event}; omit them"

@@ -144,11 +144,7 @@ def check_step(statement: str, state: str, wanted: State) -> None:
 
 
 def check_role(key: EnrolledKey, role: Role, statement: str) -> None:
-    """
-    Check the role of a signer's key.
-
-    Raises EnrolmentError that names both roles.
-    """
+    """Check the role of a signer's key. Raises EnrolmentError that names both roles."""
     if key.role != role:
         raise EnrolmentError(
             f"key {key.name!r} is enrolled as {key.role}; statement {statement} needs the"

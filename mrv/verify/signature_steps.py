@@ -83,11 +83,7 @@ def form(subject: Subject) -> str:
 
 
 def _of_this_version(subject: Subject) -> None:
-    """
-    Check that the pack has the format of this version.
-
-    Raises PackFormatError otherwise.
-    """
+    """Check that the pack has the format of this version. Raises PackFormatError otherwise."""
     pack, written = subject.pack, subject.stated.get("codeVersion")
     if README in pack.hashes and not {MANIFEST, GUIDE} & pack.files.keys():
         raise PackFormatError(

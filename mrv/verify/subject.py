@@ -206,11 +206,7 @@ class Subject:
 
     @cached_property
     def period_us(self) -> tuple[int, int]:
-        """
-        Return the period, half-open. [us UTC]
-
-        Raises CanonicalError if it is too long.
-        """
+        """Return the period, half-open. [us UTC] Raises CanonicalError if it is too long."""
         period = self.claims.monitoring_period
         begin, end = instant_us(period.from_, "UTC"), instant_us(period.to, "UTC")
         if end - begin > MAX_YEARS * 366 * 86_400_000_000:
@@ -439,11 +435,7 @@ def own_meter_keys(file: str, pack: str) -> OwnKeys:
 
 
 def given(file: str, option: str) -> bytes:
-    """
-    Return the bytes of an option's file.
-
-    Raises InputError if it cannot be read.
-    """
+    """Return the bytes of an option's file. Raises InputError if it cannot be read."""
     try:
         return read_file(file)
     except OSError as error:

@@ -31,11 +31,7 @@ _S = TypeVar("_S", bound=shapes.Shape)
 
 
 class RefusedError(InputError):
-    """
-    Request rejected by the API.
-
-    `problem`: problem document of the answer.
-    """
+    """Request rejected by the API. `problem`: problem document of the answer."""
 
     def __init__(self, problem: shapes.Problem) -> None:
         super().__init__(f"{problem.status} {problem.title}: {problem.detail}")

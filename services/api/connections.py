@@ -279,11 +279,7 @@ class PromptProtocol(HttpToolsProtocol):
 
 
 def networks(text: str) -> list[Any]:
-    """
-    Return addresses and networks, separated by commas.
-
-    Raises ValueError for any other value.
-    """
+    """Return addresses and networks, separated by commas. Raises ValueError for any other value."""
     parts = [part.strip() for part in text.split(",")]
     return [ipaddress.ip_network(part) for part in parts if part]
 

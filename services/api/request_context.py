@@ -61,11 +61,7 @@ _MAC_BYTES = 16
 
 
 class Cursors:
-    """
-    Creates and reads cursors.
-
-    `secret`: shared by all processes of the same database.
-    """
+    """Creates and reads cursors. `secret`: shared by all processes of the same database."""
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret

@@ -216,11 +216,7 @@ _JOIN_S = 10.0
 
 
 class Gateway:
-    """
-    A running gateway.
-
-    `adopt`: use an outbox created on another machine.
-    """
+    """A running gateway. `adopt`: use an outbox created on another machine."""
 
     def __init__(self, config: Config, log: FilteringBoundLogger, *, adopt: bool = False) -> None:
         self._log, self._stopping, self._pulse = log, threading.Event(), Pulse()

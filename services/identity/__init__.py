@@ -218,11 +218,7 @@ _ROUNDS = 101  # as in mosquitto
 
 
 def make_folder(folder: Path) -> None:
-    """
-    Create a folder that only its owner may enter.
-
-    Raises InputError when it cannot be made.
-    """
+    """Create a folder that only its owner may enter. Raises InputError when it cannot be made."""
     try:
         if not folder.parent.exists():
             make_folder(folder.parent)
@@ -255,11 +251,7 @@ def write(path: Path, content: bytes, mode: int = SECRET) -> None:
 
 
 def read(path: Path, content: str) -> bytes:
-    """
-    Return the contents of a file.
-
-    Raises InputError, naming the expected content.
-    """
+    """Return the contents of a file. Raises InputError, naming the expected content."""
     try:
         return path.read_bytes()
     except OSError as error:

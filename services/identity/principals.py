@@ -161,11 +161,7 @@ _decoder = msgspec.json.Decoder(Hashed)
 
 
 class IdentityFolder:
-    """
-    Identities on disk.
-
-    `path`: created if missing.
-    """
+    """Identities on disk. `path`: created if missing."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

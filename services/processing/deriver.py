@@ -103,11 +103,7 @@ class Notes:
             self._room.notify_all()
 
     def clear(self) -> None:
-        """
-        Remove all noted readings; the database keeps them as requests.
-
-        `gate` must be held.
-        """
+        """Remove all noted readings; the database keeps them as requests. `gate` must be held."""
         self.take()
         self.lost = False
         self.derived()

@@ -117,11 +117,7 @@ def plan(
 
 
 def read(path: Path) -> list[Row]:
-    """
-    Return the rows of a file.
-
-    Raises RegistryError when it cannot be read as a whole.
-    """
+    """Return the rows of a file. Raises RegistryError when it cannot be read as a whole."""
     top = Row(read_document(path, "invoices"), str(path), "file", 1)
     top.only("invoices")
     rows = top.rows("invoices") or []

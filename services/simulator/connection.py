@@ -58,11 +58,7 @@ class Identities:
         self._folder = inner if inner.is_dir() else folder
 
     def of(self, principal: str) -> Identity:
-        """
-        Return the credentials of a principal.
-
-        Raises SimulatorError when it has none.
-        """
+        """Return the credentials of a principal. Raises SimulatorError when it has none."""
         own = self._folder / principal
         if (own / CERTIFICATE).exists():
             return Identity(Tls.of(own))

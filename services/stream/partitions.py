@@ -126,11 +126,7 @@ class Seen:
 
 
 class TopicView:
-    """
-    Queries on a topic in Kafka.
-
-    Each raises `AwayError` when Kafka does not answer in time.
-    """
+    """Queries on a topic in Kafka. Each raises `AwayError` when Kafka does not answer in time."""
 
     def __init__(self, kafka: KafkaAccess, topic: str) -> None:
         self._kafka, self.topic = kafka, topic
@@ -273,11 +269,7 @@ class TopicState:
 def topic_state(
     kafka: KafkaAccess, topic: str, stored: Mapping[int, int], group: str
 ) -> TopicState:
-    """
-    Return the state of the topic in Kafka.
-
-    Raises ServerError when Kafka does not answer.
-    """
+    """Return the state of the topic in Kafka. Raises ServerError when Kafka does not answer."""
     return run_once(_state(kafka, topic, stored, group))
 
 

@@ -189,11 +189,7 @@ class Calculated:
 def calculation(
     sheet: Grid, reckoning: Reckoning, words: Words, others: tuple[Grid, Grid, Grid]
 ) -> Calculated:
-    """
-    Write the calculation sheet of the monitoring report.
-
-    `others`: days, gaps, deductions.
-    """
+    """Write the calculation sheet of the monitoring report. `others`: days, gaps, deductions."""
     facts = reckoning.facts
     sheet.title(words["calculation"], words["calculation_note"])
     sheet.head(FIRST - 1, [words[n] for n in _DAY_NAMES], frozen=True)

@@ -151,11 +151,7 @@ class Words(Numbers):
         self._texts = _load(language)
 
     def __getitem__(self, key: str) -> str:
-        """
-        Return the text of a key.
-
-        Raises KeyError if the language lacks it.
-        """
+        """Return the text of a key. Raises KeyError if the language lacks it."""
         return self._texts[key]
 
     def get(self, key: str, default: str) -> str:

@@ -110,11 +110,7 @@ def signed_in_for_all(ask: RequestContext, subject: str) -> None:
 
 
 def refuse_foreign(ask: RequestContext) -> None:
-    """
-    Refuse a form sent by another site.
-
-    Raises ProblemError: 403.
-    """
+    """Refuse a form sent by another site. Raises ProblemError: 403."""
     headers = ask.request.headers
     origin, site = headers.get("origin"), headers.get("sec-fetch-site")
     if (origin is not None and _host(origin) != headers.get("host")) or site in _OTHER_SITES:

@@ -95,11 +95,7 @@ def facts_at(target: str, keys_file: Path | None) -> Facts:
 
 
 def write_whole(out: Path, data: bytes) -> None:
-    """
-    Write a file completely or not at all.
-
-    Raises InputError if it cannot be written there.
-    """
+    """Write a file completely or not at all. Raises InputError if it cannot be written there."""
     try:
         with NamedTemporaryFile(dir=out.parent, prefix=f".{out.name}-", delete=False) as file:
             file.write(data)

@@ -88,10 +88,7 @@ class Event:
 
 
 def find(conn: Connection, statement: str) -> Stored:
-    """
-    Return a statement by its id.
-    Raises RegistryError if the id is unknown.
-    """
+    """Return a statement by its id. Raises RegistryError if the id is unknown."""
     stored = seek(conn, statement)
     if stored is None:
         raise RegistryError(

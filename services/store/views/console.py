@@ -102,11 +102,7 @@ def sites(conn: Connection) -> list[Site]:
 def project_sums(
     conn: Connection, project: str | None = None, account: Sequence[Accounted] | None = None
 ) -> list[ProjectSums]:
-    """
-    Return projects by id, or one.
-
-    `account`: of these projects, if already read.
-    """
+    """Return projects by id, or one. `account`: of these projects, if already read."""
     made: dict[str, list[Accounted]] = {}
     for part in accounted(conn, project) if account is None else account:
         made.setdefault(part.project, []).append(part)

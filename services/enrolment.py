@@ -200,8 +200,6 @@ def revoke(
 
 _PATIENCE_S = 60.0
 _PORT = 8_883
-# number of commands sent together, as the plugin rewrites its file after each command
-AT_ONCE = 50
 
 
 class Control:

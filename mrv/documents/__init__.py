@@ -201,14 +201,6 @@ def text_in(coded: Coded) -> Text:
     return Text(coded.code, tuple(sorted((n, _in(v)) for n, v in coded.values.items())))
 
 
-def read_text(words: str | Coded) -> Text | str:
-    """
-    Return a text of a document as a code with values; a text without a code is returned
-    unchanged.
-    """
-    return words if isinstance(words, str) else text_in(words)
-
-
 def words_of(words: str | Coded, language: str = "en") -> str:
     """
     Return a text of a document in a language; a text signed by tonne 0.1.0 is returned

@@ -368,7 +368,6 @@ def _quoted(value: object) -> str:
 
 Code = Literal["signature", "invoice", "document", "laboratory", "published", "region",
                "default", "certificate", "analyser"]  # fmt: skip
-CODES: tuple[Code, ...] = get_args(Code)
 Grade = Literal["A", "B", "C", "D"]
 GRADES: tuple[Grade, ...] = get_args(Grade)
 # grades that a programme may require; not A, as few meters, suppliers and laboratories sign

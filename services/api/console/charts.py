@@ -320,13 +320,6 @@ def rectangle(x: float, y: float, width: float, height: float) -> str:
     return f"M{x:.1f} {y:.1f}h{width:.1f}v{height:.1f}h{-width:.1f}z"
 
 
-def shortened(text: str, maximum: int) -> str:
-    """Return a text cut to a number of characters, with an ellipsis if it was longer."""
-    return (
-        text if len(text) <= maximum else f"{text[: maximum - 1].rstrip()}\N{HORIZONTAL ELLIPSIS}"
-    )
-
-
 _QUIET = 4
 
 

@@ -312,7 +312,8 @@ def limits_and_evidence(methodology: Methodology) -> Iterator[str]:
             f"The service (output delivered) that `{', '.join(taken.serves)}` measures requires"
             f" electricity or fuel, which `{', '.join(taken.uses)}` measures [{taken.unit}]. If a"
             " consumption meter does not advance"
-            f" during service, tonne adds its consumption at a conservative rate (MTR-05).{_span(taken)}\n"
+            " during service, tonne adds its consumption at a conservative rate (MTR-05)."
+            f"{_span(taken)}\n"
         )
         if taken.by_history and taken.lowest:
             yield (

@@ -59,7 +59,9 @@ class _Unpriced(Pricing):
         """Return 0, as no emissions per unit are known without a methodology."""
         return Fraction(0)
 
-    saves = rate
+    def saves(self, monitored: Monitored, year: int) -> Fraction:
+        """Return 0, as `rate`."""
+        return self.rate(monitored, year)
 
 
 class _OfReduction(Pricing):

@@ -33,6 +33,7 @@ from mrv.parameters import ParameterSpec, of_parameter
 from mrv.report.words import Words
 from mrv.rounding import amount_text
 from mrv.rules.metering import WEEKS
+from mrv.service_bounds import Capacity, Consumption
 from services.registry.entries import Project
 from services.registry.files import read_files
 
@@ -312,8 +313,7 @@ def limits_and_evidence(methodology: Methodology) -> Iterator[str]:
             f" electricity or fuel, which `{', '.join(taken.uses)}` measures [{taken.unit}]. If a"
             " consumption meter does not advance"
             " during service, tonne adds its consumption at a conservative rate (MTR-05)."
-            + (f" Source of the plausible range: {taken.source}." if taken.source else "")
-            + "\n"
+            f"{_span(taken)}\n"
         )
         if taken.by_history and taken.lowest:
             yield (
@@ -348,16 +348,20 @@ def limits_and_evidence(methodology: Methodology) -> Iterator[str]:
             " valid calibration is not credited unless a dated document states"
             f" `{built.parameter}`, or invoices state the service (EVD-02).\n"
         )
+        yield from _treatable(methodology, built)
     if methodology.invoiced:
+        names = [role for role in methodology.roles if role in methodology.invoiced]
+        kind = ", if all output is of one kind" if len(names) > 1 else ""
         either = (
-            f" The invoices may instead be of the electricity `{', '.join(methodology.powering)}`."
+            f" Invoices of the electricity `{', '.join(methodology.powering)}`, together with the"
+            f" design documents, are also sufficient{kind}."
             if methodology.powering
             else ""
         )
-        names = ", ".join(r for r in methodology.roles if r in methodology.invoiced)
         yield (
-            f"A reduction is credited only if `{names}` has a meter under valid calibration that no"
-            " invoice contradicts, or invoices with file hashes for at least 95 % of the time"
+            f"A reduction is credited only if `{', '.join(names)}` has a meter under valid"
+            " calibration that is not [contradicted](../rules.md#terms), or invoices that"
+            " [cover](../rules.md#terms) it"
             f" ([EVD-03](../findings.md#evidence-that-evd-03-requires)).{either}\n"
         )
     yield from _maxima(methodology)
@@ -377,6 +381,33 @@ def limits_and_evidence(methodology: Methodology) -> Iterator[str]:
                 " (FAC-01, tonne's own rule).\n"
             )
     yield from _evidence_of_values(methodology)
+
+
+def _span(taken: Consumption) -> str:
+    """Return the sentence on the plausible range of a specific consumption; empty without one."""
+    if taken.span is None:
+        return ""
+    span = taken.range
+    if not span:
+        low, high = taken.span({})
+        span = f"{float(low):g} to {float(high):g} {taken.unit}"
+    return f" Plausible range: {span} ({taken.source})."
+
+
+def _treatable(methodology: Methodology, built: Capacity) -> Iterator[str]:
+    """Yield the sentence on a load that is limited by the electricity for it (MTR-07)."""
+    flow = [c.parameter for c in methodology.capacities if not c.of and c.serves == built.serves]
+    power = [c for c in methodology.consumptions if c.by_design and {*c.serves} >= {*built.serves}]
+    if built.of and flow and power:
+        design, uses = power[0].by_design, ", ".join(power[0].uses)
+        yield (
+            f"The load that the metered electricity can treat is `{uses}` / `{design}` x"
+            f" `{built.parameter}` / `{flow[0]}`. If the load is more than 1.5 times this,"
+            f" `{built.of}` is reduced to it (MTR-07), unless laboratory results with the hashes"
+            f" of their reports state `{built.of}` and the electricity is at least two thirds of"
+            f" `{design}` times the service. If it is above 1/0.95 times this, a finding reports"
+            " it.\n"
+        )
 
 
 def _evidence_of_values(methodology: Methodology) -> Iterator[str]:

@@ -25,6 +25,7 @@ class Consumption:
     `span`: lowest and highest plausible specific consumption, from the parameters [unit].  If
     unknown, only a standstill of the meter is detected.
     `source`: source of the span.
+    `range`: the span in words, if it depends on parameters.
     `by_history`: whether the service may be too high, and is compared with the earlier specific
     consumption.
     `by_model`: parameter of a device: specific consumption of its type approval [unit], for
@@ -52,6 +53,7 @@ class Consumption:
     per_input: Fraction | int = 1
     span: Callable[[Inputs], tuple[Fraction, Fraction]] | None = None
     source: str = ""
+    range: str = ""
     by_history: bool = False
     by_model: str = ""
     by_design: str = ""

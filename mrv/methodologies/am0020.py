@@ -223,6 +223,7 @@ METHODOLOGY = Methodology(
             per_input=_KWH_PER_MWH,
             span=_specific,
             source="physics of lifting; at most what was used before the project",
+            range="0.002724 x `head_m` to `kwh_per_m3_baseline` kWh/m3",
             by_history=True,
             by_design="design_kwh_per_m3",
             # minimum for the same pumps at the same head: 20 % less, for the variation of the head

@@ -76,8 +76,10 @@ def check_single_figure(inputs: Inputs, specific: str) -> None:
         )
 
 
-def consumption(span: Callable[[Inputs], tuple[Fraction, Fraction]], source: str) -> Consumption:
-    """Return the plausible specific consumption of castings; `span` in MWh/t."""
+def consumption(
+    span: Callable[[Inputs], tuple[Fraction, Fraction]], source: str, in_words: str = ""
+) -> Consumption:
+    """Return the plausible specific consumption of castings; `span` in MWh/t, and in words."""
     return Consumption(
         uses=("power",),
         serves=("production",),
@@ -87,6 +89,7 @@ def consumption(span: Callable[[Inputs], tuple[Fraction, Fraction]], source: str
         keys=(METERED, "production_t"),
         span=span,
         source=source,
+        range=in_words,
         by_history=True,
         by_design="design_mwh_per_t",
         lowest=Fraction(1, 2),
@@ -217,6 +220,7 @@ METHODOLOGY = Methodology(
         consumption(
             _specific_span,
             "0.3 of what was used before the project, as no measure saves more [M]; at most that",
+            "0.3 to 1 times `sec_baseline_mwh_per_t` MWh/t",
         ),
     ),
     conditions=(TYPE_II,),

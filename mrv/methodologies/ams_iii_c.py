@@ -95,6 +95,7 @@ CONSUMPTION = Consumption(
     keys=("charging_mwh", "distance_km"),
     per_input=Fraction(1000),
     span=specific,
+    range="that of the vehicle's class, in the table below",
     source=SOURCE,
     by_history=True,
     by_model="kwh_per_km",

@@ -386,11 +386,12 @@ METHODOLOGY = Methodology(
         (
             "The removal efficiency eta_COD,PJ is at least COD_least / (1.1 * COD_y): a lower"
             " value would hide lost methane (PAR-06). The 1.1 allows gas meter and COD measurement"
-            " to differ by 10 %."
+            " to differ by 10 %. COD_y has the COD_inflow that is applied."
         ),
         (
             "PAR-08 compares the metered methane CH4_gas with the methane that the removed COD"
-            " can form, Q_ww * (COD_inflow - COD_discharge) * B_o,ww."
+            " can form, Q_ww * (COD_inflow - COD_discharge) * B_o,ww; COD_inflow is as measured,"
+            " before the limits of MTR-07."
         ),
         (
             "If CH4_gas is below 0.4 times that methane, COD_least / Q_ww + COD_discharge is"

@@ -299,6 +299,7 @@ METHODOLOGY = Methodology(
             per_input=1000,
             span=_specific,
             source="0.005 to 0.5 kWh a passenger's kilometre, metro to bus [M]",
+            range="0.005 to 0.5 times `trip_km` kWh/passenger",
             by_history=True,
             by_design="design_kwh_per_passenger",
             # 0, as the same trains may carry more passengers than in the year before

@@ -25,7 +25,7 @@ from mrv.accounting.twin_series import Twins
 from mrv.calendar import local_date, local_span
 from mrv.model import Factors, Methodology
 from mrv.parameters import Inputs
-from mrv.registry.project import Project, SupportingData
+from mrv.registry.project import FIRST, Project, SupportingData
 from mrv.rounding import six_places
 from mrv.rules import Stage, rules
 from mrv.rules.account import Account, Terms
@@ -58,6 +58,23 @@ class _Unpriced(Pricing):
     def rate(self, meter: Monitored, year: int) -> Fraction:  # noqa: ARG002 - as `Pricing`
         """Return 0, as no emissions per unit are known without a methodology."""
         return Fraction(0)
+
+    def saves(self, monitored: Monitored, year: int) -> Fraction:
+        """Return 0, as `rate`."""
+        return self.rate(monitored, year)
+
+
+class _OfReduction(Pricing):
+    """Pricing by the reduction: of a baseline unit less its own project emissions."""
+
+    def __init__(self, pricing: Pricing) -> None:
+        """Create the pricing from one by emissions."""
+        self._pricing = pricing
+
+    def rate(self, meter: Monitored, year: int) -> Fraction:
+        """Return the effect of a base unit on the reduction, without its sign. [tCO2e]"""
+        by = self._pricing
+        return (by.saves if meter.needs.side == "baseline" else by.rate)(meter, year)
 
 
 @dataclass(frozen=True)
@@ -118,6 +135,8 @@ class Facts:
 
     def compare(self, supporting: SupportingData, pricing: Pricing) -> Iterator[CrossCheck]:
         """Yield comparisons of meters with check meters and invoices."""
+        if self.supporting.accounting > FIRST:
+            pricing = _OfReduction(pricing)
         yield from cross_checks(self.views, supporting, self.bench, self.years, pricing)
 
     def of_role(self, *roles: str) -> tuple[int, ...]:

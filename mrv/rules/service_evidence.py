@@ -201,38 +201,43 @@ def service_invoices(facts: Facts) -> Iterator[Judged]:
             continue
         if {*capacity.serves} <= {*method.billed}:
             continue
-        texts = _corroborated(facts, there)
-        if texts is None and powered:
-            yield from _by_difference(facts, there)
-        elif texts is None:
-            yield from _within_design(there, capacity, parameters)
+        alone, texts = _corroborated(facts, there)
+        if alone and powered:
+            yield from _by_difference(facts, alone)
+        elif alone:
+            yield from _within_design(there, alone, capacity, parameters)
         elif texts and not powered:
             yield RuleReport(True, texts)
 
 
-def _corroborated(facts: Facts, there: Sequence[Monitored]) -> tuple[Text, ...] | None:
-    """Return texts on the evidence for a service's meters; None if evidence is missing."""
-    if all(map(facts.invoiced, there)):
-        # `lower_invoices` reports the deduction of invoices that state less
-        less = any([*facts.evidence.less(m)] for m in there)
-        return () if less else (text("invoice.cover", devices=_names(there)),)
-    if all(facts.invoiced(m) or _billed_power(facts, m) for m in there):
-        return (text("EVD-03.by_power", devices=_names(there)),)
-    texts = []
+def _corroborated(
+    facts: Facts, there: Sequence[Monitored]
+) -> tuple[list[Monitored], tuple[Text, ...]]:
+    """Return a service's meters without evidence, and texts on the evidence for the others."""
+    covered, powered, alone, texts = [], [], [], []
     for m in there:
         check = facts.evidence.agreeing(m, alone=True)
-        if check is not None:
+        if facts.invoiced(m):
+            covered.append(m)
+        elif _billed_power(facts, m):
+            powered.append(m)
+        elif check is not None:
             texts.append(text("EVD-07.witness", device=m.device.id, witness=check.witness))
         elif _own_power(facts, m):
             texts.append(text("EVD-07.power", device=m.device.id))
         else:
-            return None
-    return tuple(texts)
+            alone.append(m)
+    if powered:
+        texts.insert(0, text("EVD-03.by_power", devices=_names(powered)))
+    # `lower_invoices` reports the deduction of invoices that state less
+    if covered and not any([*facts.evidence.less(m)] for m in covered):
+        texts.insert(0, text("invoice.cover", devices=_names(covered)))
+    return alone, tuple(texts)
 
 
-def _by_difference(facts: Facts, there: Sequence[Monitored]) -> Iterator[RuleReport]:
+def _by_difference(facts: Facts, alone: Sequence[Monitored]) -> Iterator[RuleReport]:
     """Yield the report on a service without invoices, if project emissions exceed the reduction."""
-    lacking = [m for m in there if not facts.evidence.provided(m)]
+    lacking = [m for m in alone if not facts.evidence.provided(m)]
     if not lacking:
         return
     rate, reduction_t = facts.price.pricing.rate, facts.price.reduction_t
@@ -243,17 +248,19 @@ def _by_difference(facts: Facts, there: Sequence[Monitored]) -> Iterator[RuleRep
 
 
 def _within_design(
-    there: Sequence[Monitored], capacity: Capacity, parameters: Inputs
+    there: Sequence[Monitored], alone: Sequence[Monitored], capacity: Capacity, parameters: Inputs
 ) -> Iterator[RuleReport]:
-    """Yield the report on the further delivery that the design permits, if any."""
-    room = at_capacity(there, capacity, parameters) / sum(m.delivered for m in there) - 1
+    """Yield the report on the further delivery of uncorroborated meters, if the design permits."""
+    sharing = alone if capacity.each else there
+    more = at_capacity(sharing, capacity, parameters) - sum(m.delivered for m in sharing)
+    room = more / sum(m.delivered for m in alone)
     if room <= 0:
         return
     within = text(
-        "EVD-03.within", devices=_names(there), parameter=capacity.parameter, percent=percent(room)
+        "EVD-03.within", devices=_names(alone), parameter=capacity.parameter, percent=percent(room)
     )
     severity: Severity | None = "observation" if room < _SMALL else None
-    power = (text("EVD-03.power_too"),) if any(m.needs.draws for m in there) else ()
+    power = (text("EVD-03.power_too"),) if any(m.needs.draws for m in alone) else ()
     yield RuleReport(False, (within, *power), severity)
 
 

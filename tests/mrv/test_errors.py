@@ -54,7 +54,7 @@ def test_a_condition_names_its_meter_and_says_it_in_the_readers_language():
     assert joined(certified.lines, "ja") == "m-1に校正証明書がない"
     assert joined(certified.lines, "de") == "m-1 hat keinen Kalibrierschein"
     assert joined(limit.lines, "vi").startswith("capacity_mw = 1.200 vượt 15")
-    assert titled(limit.rule) == limit.rule == "AMS-I.D limit: 15 MW"
+    assert titled(limit.rule) == "AMS-I.D limit, capacity of 15 MW"
     assert titled("a clause of another release", "vi") == "a clause of another release"
 
 

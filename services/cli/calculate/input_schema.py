@@ -32,6 +32,7 @@ from mrv.parameters import (
     RecordSpec,
 )
 from mrv.rounding import decimal_text
+from mrv.rules import titled
 from mrv.steps import Published
 
 if TYPE_CHECKING:
@@ -147,14 +148,20 @@ def methodology(method: Methodology) -> dict[str, Any]:
         "parameters": _object(method.parameters),
         "applicability": [
             *(
-                f"{check.clause}{' (other inputs are rejected)' if check.refuses else ''}"
+                f"{_titled(check.clause)}{' (other inputs are rejected)' if check.refuses else ''}"
                 for check in method.applicability
             ),
-            *(condition.clause for condition in method.conditions if not condition.first),
+            *(_titled(condition.clause) for condition in method.conditions if not condition.first),
         ],
         "rules": list(method.rules),
     }
     return {**_document(method, method.version), "methodology": about}
+
+
+def _titled(clause: str) -> str:
+    """Return the title of a condition; with its name in a statement, if that is another."""
+    title = titled(clause)
+    return clause if title == clause else f"{title} (`{clause}`)"
 
 
 def tool(definition: Tool) -> dict[str, Any]:

@@ -5,13 +5,10 @@ An invoice counts if it names its file, was issued after its time had ended, has
 most 5 % and agrees with the meter.  Invoices for 95 % of a meter's time corroborate it.  Missing
 invoices at the period's start and end are accepted, as suppliers bill from mid-month.  A meter and
 its replacement with another id are two devices in one role.
-
-Lines of one document for the same meters and time, such as day and night tariffs, are one invoice.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -151,52 +148,6 @@ def _agrees(checks: Sequence[CrossCheck], side: str) -> bool:
     if known < _KNOWN:
         return side == "project" and ours <= _ABOVE_MEAN * known * theirs
     return (known - TOLERANCE) * theirs <= ours / known <= (1 + TOLERANCE) * theirs
-
-
-def with_lines_added(supporting: SupportingData) -> SupportingData:
-    """
-    Return the data of a period with the lines of each document added up to one invoice.
-
-    Lines have issuer, number, file, meters and time in common.  If all amounts of a document occur
-    n times, the document was entered n times and is counted once.  A correction replaces all lines
-    of a document.
-    """
-    documents = defaultdict[Invoice, list[Invoice]](list)
-    for row in supporting.invoices:
-        documents[_document(row)].append(row)
-    now = {row: _added(lines) or row for lines in documents.values() for row in lines}
-    by_id = {row.id: whole for row, whole in now.items()}
-    replaced = dict[tuple[Invoice, Invoice], str]()
-    for old, new, reason in supporting.replaced:
-        first, of = {new.id: old}, _document(old)
-        # lines of a document that a correction replaced, and lines that remain
-        for other, by, _ in supporting.replaced:
-            if of == _document(other) != _document(by):
-                first.setdefault(by.id, other)
-        for row in documents[of]:
-            first.setdefault(row.id, row)
-        pair = _added(first.values()) or old, now.get(new, by_id.get(new.id, new))
-        replaced.setdefault(pair, reason)
-    whole = tuple((*pair, reason) for pair, reason in replaced.items())
-    return replace(supporting, invoices=tuple(dict.fromkeys(now.values())), replaced=whole)
-
-
-def _added(lines: Iterable[Invoice]) -> Invoice | None:
-    """Return several lines as one invoice; None for a single line, or without a file."""
-    lines = sorted(lines, key=lambda line: line.id)
-    amounts = Counter(line.value for line in lines)
-    if len({*amounts.values()}) == 1:  # the whole document was entered several times
-        lines = [*{line.value: line for line in reversed(lines)}.values()][::-1]
-    if lines[0].sha256 is None or len(lines) == 1:
-        return None
-    names = ", ".join(line.id for line in lines)
-    signed = lines[0].signed if all(line.signed for line in lines) else None
-    return replace(lines[0], id=names, value=sum(line.value for line in lines), signed=signed)
-
-
-def _document(invoice: Invoice) -> Invoice:
-    """Return an invoice with only the fields that the lines of a document have in common."""
-    return replace(invoice, id="", value=0, signed=None)
 
 
 def states_less(check: CrossCheck) -> bool:

@@ -1,14 +1,16 @@
 """
-Invoices that agree in sum: estimates and their correction; invoices of two meters interchanged.
+Invoices that agree in sum: lines of a document, estimates and their correction, two interchanged.
 
 An estimated invoice and the next one, which corrects it, may each differ from the meter and agree
 in sum.  The same applies to invoices of a meter that is read in the course of a day.  Differing
-invoices are then accepted; the comparison of each names the others.
+invoices are then accepted; the comparison of each names the others.  Lines of one document for the
+same meters and time, such as day and night tariffs, are one invoice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from itertools import combinations
@@ -16,7 +18,54 @@ from typing import Any
 
 from mrv.accounting.evidenced_time import COVERED, TOLERANCE
 from mrv.accounting.period_result import OFFSET, CrossCheck
+from mrv.registry.project import Invoice, SupportingData
 from mrv.texts import text
+
+
+def with_lines_added(supporting: SupportingData) -> SupportingData:
+    """
+    Return the data of a period with the lines of each document added up to one invoice.
+
+    Lines have issuer, number, file, meters and time in common.  If all amounts of a document occur
+    n times, the document was entered n times and is counted once.  A correction replaces all lines
+    of a document.
+    """
+    documents = defaultdict[Invoice, list[Invoice]](list)
+    for row in supporting.invoices:
+        documents[_document(row)].append(row)
+    now = {row: _added(lines) or row for lines in documents.values() for row in lines}
+    by_id = {row.id: whole for row, whole in now.items()}
+    replaced = dict[tuple[Invoice, Invoice], str]()
+    for old, new, reason in supporting.replaced:
+        first, of = {new.id: old}, _document(old)
+        # lines of a document that a correction replaced, and lines that remain
+        for other, by, _ in supporting.replaced:
+            if of == _document(other) != _document(by):
+                first.setdefault(by.id, other)
+        for row in documents[of]:
+            first.setdefault(row.id, row)
+        pair = _added(first.values()) or old, now.get(new, by_id.get(new.id, new))
+        replaced.setdefault(pair, reason)
+    whole = tuple((*pair, reason) for pair, reason in replaced.items())
+    return replace(supporting, invoices=tuple(dict.fromkeys(now.values())), replaced=whole)
+
+
+def _added(lines: Iterable[Invoice]) -> Invoice | None:
+    """Return several lines as one invoice; None for a single line, or without a file."""
+    lines = sorted(lines, key=lambda line: line.id)
+    amounts = Counter(line.value for line in lines)
+    if len({*amounts.values()}) == 1:  # the whole document was entered several times
+        lines = [*{line.value: line for line in reversed(lines)}.values()][::-1]
+    if lines[0].sha256 is None or len(lines) == 1:
+        return None
+    names = ", ".join(line.id for line in lines)
+    signed = lines[0].signed if all(line.signed for line in lines) else None
+    return replace(lines[0], id=names, value=sum(line.value for line in lines), signed=signed)
+
+
+def _document(invoice: Invoice) -> Invoice:
+    """Return an invoice with only the fields that the lines of a document have in common."""
+    return replace(invoice, id="", value=0, signed=None)
 
 
 def _compared(checks: Sequence[CrossCheck], evidence: Collection[str]) -> list[int]:

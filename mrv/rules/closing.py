@@ -17,7 +17,7 @@ from ingest.model import INTERVAL_US, Fleet, IntervalRows
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.device_results import deductions, device_outcome, gap_outcomes, silent_days
 from mrv.accounting.entered_values import accepted
-from mrv.accounting.evidenced_time import with_lines_added
+from mrv.accounting.invoice_sums import with_lines_added
 from mrv.accounting.period_result import Finding, ParameterUse, PeriodResult
 from mrv.accounting.rounded_figures import (
     check_energy,

@@ -15,7 +15,8 @@ import pytest
 
 from ingest.model import INTERVAL_US, Device, Fleet, IntervalRows
 from mrv import factors
-from mrv.accounting.evidenced_time import shows, with_lines_added
+from mrv.accounting.evidenced_time import shows
+from mrv.accounting.invoice_sums import with_lines_added
 from mrv.calendar import utc_text
 from mrv.registry.project import ACCOUNTING, CheckMeter, Earlier, Invoice, SupportingData
 from mrv.rules import closing as period

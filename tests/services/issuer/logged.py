@@ -84,6 +84,11 @@ def subject(url, *span, project="pv"):
     return previewed(url, *span, project=project).document["credentialSubject"]
 
 
+def closed_subject(url, *span):
+    """Close a period; return the content of its stored document."""
+    return closed(url, *span).document["credentialSubject"]
+
+
 def unmet(said, *rules):
     """Return the texts of a document's conditions that are not met, of some rules or of all."""
     found = (a for a in said["applicability"] if not a["holds"])

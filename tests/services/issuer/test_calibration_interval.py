@@ -27,7 +27,7 @@ from services.registry.entries import CALIBRATION_EVERY
 from services.store.statements import statements
 from tests import registering
 from tests.services.issuer import logged, plant
-from tests.services.issuer.logged import composed_again, packed, subject, unmet
+from tests.services.issuer.logged import closed_subject, composed_again, packed, subject, unmet
 
 ROOT = Path(__file__).parents[3]
 SPAN, NEXT = ("2026-03-02", "2026-03-03"), ("2026-03-03", "2026-03-04")
@@ -80,7 +80,7 @@ def test_time_past_the_interval_costs_the_permissible_error(url, tmp_path):
 def test_own_interval_is_in_the_statement_and_is_checked(url, tmp_path):
     """The project's calibration interval is stated and checked."""
     _import(url, tmp_path, _every(2))
-    claims = subject(url, *SPAN)
+    claims = closed_subject(url, *SPAN)
     one, why = _of(claims)
     assert one["meter"]["calibrationEvery"] == {"months": 2, "source": None}
     assert one["calibrations"][0]["due"] == "2026-02-20"
@@ -186,7 +186,7 @@ def test_an_error_that_the_plan_prescribes_is_taken_off(url, tmp_path):
     change = "kind: permanent_change\n        from: 2026-03-02"
     second = second.replace("    monitoring:\n", "").replace("from: 2026-01-01", change)
     _import(url, tmp_path, plant.REGISTRY.replace(plant.PLAN, plant.PLAN + second))
-    claims = subject(url, *SPAN)
+    claims = closed_subject(url, *SPAN)
     one, why = _of(claims)
     assert Fraction(one["counted"]) == Fraction(before["counted"]) * (1 - Fraction("0.0021"))
     assert [w["code"] for w in why] == ["calibration.by_plan"]

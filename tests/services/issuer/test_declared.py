@@ -32,7 +32,7 @@ from services.store.registry.entries_from_rows import load_registry
 from services.store.statements import statements
 from tests import registering
 from tests.services.issuer import plant
-from tests.services.issuer.logged import composed_again, issuer, subject, unmet
+from tests.services.issuer.logged import closed_subject, composed_again, issuer, subject, unmet
 
 SPAN = plant.us("2026-03-02"), plant.us("2026-03-03")
 SHA = "ab" * 32
@@ -171,7 +171,7 @@ def test_a_phase_is_compared_with_the_estimate_of_its_capacity(url, tmp_path):
         claims
     )
     # over both estimates, each counts for its own days
-    both = subject(url, "2026-03-02", "2026-03-04")
+    both = closed_subject(url, "2026-03-02", "2026-03-04")
     assert "rated 2,000" not in _told(both)
     assert composed_again(url, both) == both
     with issuer(url) as conn:
@@ -197,7 +197,8 @@ def test_a_phase_is_compared_with_the_estimate_of_its_capacity(url, tmp_path):
 
 def test_events_and_design_are_in_statement_plan_and_reports(url, tmp_path):
     """Events and design are in statement, plan and reports."""
-    claims = _closed(url, tmp_path, _with(DESIGN, **MADE))
+    _closed(url, tmp_path, _with(DESIGN, **MADE))
+    claims = closed_subject(url, *SPAN)
     said = claims["declared"]
     # what comes after the period is of a later one
     assert [one["what"] for one in said["events"]] == ["overhaul"]

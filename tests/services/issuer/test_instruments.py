@@ -22,7 +22,7 @@ from mrv.verify import verify
 from services.issuer.pack import export
 from tests import registering
 from tests.services.issuer import logged, plant
-from tests.services.issuer.logged import composed_again, subject
+from tests.services.issuer.logged import closed_subject, composed_again, subject
 from tests.services.issuer.sealed import close_period
 
 SPAN = plant.us("2026-03-02"), plant.us("2026-03-03")
@@ -48,7 +48,7 @@ def test_what_a_late_calibration_found_is_in_the_statement_and_counts(url, tmp_p
     )
     refused, said = registering.said(url, tmp_path, late)
     assert not refused, said
-    claims = subject(url, *SPAN)
+    claims = closed_subject(url, *SPAN)
     one, taken = _of(claims)
     assert Fraction(one["counted"]) == Fraction(before["counted"]) * (1 - Fraction("0.007"))
     assert [d["percent"] for d in taken] == ["0.700000"]

@@ -239,10 +239,10 @@ def test_an_auditor_reads_on_to_the_meter(tab, served):
     assert tab.locator(f"{shown} h2").inner_text() == "Source readings 12:00 \N{EN DASH} 12:15"
     rows = tab.locator(f"{shown} tbody tr")
     register = [int(one.locator("td").first.inner_text().replace(",", "")) for one in rows.all()]
-    said = re.fullmatch(r"energy delivered: ([\d,]+) Wh", tab.locator(f"{shown} p b").inner_text())
+    said = re.fullmatch(r"energy exported: ([\d,]+) Wh", tab.locator(f"{shown} p b").inner_text())
     counted = int(said[1].replace(",", ""))
     assert register[-2] - register[1] <= counted <= register[-1] - register[0]
-    assert tab.get_by_role("columnheader", name="Register: energy delivered").first.is_visible()
+    assert tab.get_by_role("columnheader", name="Register: energy exported").first.is_visible()
     tab.goto(f"{served.url}/console/en/statements/{served.issued}")
     with zipfile.ZipFile(fetch_pack(tab).path()) as pack:
         assert f"{served.issued}/statement.json" in pack.namelist()

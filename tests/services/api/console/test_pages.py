@@ -135,7 +135,7 @@ def test_a_day_leads_to_its_readings(served):
     day = get(served, f"/console/en/statements/{served.issued}/days/{DAY}", cookies).text
     assert f"/days/{DAY}/inv-2" in day
     found = get(served, f"/console/en/statements/{served.issued}/days/{DAY}/inv-2", cookies).text
-    assert "Register: energy delivered" in found
+    assert "Register: energy exported" in found
     assert "energy_export_wh" not in found
     assert found.count("<tr>") > 96
     at = f"/console/en/statements/{served.issued}/days/{DAY}/inv-2?at=2027-03-02T05:00Z"
@@ -217,7 +217,7 @@ def test_a_tonne_is_explained_by_a_statement_that_counts(served):
         for p in said["monitoredParameters"]
         if p["parameter"] == "energy_export"
     )
-    assert f"<b>{Words('en').amount(counted, 'Wh')}</b> energy delivered" in page
+    assert f"<b>{Words('en').amount(counted, 'Wh')}</b> energy exported" in page
     text = re.search(
         "Without the project, ([0-9.,]+).t of CO2e would have been emitted; with the"
         " project, ([0-9.,]+).t. The difference is <b>([0-9.,]+).t</b>",

@@ -52,10 +52,10 @@ class Kind(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Lost:
     """
-    Upper bounds of the quantity of a gap. [base units]
+    Upper bounds of the quantity during a gap. [base units]
 
-    `at_most`: estimate from the device's own data.  `bound`: certain upper bound, which is
-    conservative on the project side.
+    `at_most`: at the device's highest plausible rate; None on the project side or without a rate.
+    `bound`: highest possible quantity, where a baseline quantity also causes project emissions.
     """
 
     gap: Gap

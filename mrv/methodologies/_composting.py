@@ -178,7 +178,7 @@ PROJECT_STEPS = (
         "tCO2e",
         "compost_input_t * (tool13_ch4 * gwp_ch4 + tool13_n2o * gwp_n2o)",
         "CDM TOOL13 v2, project emissions from composting",
-        "methane and nitrous oxide of composting",
+        "methane and nitrous oxide emissions of composting",
     ),
     drawn(),
     *diesel(),

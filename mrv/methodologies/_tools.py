@@ -143,8 +143,8 @@ def _margins(inputs: Inputs, factors: Factors) -> Mapping[str, Fraction]:
     """
     Return the operating and the combined margin of a grid, by name. [tCO2/MWh]
 
-    The build margin is calculated from the newest plants, entered manually, or that of the national
-    authority.
+    The build margin is calculated from the newest plants or entered manually; otherwise the
+    national authority's value is used.
     """
     values = [key for key in ("newest_units", "ef_bm_t_per_mwh") if key in inputs]
     if len(values) > 1:

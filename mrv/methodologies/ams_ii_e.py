@@ -289,7 +289,7 @@ METHODOLOGY = Methodology(
         ),
         "months": ParameterSpec(
             unit="month",
-            meaning="number of months of the monitoring period; used only together with history",
+            meaning="number of months of the monitoring period; used only if history is entered",
             default=str(_YEAR),
             minimum="1",
             maximum=str(_YEAR),

@@ -71,8 +71,8 @@ STEPS = steps(
         "(eta_cod_baseline * mcf_baseline + (1 - eta_cod_baseline) * mcf_discharge)"
         " * bo_baseline * uf_baseline * gwp_ch4",
         f"{_H}, baseline emissions",
-        "baseline emissions per tonne of COD of the inflow, from the removed and the"
-        " discharged part",
+        "baseline emissions per tonne of COD in the inflow: those of the COD removed and of the"
+        " COD discharged",
     ),
     baseline_emissions("load_t * formed_t_per_t", _H, unit="tCO2e"),
     Step(

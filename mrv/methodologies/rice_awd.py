@@ -92,7 +92,7 @@ STEPS = steps(
             "kgCH4/ha/d",
             f"ef_c_kg_per_ha_d * sf_w_{side} * sf_p * sf_o",
             f"{_IPCC}, equation 5.2",
-            f"methane per hectare and day, {side}",
+            f"methane emissions per hectare and day, {side}",
         )
         for side, symbol, _ in _SEASONS
     ),
@@ -103,7 +103,7 @@ STEPS = steps(
             "tCO2e",
             f"area_ha * days * daily_{side}_kg_per_ha * gwp_ch4 / KG_PER_T",
             f"{_IPCC}, equation 5.1",
-            f"methane of a season, {side}",
+            f"methane emissions of a season, {side}",
             over="seasons",
         )
         for side, _, symbol in _SEASONS
@@ -132,7 +132,7 @@ STEPS = steps(
         "tCO2e",
         "sum(project_season_t)",
         f"{_IPCC}, equation 5.1",
-        "methane of the project",
+        "methane emissions of the project",
     ),
     Step(
         "other_t",

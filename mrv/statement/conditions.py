@@ -53,7 +53,7 @@ class Materiality:
 
     @property
     def material(self) -> bool:
-        """Return whether a total reaches the threshold; any error does if the reduction is 0."""
+        """Return whether the misstatements reach the threshold; at a reduction of 0, any does."""
         maximum = max(abs(self.net_t), self.absolute_t)
         return maximum > 0 and maximum * 100 >= abs(self.reduction_t) * self.percent
 

@@ -161,7 +161,9 @@ def keys(subject: Subject) -> str:
     if subject.state == "draft":
         raise NotApplicableError("the statement is a draft and not signed")
     if subject.receipt is None and any(key.role == "log" for key in own):
-        raise CanonicalError("keys.json has a log key, receipt.txt is missing; get the pack again")
+        raise CanonicalError(
+            "keys.json has a log key, but receipt.txt is missing; get the pack again"
+        )
     subject.ring = own
     if subject.trusted is None:
         signers = _signers(subject, _needed(subject))

@@ -172,7 +172,7 @@ def _same(
     if stated.misstatements is UNSET:  # findings were not signed in that version
         if records:
             raise CanonicalError(
-                f"{FINDINGS} has findings, verification.json has none; get the pack again"
+                f"{FINDINGS} has findings, but verification.json has none; get the pack again"
             )
         return
     listed = [finding for finding in stated.listed_findings if not finding.remark]

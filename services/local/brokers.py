@@ -308,7 +308,7 @@ class Mosquitto(Server):
 
     @property
     def log(self) -> Path:
-        """Return the broker's log; before the log was opened, its output."""
+        """Return the path of the broker's log, or of its output if it wrote any."""
         printed = self.folder / self.output
         size = printed.exists() and printed.stat().st_size
         return printed if size else self.folder / "mosquitto.log"

@@ -90,7 +90,7 @@ class Postgres(Server):
 
     @property
     def log(self) -> Path:
-        """Return the latest output: the server's log, or its output at the start."""
+        """Return the path of the newest log: the server's own, or the output of its start."""
         written = [*self.folder.glob(self.output), *self.folder.glob("log/*.log")]
         newest = max(written, key=lambda path: path.stat().st_mtime, default=None)
         return newest or self.folder / self.output

@@ -75,7 +75,7 @@ def _reach_us(plan: Plan, class_id: str) -> int:
 
 
 class Again(NamedTuple):
-    """Flags of stored readings, and the readings tested."""
+    """Result of testing stored readings again: new flags, and the readings tested."""
 
     flags: Flags
     frames: list[Frame]

@@ -374,7 +374,7 @@ class Connection:
             self._client.loop_read()
 
     def write(self) -> None:
-        """Write to the socket, with new messages while the window is open."""
+        """Write pending bytes to the socket, then publish queued messages as the window allows."""
         if self._client.want_write():
             self._client.loop_write()
         self._client.cork()

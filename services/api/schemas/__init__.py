@@ -194,7 +194,7 @@ class ProjectMoney(Money):
 
 
 class IssuedStatement(Shape):
-    """Valid statement with the whole tonnes credited for the year; `to` is excluded. [t]"""
+    """Valid statement and the whole tonnes that it credits for the year; `to` is exclusive. [t]"""
 
     statement: str
     project: str

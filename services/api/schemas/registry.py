@@ -31,7 +31,7 @@ class Project(Shape):
 
 
 class Service(Shape):
-    """A device's role in a project; `to` is excluded."""
+    """A device's role in a project; `to` is exclusive."""
 
     device: str
     role: str = Field(examples=["generation"])
@@ -95,7 +95,7 @@ class Calibration(Shape):
 
 
 class Served(Shape):
-    """A project to which a device is or was assigned; `to` is excluded."""
+    """A project to which a device is or was assigned; `to` is exclusive."""
 
     project: str
     role: str = Field(examples=["generation"])
@@ -206,7 +206,7 @@ class PvDay(Shape):
 
 
 class PvTrend(Shape):
-    """Change of the ratio at 25 degrees from year to year [%/a], and its 95 % interval."""
+    """Yearly change of the performance ratio at 25 °C [%/a], and its 95 % confidence interval."""
 
     percent_per_year: float
     low: float
@@ -217,7 +217,7 @@ class PvTrend(Shape):
 
 class PvSoiling(Shape):
     """
-    Energy lost by soiling over all days of the inverter [%], and its 95 % interval.
+    Energy lost by soiling over all days of the inverter [%], and its 95 % confidence interval.
 
     `intervals` is the number of periods between cleanings. `missing` is the reason without a
     figure: `short`, less than a year of days; `gaps`, half of the days or more without a ratio;

@@ -241,19 +241,24 @@ class Corroboration:
         """
         Return whether an invoice agrees with a meter in the time with data.
 
-        On the project side, successive invoices are compared together if one of them has lost time.
+        On the project side, one that does not agree by itself is compared together with the
+        successive ones if one of them has lost time.
         """
+        side, alone = meter.needs.side, _agrees([check], meter.needs.side)
+        if alone or side != "project":
+            return alone
+        same = (c for c in self._narrow(meter) if c.devices == check.devices)
+        compared = sorted((c for c in same if c.holds is not None), key=lambda c: c.from_us)
+        if check not in compared:
+            return False
         run = [check]
-        if meter.needs.side == "project":
-            same = [c for c in self._narrow(meter) if c.devices == check.devices]
-            compared = sorted((c for c in same if c.holds is not None), key=lambda c: c.from_us)
-            for other in compared:
-                if other.from_us == run[-1].to_us:
-                    run.append(other)
-            for other in reversed(compared):
-                if other.to_us == run[0].from_us:
-                    run.insert(0, other)
-        return _agrees(run if any(map(_is_partial, run)) else [check], meter.needs.side)
+        for other in compared:
+            if other.from_us == run[-1].to_us:
+                run.append(other)
+        for other in reversed(compared):
+            if other.to_us == run[0].from_us:
+                run.insert(0, other)
+        return any(map(_is_partial, run)) and _agrees(run, side)
 
     def less(self, meter: Monitored) -> Iterator[CrossCheck]:
         """

@@ -3,11 +3,14 @@
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 
 import pytest
 
 from ingest.model import INTERVAL_US, Device, Fleet
 from mrv import factors
+from mrv.accounting.evidenced_time import Corroboration, name_of
+from mrv.accounting.period_result import INVOICE, CrossCheck
 from mrv.methodologies import find
 from mrv.registry import Calibration
 from mrv.registry.project import ACCOUNTING, Invoice, ProjectDevice, SupportingData
@@ -158,3 +161,41 @@ def test_of_two_invoices_of_one_time_the_less_favourable_counts(role):
     for names in ("xy", "yx"):
         both = (billed(role, share, id=n, number=n) for share, n in zip(shares, names, strict=True))
         assert building(invoices=(other, *both)).net == alone.net
+
+
+def checked(invoice, known, ours, holds=False):
+    """Return the comparison of an invoice with its meter, which has data in a share of its time."""
+    return CrossCheck(
+        INVOICE, name_of(invoice), invoice.devices, invoice.quantity, unit="Wh",
+        from_us=invoice.from_us, to_us=invoice.to_us, coverage=str(known), ours=str(ours),
+        theirs=str(invoice.value), difference_percent="-1", tolerance_percent="5", effect_t="0",
+        holds=holds, detail="",
+    )  # fmt: skip
+
+
+def test_successive_invoices_are_compared_together_only_where_each_can_be():
+    """An invoice that cannot be compared would be corroborated by the invoices beside it."""
+    one, two = HALVES
+    meter = SimpleNamespace(
+        needs=SimpleNamespace(side="project", quantity=one.quantity),
+        device=SimpleNamespace(id="power"),
+    )
+
+    def agree(first, second, *invoices):
+        evidence = Corroboration(SupportingData(invoices=invoices or HALVES), (first, second))
+        return [check.from_us for check in evidence.holding(meter)]
+
+    whole, half = checked(one, 1, one.value, holds=True), checked(two, "0.5", int(two.value * 0.7))
+    both = [one.from_us, two.from_us]
+    assert agree(whole, half) == [one.from_us]  # 0.85 of both, in three quarters of the time
+    assert agree(whole, replace(half, ours=str(int(two.value * 0.55)))) == both
+    # nothing is known of the second one, and its quantity is charged
+    assert agree(whole, replace(half, coverage="0", ours="0")) == both
+    # a meter at its mean in half of the time, of which the first one is a little above the invoice
+    more = replace(whole, ours=str(int(one.value * 1.03)), holds=False)
+    assert agree(more, replace(half, ours=str(two.value // 2))) == both
+    # one that cannot be compared, or is no evidence, is not taken in
+    later = checked(two, "0.5", two.value // 2, holds=None)
+    assert agree(whole, later) == [one.from_us]
+    bare = replace(two, sha256=None)
+    assert agree(whole, checked(bare, "0.5", two.value // 2), one, bare) == [one.from_us]

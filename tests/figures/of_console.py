@@ -2,8 +2,9 @@
 
 import re
 from collections import defaultdict
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_FLOOR, Decimal
+from fractions import Fraction
 from typing import Any
 
 import jinja2
@@ -336,3 +337,19 @@ def plain(value):
     text = re.sub(r"<[^>]*>|,", "", str(value)).strip().replace("\N{MINUS SIGN}", "-")
     found = re.fullmatch(r"(-?[0-9.]+)(?:\N{NO-BREAK SPACE}(\w+))?", text)
     return None if found is None else (Decimal(found[1]), found[2])
+
+
+def grown(a, shown, so_far_t, daily_t):
+    """
+    Return whether a cost is shown as one between the account's and its
+    growth until now, within a hundredth; pages round down.
+    """
+    growth_t = daily_t * Fraction((datetime.now(UTC) - a.now) / timedelta(days=1))
+    low, seen, high = (
+        Decimal(1000 if unit == "t" else 1) * value
+        for value, unit in map(
+            plain,
+            (_tonnes(float(so_far_t) * 0.99), shown, _tonnes(float(so_far_t + growth_t) * 1.01)),
+        )
+    )
+    return low <= seen <= high, True

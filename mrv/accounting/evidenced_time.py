@@ -418,14 +418,18 @@ class Corroboration:
     def uncorroborated(self, meters: Iterable[Monitored]) -> Iterator[Text]:
         """Yield each meter once, with the reason why its invoices do not corroborate it."""
         for meter in {m.device.id: m for m in meters}.values():
-            why = tuple(self._why(meter))[:_NAMED]
+            why = tuple(self.reasons(meter))[:_NAMED]
             if why:
                 yield text("invoice.not_enough", device=meter.device.id, why=why)
             else:
                 yield text("invoice.none", device=meter.device.id)
 
-    def _why(self, meter: Monitored) -> Iterator[Text]:
+    def reasons(self, meter: Monitored) -> Iterator[Text]:
+        """Yield why the invoices and check meters of a meter do not corroborate it."""
         begin, end = meter.span_us
+        for check in self.of(meter, METER):
+            if not check.holds or Fraction(check.coverage) < COVERED:
+                yield _of_check_meter(check)
         share = Fraction(self.corroborated_us(meter), max(1, end - begin))
         if share:
             yield text("invoice.covers", percent=percent(share))
@@ -464,6 +468,15 @@ def differing(check: CrossCheck) -> Text:
     """Return the text of the difference between an invoice and its meters."""
     off = plain_text(Fraction(check.difference_percent or 0), 4)
     return text("invoice.differs", invoice=check.against, percent=off)
+
+
+def _of_check_meter(check: CrossCheck) -> Text:
+    """Return why a check meter does not corroborate its meter: by its data, or its difference."""
+    if check.holds is None or Fraction(check.coverage) < COVERED:
+        known = percent(Fraction(check.coverage))
+        return text("checked.known", meter=check.against, percent=known, least=percent(COVERED))
+    off = plain_text(Fraction(check.difference_percent or 0), 4)
+    return text("checked.differs", meter=check.against, percent=off)
 
 
 def percent(share: Fraction) -> str:

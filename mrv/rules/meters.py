@@ -385,7 +385,9 @@ def single_channel(facts: Facts) -> Iterator[Judged]:
                 size = {**amount(wh, "Wh"), "percent": _percent(wh, counts)}
                 left_out.append(text("EVD-01.left_out", device=name, **size))
         else:
-            texts.append(text("EVD-01.device", device=name, **size))
+            why = tuple(facts.evidence.reasons(view))
+            code = "EVD-01.device_why" if why else "EVD-01.device"
+            texts.append(text(code, device=name, **size, **({"why": why} if why else {})))
             total += wh
             uncorroborated = facts.supporting.uncorroborated.get((name, needs.quantity), ())
             above = sum((lay_out(metered, some) for some in uncorroborated), start=rests)

@@ -15,7 +15,7 @@ import pytest
 
 from ingest.model import INTERVAL_US, Device, Fleet, IntervalRows
 from mrv import factors
-from mrv.accounting.evidenced_time import shows
+from mrv.accounting.evidenced_time import Corroboration, shows
 from mrv.accounting.invoice_sums import with_lines_added
 from mrv.calendar import utc_text
 from mrv.registry.project import ACCOUNTING, CheckMeter, Earlier, Invoice, SupportingData
@@ -303,6 +303,23 @@ def test_a_check_meter_that_copies_its_meter_is_no_evidence(main, check, holds):
     said = [one for one in found.applicability if one.rule == "MTR-03" and not one.holds]
     asked = [one.severity for one in said if "one_signal" in repr(one.texts)]
     assert asked == ([] if holds else ["CL"])
+
+
+@pytest.mark.parametrize(
+    ("check", "skip", "codes"),
+    [(9_000, (), ["checked.differs"]), (9_990, range(20), ["checked.known"]), (9_990, (), [])],
+    ids=["differs", "read rarely", "agrees"],
+)
+def test_a_check_meter_that_is_no_evidence_has_its_reason(check, skip, codes):
+    """An operator with a check meter would read only that one is missing (EVD-01)."""
+    found = _pv(10_000, check, skip=skip)
+    meter = SimpleNamespace(
+        device=SimpleNamespace(id="inv-1"),
+        needs=SimpleNamespace(quantity="energy_export", side="baseline"),
+        span_us=(FROM, FROM + DAY_US),
+    )
+    reasons = Corroboration(METER, found.cross_checks).reasons(meter)
+    assert [reason.code for reason in reasons] == codes
 
 
 def _invoice(value, begin=0, end=DAY, devices=("inv-1", "inv-2"), **more):

@@ -118,6 +118,23 @@ class Rows:
         whole = rows.measured_us + rows.estimated_us == INTERVAL_US
         return _Known(rows.start_us[whole] // INTERVAL_US, rows.value[whole])
 
+    def between_readings(self, device: str, quantity: str) -> _Known:
+        """
+        Return the same without the first and the last register step, if these are longer than an
+        hour.
+
+        They can extend beyond the period, and the quantity of their intervals is a mean.  If there
+        is no other step, all intervals are returned.
+        """
+        rows, known = self.of(device, quantity), self.known(device, quantity)
+        mean = rows.estimated_us[rows.measured_us + rows.estimated_us == INTERVAL_US] == INTERVAL_US
+        edges = np.flatnonzero((np.abs(np.diff(known.value)) > 1) | ~(mean[:-1] & mean[1:]))
+        if len(edges) < 2:  # noqa: PLR2004 - the end of the first step, and the begin of the last
+            return known
+        first = int(edges[0]) + 1 if mean[0] else 0
+        last = int(edges[-1]) + 1 if mean[-1] else len(mean)
+        return _Known(known.number[first:last], known.value[first:last])
+
 
 def cross_checks(
     monitored: Sequence[Monitored],
@@ -169,11 +186,22 @@ class _Bench(NamedTuple):
     beside: Mapping[tuple[str, str, int, int], MeteredOutside]
 
     def by_meter(self, item: Monitored, meter: CheckMeter) -> CrossCheck:
-        """Return the comparison with a check meter, in the time in which both are known."""
+        """
+        Return the comparison with a check meter, in the time in which both are known.
+
+        A check meter that is read rarely and differs is compared between its readings.
+        """
+        quantity = item.needs.quantity
+        whole = self._compared(item, meter, self.rows.known(meter.check, quantity))
+        if self.by_first or whole.holds is not False:
+            return whole
+        return self._compared(item, meter, self.rows.between_readings(meter.check, quantity))
+
+    def _compared(self, item: Monitored, meter: CheckMeter, check: _Known) -> CrossCheck:
+        """Return the comparison with intervals of a check meter."""
         quantity = item.needs.quantity
         first, last = (us // INTERVAL_US for us in item.span_us)
         main = self.rows.known(meter.main, quantity).within(first, last)
-        check = self.rows.known(meter.check, quantity)
         number, ours, theirs = np.intersect1d(main.number, check.number, return_indices=True)
         values = main.value[ours], check.value[theirs]
         percent = exact(meter.percent, "check_percent")

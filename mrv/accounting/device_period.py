@@ -63,6 +63,9 @@ class Lost:
     bound: Fraction = Fraction(0)
 
 
+Charge = tuple[int, int, Fraction]  # begin and end [us UTC], quantity [base units]
+
+
 @dataclass(frozen=True, slots=True)
 class Cut:
     """
@@ -70,6 +73,7 @@ class Cut:
 
     `percent`: error of the meter.  `lost`: upper bounds of a gap.  `certified`: certificate of
     energy, and its energy in the part of the year [Wh].  `rule`: rule that made the adjustment.
+    `charges`: added quantity by time, such as that of each invoice; else it is uniform.
     """
 
     kind: Kind
@@ -81,9 +85,13 @@ class Cut:
     lost: Lost | None = None
     certified: tuple[str, int] | None = None
     rule: str = ""
+    charges: tuple[Charge, ...] = ()
 
     def within(self, span_us: tuple[int, int]) -> Fraction:
         """Return the part of the adjustment within a span, in proportion to time. [base units]"""
+        if self.charges:
+            charged = (within(q, (begin, end), span_us) for begin, end, q in self.charges)
+            return -sum(charged, start=Fraction(0))
         return within(self.quantity, (self.start_us, self.end_us), span_us)
 
     def at_upper_bound(self) -> Cut | None:

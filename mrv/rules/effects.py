@@ -19,7 +19,15 @@ from typing import NamedTuple
 import numpy as np
 
 from ingest.model import INTERVAL_US, Int64
-from mrv.accounting.device_period import Cut, Kind, Monitored, Stretch, YearPart, cuts_of_errors
+from mrv.accounting.device_period import (
+    Charge,
+    Cut,
+    Kind,
+    Monitored,
+    Stretch,
+    YearPart,
+    cuts_of_errors,
+)
 from mrv.parameters import Inputs
 from mrv.rounding import exact_sum
 from mrv.rules import Severity
@@ -116,6 +124,7 @@ class Floor:
     `week`: only for that week; None: for the whole part.
     `invoiced`: whether it is the invoiced quantity above the counted one, gaps and errors included.
     `span_us`: its time. [us UTC]
+    `charges`: its parts by time, if their times differ. [us UTC, base units]
     """
 
     of: int
@@ -125,6 +134,7 @@ class Floor:
     span_us: tuple[int, int]
     week: int | None = None
     invoiced: bool = False
+    charges: tuple[Charge, ...] = ()
     rule: str = ""
 
 
@@ -434,7 +444,7 @@ class _Device:
         return part.less(*(
             Cut(
                 Kind.SERVICE if f.week is None else Kind.CONSUMPTION, -more, *f.span_us,
-                _why(f.reason), rule=f.rule,
+                _why(f.reason), rule=f.rule, charges=f.charges,
             )
             for f, more in raised
         ))  # fmt: skip

@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import date
 from fractions import Fraction
+from functools import partial
 from typing import Literal, NamedTuple
 
 from msgspec import structs
@@ -171,7 +172,7 @@ def _beyond_invoices(facts: Facts, meter: Monitored) -> Fraction:
     Return the share of a meter's quantity that only the meter corroborates: the excess over its
     invoices, within their tolerance, plus the quantity of time without an invoice.
     """
-    sums = invoiced_sums(facts, [meter])
+    sums = invoiced_sums(facts, [meter], partial(_compared, facts.evidence))
     if sums is None or not sums.theirs or not meter.counts:
         return ZERO
     sign = -1 if meter.needs.side == "project" else 1

@@ -26,7 +26,7 @@ from typing import NamedTuple
 from ingest.model import HOUR_US, INTERVAL_US
 from mrv.accounting.coverage import joined, remaining
 from mrv.accounting.cross_checks import ALIKE
-from mrv.accounting.device_period import Cut, Kind, Monitored, within
+from mrv.accounting.device_period import Charge, Cut, Kind, Monitored, within
 from mrv.accounting.evidenced_time import TOLERANCE, Corroboration, Span, shows
 from mrv.accounting.period_result import INVOICE
 from mrv.registry.project import Project
@@ -43,7 +43,6 @@ _BY_TIME = Fraction(1, 3)
 _MIN_SHARED_US = 7 * 24 * HOUR_US
 
 _Key = tuple[str, str, int]  # device, role, first interval in service
-_Charge = tuple[int, int, Fraction]  # begin and end [us UTC], quantity [base units]
 
 
 class _Bill(NamedTuple):
@@ -71,7 +70,7 @@ class _Meter:
     """Meter compared with invoices, additional charges, and the invoiced time."""
 
     view: Monitored
-    added: list[_Charge] = field(default_factory=list)
+    added: list[Charge] = field(default_factory=list)
     billed: list[Span] = field(default_factory=list)
     reported: Fraction = Fraction(0)
 
@@ -135,7 +134,7 @@ def invoiced_use(facts: Facts) -> Iterator[Judged]:
             if inside:
                 quantity = sum((q for *_, q in inside), start=Fraction(0))
                 time = min(s for s, *_ in inside), max(e for _, e, _ in inside)
-                yield Floor(i, j, quantity, MORE, time, invoiced=True)
+                yield Floor(i, j, quantity, MORE, time, invoiced=True, charges=(*inside,))
     takes = text("EVD-05.proportion" if alike else "EVD-05.takes")
     yield RuleReport(False, (*lines(texts), takes))
 
@@ -356,7 +355,7 @@ def _meets(span: Span, other: Span) -> bool:
     return max(span[0], other[0]) < min(span[1], other[1])
 
 
-def _within(charge: _Charge, span: Span) -> Fraction:
+def _within(charge: Charge, span: Span) -> Fraction:
     begin, end, quantity = charge
     return within(quantity, (begin, end), span)
 

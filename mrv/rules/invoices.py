@@ -14,7 +14,7 @@ twice the delivered quantity.  Project emissions are always charged.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from fractions import Fraction
 from typing import NamedTuple
@@ -273,7 +273,7 @@ class Billed(NamedTuple):
 
 
 def _apart(
-    role: Sequence[Monitored], of: Callable[[Monitored], Iterator[CrossCheck]]
+    role: Sequence[Monitored], of: Callable[[Monitored], Iterable[CrossCheck]]
 ) -> Iterator[CrossCheck]:
     """
     Yield comparisons of a role's meters that are evidence, in order of time and without overlap.
@@ -290,13 +290,21 @@ def _apart(
             yield check
 
 
-def invoiced_sums(facts: Facts, role: Sequence[Monitored]) -> Billed | None:
-    """Return the sum of a role's invoices, by meter; None without invoices."""
+def invoiced_sums(
+    facts: Facts,
+    role: Sequence[Monitored],
+    of: Callable[[Monitored], Iterable[CrossCheck]] | None = None,
+) -> Billed | None:
+    """
+    Return the sum of a role's invoices, by meter; None without invoices.
+
+    `of`: a meter's comparisons with invoices that count; by default those that corroborate it.
+    """
     names = {m.device.id for m in role}
     theirs, time_us = dict.fromkeys(names, Fraction(0)), dict.fromkeys(names, 0)
     ours, full, beside = Fraction(0), Fraction(0), Fraction(0)
     # includes invoices that differ from a meter, of which the lower value applies
-    for check in _apart(role, facts.evidence.showing):
+    for check in _apart(role, of or facts.evidence.showing):
         first, last = check.from_us // INTERVAL_US, check.to_us // INTERVAL_US
         for name, share in _shares(facts, check).items():
             if name in names:

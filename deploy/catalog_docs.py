@@ -415,12 +415,9 @@ def _evidence_of_values(methodology: Methodology) -> Iterator[str]:
     if methodology.baseline_documents:
         names = ", ".join(f"`{name}`" for name in methodology.baseline_documents)
         yield f"Without a dated document of each of {names}, the reduction is 0 (EVD-03).\n"
-    own = (spec for role in methodology.roles.values() for spec in role.params.items())
     rows: list[tuple[str, ...]] = [
-        (f"`{name}`", ", ".join(f"{low} to {high}" for low, high in ranges), spec.unit, source)
-        for name, spec in {**methodology.parameters, **dict(own)}.items()
-        for ranges, source in [_published_range(name, spec)]
-        if ranges
+        (name, ", ".join(f"{low} to {high}" for low, high in ranges), unit, source)
+        for name, (ranges, unit, source) in _published_ranges(methodology)
     ]
     if rows:
         yield (
@@ -429,6 +426,25 @@ def _evidence_of_values(methodology: Methodology) -> Iterator[str]:
         )
         yield from table(("value", "published ranges", "unit", "source"), rows)
         yield ""
+
+
+_Range = tuple[tuple[tuple[str, str], ...], str, str]
+
+
+def _published_ranges(methodology: Methodology) -> Iterator[tuple[str, _Range]]:
+    """Yield each value with its published ranges, unit and source; by role if the ranges differ."""
+    roles: dict[str, dict[_Range, list[str]]] = {}
+    specs = [("", *one) for one in methodology.parameters.items()]
+    specs += [(role, *one) for role, of in methodology.roles.items() for one in of.params.items()]
+    for role, name, spec in specs:
+        ranges, source = _published_range(name, spec)
+        if ranges:
+            key = tuple((low, high) for low, high in ranges), spec.unit, source
+            roles.setdefault(name, {}).setdefault(key, []).append(role)
+    for name, found in roles.items():
+        for key, names in found.items():
+            of = f" of {', '.join(f'`{role}`' for role in names)}" if len(found) > 1 else ""
+            yield f"`{name}`{of}", key
 
 
 def _published_range(name: str, spec: ParameterSpec) -> tuple[Sequence[tuple[str, str]], str]:

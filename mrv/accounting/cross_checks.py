@@ -22,7 +22,7 @@ import numpy as np
 
 from ingest.classes import QUANTITIES, QUANTITY_INDEX
 from ingest.model import INTERVAL_US, Fleet, Int64, IntervalRows
-from mrv.accounting.device_period import Kind, Monitored
+from mrv.accounting.device_period import Monitored
 from mrv.accounting.device_results import Pricing
 from mrv.accounting.evidenced_time import (
     COVERED,
@@ -209,8 +209,8 @@ class _Bench(NamedTuple):
             percent = min(percent, TOLERANCE * 100)
         sums = exact_sum(values[0]), exact_sum(values[1])
         effect = self._effect(item, number, values[0] - values[1])
-        if not self.by_first:
-            effect *= _uncorrected(item, *sums)
+        if effect < 0 and item.metered and not item.counts and not self.by_first:
+            effect = Fraction(0)  # none of the quantity is credited, so nothing is understated
         why: Text | str = ""
         if not len(ours):
             why = _UNKNOWN if self.by_first else text("cross_check.unknown")
@@ -442,21 +442,6 @@ def _of_both(percent: Fraction, theirs: int, beside: _Outside) -> Fraction:
     share = min(Fraction(1), Fraction(beside.value, theirs))
     both = percent * (1 - share) + min(percent, ALIKE) * share
     return Fraction(decimal_text(both, _TOLERANCE_PLACES, "down"))
-
-
-def _uncorrected(meter: Monitored, ours: int, theirs: int) -> Fraction:
-    """
-    Return the share of the difference from a check meter that no rule has deducted.
-
-    A meter that understates the reduction has no effect if none of its quantity is credited.
-    """
-    favours = 1 if meter.needs.side == "baseline" else -1
-    differs = favours * (ours - theirs)
-    if differs <= 0:
-        return Fraction(0 if favours > 0 and meter.metered and not meter.counts else 1)
-    cuts = (cut for part in meter.parts for cut in part.cuts)
-    rules = (c.quantity for c in cuts if c.kind not in {Kind.OWN_USE, Kind.GAP})
-    return max(Fraction(0), 1 - favours * sum(rules, start=Fraction(0)) / differs)
 
 
 def _left(of: Sequence[Monitored], differs: Fraction, invoice: Invoice, known: int) -> Fraction:

@@ -285,6 +285,18 @@ class Corroboration:
         yield from self.holding(meter)
         yield from (check for check in self._bounding(meter) if not self._agrees(check, meter))
 
+    def compared(self, meter: Monitored) -> Collection[CrossCheck]:
+        """Return the comparisons with invoices that corroborate a meter or apply instead of it."""
+        return {c.against: c for c in (*self.showing(meter), *self.more(meter))}.values()
+
+    def longest(self, meter: Monitored) -> Iterator[CrossCheck]:
+        """Yield the comparisons of `compared` that do not overlap a longer one."""
+        spans = list[Span]()
+        for check in sorted(self.compared(meter), key=lambda c: (c.from_us - c.to_us, c.from_us)):
+            if not length(spans, check.from_us, check.to_us):
+                spans.append((check.from_us, check.to_us))
+                yield check
+
     def _refuting(self, meter: Monitored) -> Iterator[CrossCheck]:
         """Yield the comparisons with contradicting invoices that are not applied as a limit."""
         bound, baseline = [*self._bounding(meter)], meter.needs.side == "baseline"

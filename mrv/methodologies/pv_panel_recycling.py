@@ -1,8 +1,9 @@
 """
 Materials recovered from solar panels in place of virgin ones.
 
-In the form of CDM AMS-III.BA.  No methodology for panels is approved, so no statement may name this
-one.  The equations and all values are examples without a source.
+In the form of CDM AMS-III.BA.  No programme has approved a methodology for panels: a statement of
+this one is an example, for which no programme issues credits.  The equations and all values are
+examples without a source.
 """
 
 from __future__ import annotations

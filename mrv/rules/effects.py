@@ -19,15 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ingest.model import INTERVAL_US, Int64
-from mrv.accounting.device_period import (
-    Charge,
-    Cut,
-    Kind,
-    Monitored,
-    Stretch,
-    YearPart,
-    cuts_of_errors,
-)
+from mrv.accounting.device_period import Cut, Kind, Monitored, Stretch, YearPart, cuts_of_errors
 from mrv.parameters import Inputs
 from mrv.rounding import exact_sum
 from mrv.rules import Severity
@@ -134,7 +126,7 @@ class Floor:
     span_us: tuple[int, int]
     week: int | None = None
     invoiced: bool = False
-    charges: tuple[Charge, ...] = ()
+    charges: tuple[tuple[int, int, Fraction], ...] = ()
     rule: str = ""
 
 

@@ -12,12 +12,11 @@ most the whole reduction.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date
 from fractions import Fraction
-from functools import partial
 from typing import Literal, NamedTuple
 
 from msgspec import structs
@@ -27,7 +26,7 @@ from mrv.accounting.coverage import joined
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.entered_values import undocumented
 from mrv.accounting.evidenced_time import TOLERANCE, Corroboration, length, name_of, uncovered_share
-from mrv.accounting.period_result import METERED, PARAMETER, CrossCheck
+from mrv.accounting.period_result import METERED, PARAMETER
 from mrv.countries import country_of
 from mrv.documents.period_account import EvidenceItem
 from mrv.errors import MrvError
@@ -139,7 +138,7 @@ def _meters(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
             of = signed if grade == "A" else evidence
             # a replaced first invoice with a higher consumption still applies
             first = {name_of(new): name_of(old) for old, new, _ in facts.supporting.replaced}
-            invoices = {first.get(c.against, c.against) for c in _compared(of, view)}
+            invoices = {first.get(c.against, c.against) for c in of.compared(view)}
             if facts.shared_invoice(view):
                 grade = "C"  # the main meter's invoice less calibrated meters
             alone = max(_beyond_invoices(facts, view), _by_readings_outside(facts, of, view))
@@ -162,17 +161,14 @@ def _meters(facts: Facts, account: Account) -> Iterator[EvidenceItem]:
             yield _meter(view, "D", tonnes * bare, [])
 
 
-def _compared(evidence: Corroboration, meter: Monitored) -> Collection[CrossCheck]:
-    """Return the comparisons of a meter with its invoices, one for each invoice."""
-    return {c.against: c for c in (*evidence.showing(meter), *evidence.more(meter))}.values()
-
-
 def _beyond_invoices(facts: Facts, meter: Monitored) -> Fraction:
     """
     Return the share of a meter's quantity that only the meter corroborates: the excess over its
     invoices, within their tolerance, plus the quantity of time without an invoice.
     """
-    sums = invoiced_sums(facts, [meter], partial(_compared, facts.evidence))
+    # EVD-05 applies higher invoices
+    of = facts.evidence.longest if any(facts.evidence.more(meter)) else None
+    sums = invoiced_sums(facts, [meter], of)
     if sums is None or not sums.theirs or not meter.counts:
         return ZERO
     sign = -1 if meter.needs.side == "project" else 1
@@ -191,7 +187,7 @@ def _by_readings_outside(facts: Facts, evidence: Corroboration, meter: Monitored
     """
     within = apart = ZERO
     baseline = meter.needs.side == "baseline"
-    for check in _compared(evidence, meter):
+    for check in evidence.compared(meter):
         begin, end = max(check.from_us, facts.period_us[0]), min(check.to_us, facts.period_us[1])
         inside_us = max(0, end - begin)
         beyond_us = check.to_us - check.from_us - inside_us
@@ -218,7 +214,7 @@ def _by_division(account: Account, evidence: Corroboration, meter: Monitored) ->
     """
     rates = {view.device.id: _rate(account, view) for view in reversed(account.views)}
     mine, within, apart = _rate(account, meter), ZERO, ZERO
-    for check in _compared(evidence, meter):
+    for check in evidence.compared(meter):
         others = [rates[name] for name in check.devices if name in rates]
         within += check.theirs_within
         if meter.needs.side == "baseline":

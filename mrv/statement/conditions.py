@@ -175,7 +175,7 @@ def _all(claims: Claims) -> Iterator[Unmet]:
         if check.holds is False:
             # the conservative of the two values is already applied
             lower = Decimal(check.effect_t) <= 0
-            hinted = _slipped(check) or _day_short(check)
+            hinted = _slipped(check) or (_day_short(check) and _day_is_bare(check, claims))
             if lower and check.against in by_rule and not hinted:
                 continue  # the rule that applies an invoice has the finding on it
             rule = INVOICED if check.kind == INVOICE else AGREEING
@@ -217,6 +217,17 @@ def _day_short(check: CrossCheck) -> bool:
     metered = 1 + Fraction(check.difference_percent or 0) / 100
     low, high = _A_DAY
     return check.kind == INVOICE and low * metered < (1 - metered) * days < high * metered
+
+
+def _day_is_bare(check: CrossCheck, claims: Claims) -> bool:
+    """Return whether the day after an invoice is in the period and has no invoice of its meters."""
+    end = instant_us(check.to, "UTC")
+    others = (
+        c for c in claims.cross_checks or () if c.kind == INVOICE and c.devices == check.devices
+    )
+    return end < instant_us(claims.monitoring_period.to, "UTC") and not any(
+        instant_us(c.from_, "UTC") <= end < instant_us(c.to, "UTC") for c in others
+    )
 
 
 def _finding(condition: Condition) -> Unmet:

@@ -18,6 +18,7 @@ from mrv import factors
 from mrv.accounting.evidenced_time import Corroboration, shows
 from mrv.accounting.invoice_sums import with_lines_added
 from mrv.calendar import utc_text
+from mrv.parameters import RequiredGrades
 from mrv.registry.project import ACCOUNTING, CheckMeter, Earlier, Invoice, SupportingData
 from mrv.rules import closing as period
 from mrv.rules.closing import close
@@ -257,6 +258,18 @@ def _pv(main, check, supporting=METER, **more):
         ]
     )
     return _close(PV, rows, supporting)
+
+
+def test_a_meter_of_which_nothing_is_credited_understates_nothing():
+    """A plant would have a material misstatement for energy that it does not claim."""
+    assert _pv(9_000, 10_000).cross_checks[0].effect_t == "-0.031968"
+    rows = IntervalRows.concat([full("inv-1", "energy_export", DAY, 9_000), _check_rows(10_000)])
+    alone = period.close(
+        PV, CHECKED, {}, rows, FROM, FROM + DAY_US, factors.load(), 0,
+        replace(METER, accounting=ACCOUNTING, required=RequiredGrades(quantities="B")),
+    )  # fmt: skip
+    (found,) = alone.cross_checks
+    assert (found.holds, found.effect_t) == (False, "0.000000")
 
 
 def test_a_main_meter_that_shows_too_much_is_reported_with_its_cost():

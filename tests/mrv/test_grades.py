@@ -11,6 +11,7 @@ from mrv.accounting.coverage import Service
 from mrv.accounting.device_period import Monitored, YearPart
 from mrv.accounting.evidenced_time import Corroboration
 from mrv.accounting.period_result import INVOICE, METER, CrossCheck
+from mrv.calendar import utc_text
 from mrv.documents import coded
 from mrv.documents.period_account import EvidenceItem
 from mrv.methodologies import find
@@ -169,7 +170,14 @@ def test_an_invoice_that_counts_is_one_finding():
             )
             for f in result.applicability
         ],
-        cross_checks=result.cross_checks,
+        cross_checks=[
+            SimpleNamespace(
+                **{name: getattr(check, name) for name in check.__slots__},
+                from_=utc_text(check.from_us), to=utc_text(check.to_us),
+            )
+            for check in result.cross_checks
+        ],
+        monitoring_period=SimpleNamespace(to=utc_text(result.to_us), timezone=result.timezone),
     )  # fmt: skip
     (one,) = (f for f in findings(claims) if "i-aux" in f.words())
     assert one.rule == "EVD-05"

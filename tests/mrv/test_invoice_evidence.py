@@ -199,3 +199,20 @@ def test_successive_invoices_are_compared_together_only_where_each_can_be():
     assert agree(whole, later) == [one.from_us]
     bare = replace(two, sha256=None)
     assert agree(whole, checked(bare, "0.5", two.value // 2), one, bare) == [one.from_us]
+
+
+def test_what_an_invoice_adds_is_no_misstatement_and_has_its_grade():
+    """An operator answered twice for one difference, and an agreeing invoice had grade D."""
+    day = plant.DAY
+    parts = billed("power", 1.1, end=20 * day), billed("power", begin=21 * day)
+    found = building(invoices=(BILLS[0], *parts))
+    assert "are added" in said(found, "EVD-05")
+    (check,) = (c for c in found.cross_checks if c.against == name_of(parts[0]))
+    assert (check.holds, check.effect_t) == (False, "0.000000")
+    graded = {o.grade: float(o.tonnes) for o in found.evidence if o.name == "power"}
+    # the day without an invoice has the grade of the meter, which an invoice contradicts
+    assert graded["D"] / sum(graded.values()) == pytest.approx(1 / 56, rel=0.1)
+    # a shorter invoice of the same time changes nothing
+    shorter = billed("power", 1.1, end=2 * day, id="i-shorter")
+    again = building(invoices=(BILLS[0], billed("power", 1.1), shorter))
+    assert {o.grade for o in again.evidence if o.name == "power"} == {"B"}

@@ -367,8 +367,9 @@ METHODOLOGY = Methodology(
             " capacity, as stated in the licence or design document (MTR-07)."
         ),
         (
-            "If rain dilutes the water, its volume may exceed the design capacity in a week whose COD"
-            " load is at most the capacity times the mean concentration of the other days (MTR-07)."
+            "If rain dilutes the water, its volume may exceed the design capacity in a week"
+            " whose COD load is at most the capacity times the mean concentration of the other"
+            " days (MTR-07)."
         ),
         *OUTPUT_EVIDENCE,
         "A dated document of the baseline lagoon or tank is required (PAR-07).",

@@ -175,8 +175,10 @@ def _all(claims: Claims) -> Iterator[Unmet]:
         if check.holds is False:
             # the conservative of the two values is already applied
             lower = Decimal(check.effect_t) <= 0
-            if lower and check.against in by_rule and not (
-                _slipped(check) or (_day_short(check) and _day_is_bare(check, claims))
+            if (
+                lower
+                and check.against in by_rule
+                and not (_slipped(check) or (_day_short(check) and _day_is_bare(check, claims)))
             ):
                 continue  # the rule that applies an invoice has the finding on it
             rule = INVOICED if check.kind == INVOICE else AGREEING

@@ -35,7 +35,7 @@ from mrv.accounting.evidenced_time import (
     served,
     successive,
 )
-from mrv.accounting.invoice_sums import exchanged, offset_by_others
+from mrv.accounting.invoice_sums import exchanged, netted, offset_by_others
 from mrv.accounting.period_result import INVOICE, METER, CrossCheck
 from mrv.calendar import utc_text
 from mrv.parameters import exact
@@ -162,6 +162,7 @@ def cross_checks(
         alike = {m.device.id: (m.bound.role, *sorted(m.params.items())) for m in monitored}
         earning = {(m.device.id, m.needs.quantity) for m in monitored if m.needs.side == "baseline"}
         checks = offset_by_others(exchanged(checks, evidence, alike), evidence, earning)
+        checks = netted(checks, evidence, bench.counted)
     yield from checks
 
 
@@ -257,6 +258,15 @@ class _Bench(NamedTuple):
             _Against(INVOICE, name_of(invoice), names, quantity, span),
             (known, whole), (ours + beside.value, invoice.value), percent, effect, why, beside,
         )  # fmt: skip
+
+    def counted(self, check: CrossCheck) -> Fraction | None:
+        """Return the counted quantity of project-side meters in an invoice's time; else None."""
+        of = [m for m in self.monitored if m.device.id in check.devices
+              and self._meters(m, check.quantity)]  # fmt: skip
+        if any(m.needs.side != "project" for m in of):
+            return None
+        span_us = check.from_us, check.to_us
+        return sum((m.quantity(span_us) - m.taken(span_us) for m in of), Fraction(0))
 
     def _meters(self, meter: Monitored, quantity: str) -> bool:
         """

@@ -138,7 +138,10 @@ def _coverage(monitored: Monitored, period_us: int) -> Coverage:
 
 
 def gap_outcomes(monitored: Monitored, pricing: Pricing) -> Iterator[GapOutcome]:
-    """Yield a device's gaps with their rule and deduction; a gap over New Year is split."""
+    """
+    Yield a device's gaps with their rule and deduction; a gap over New Year, or over the edge of an
+    invoice that limits it, is split.
+    """
     for part in monitored.parts:
         rate = _price(monitored, part, pricing)
         for cut in part.cuts:

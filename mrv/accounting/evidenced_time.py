@@ -9,6 +9,7 @@ its replacement with another id are two devices in one role.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -118,11 +119,7 @@ def name_of(invoice: Invoice) -> str:
 
 
 def _too_early(invoice: Invoice) -> bool:
-    """
-    Return whether an invoice was issued more than a day before its time ended.
-
-    Such an invoice cannot state the metered quantity.
-    """
+    """Return whether an invoice was issued before it could state the quantity of its time."""
     return invoice.issued < local_date(invoice.to_us - 1, "UTC") - timedelta(days=1)
 
 
@@ -141,10 +138,12 @@ def _agrees(checks: Sequence[CrossCheck], side: str) -> bool:
     time; the meter contradicts them if its mean is more than half above theirs.
     """
     (first, *others), whole = checks, checks[-1].to_us - checks[0].from_us
-    known = sum(Fraction(c.coverage) * (c.to_us - c.from_us) for c in checks) / whole
+    known = sum((Fraction(c.coverage) * (c.to_us - c.from_us) for c in checks), Fraction(0)) / whole
     if first.holds is None or (known >= COVERED and not others):
         return bool(first.holds)
-    ours, theirs = sum(int(c.ours) for c in checks), sum(int(c.theirs) for c in checks)
+    ours, theirs = int(first.ours), int(first.theirs)
+    if others:  # a difference outside the period corroborates nothing in it
+        ours, theirs = sum(c.ours_within for c in checks), sum(c.theirs_within for c in checks)
     if known < _KNOWN:
         return side == "project" and ours <= _ABOVE_MEAN * known * theirs
     return (known - TOLERANCE) * theirs <= ours / known <= (1 + TOLERANCE) * theirs
@@ -186,9 +185,34 @@ def _of_another(check: CrossCheck) -> bool:
     return int(check.theirs) > _OTHER * int(check.ours)
 
 
-def _is_partial(check: CrossCheck) -> bool:
-    """Return whether meters have data in less of an invoice's time than it has to cover."""
-    return check.holds is not None and Fraction(check.coverage) < COVERED
+def runs(checks: Iterable[CrossCheck]) -> list[list[CrossCheck]]:
+    """Return comparisons of the same meters in groups; each begins where the one before it ends."""
+    result = list[list[CrossCheck]]()
+    for check in sorted(checks, key=lambda check: check.from_us):
+        here = check.devices, check.quantity, check.from_us
+        for run in result:
+            if (run[-1].devices, run[-1].quantity, run[-1].to_us) == here:
+                run.append(check)
+                break
+        else:
+            result.append([check])
+    return result
+
+
+def apart(checks: Iterable[CrossCheck]) -> Iterator[CrossCheck]:
+    """Yield comparisons in the given order, without those that overlap one before of a meter."""
+    taken = defaultdict[str, list[Span]](list)
+    for check in checks:
+        others = (other for name in check.devices for other in taken[name])
+        if all(check.from_us >= end or check.to_us <= begin for begin, end in others):
+            for name in check.devices:
+                taken[name].append((check.from_us, check.to_us))
+            yield check
+
+
+def bare(meter: Monitored, checks: Iterable[CrossCheck]) -> list[Span]:
+    """Return a meter's time without any of the invoices. [us UTC]"""
+    return remaining(_spans(c for c in checks if meter.device.id in c.devices), *meter.span_us)
 
 
 def _spans(checks: Iterable[CrossCheck]) -> list[Span]:
@@ -227,11 +251,9 @@ class Corroboration:
                 yield check
 
     def _narrow(self, meter: Monitored) -> Iterator[CrossCheck]:
-        """Yield the comparisons with invoices that can be evidence, of at most 5 % tolerance."""
-        for check in self.of(meter):
-            narrow = Fraction(check.tolerance_percent) <= TOLERANCE * 100
-            if narrow and check.against in self.documents:
-                yield check
+        """Return the comparisons with invoices that can be evidence, of at most 5 % tolerance."""
+        evidence = (check for check in self.of(meter) if check.against in self.documents)
+        return (c for c in evidence if Fraction(c.tolerance_percent) <= TOLERANCE * 100)
 
     def holding(self, meter: Monitored) -> Iterator[CrossCheck]:
         """Yield a device's comparisons with invoices that agree and are accepted as evidence."""
@@ -242,30 +264,17 @@ class Corroboration:
         Return whether an invoice agrees with a meter in the time with data.
 
         On the project side, one that does not agree by itself is compared together with the
-        successive ones if one of them has lost time.
+        successive ones, within the period, if one of them has lost time.
         """
         side, alone = meter.needs.side, _agrees([check], meter.needs.side)
         if alone or side != "project":
             return alone
-        same = (c for c in self._narrow(meter) if c.devices == check.devices)
-        compared = sorted((c for c in same if c.holds is not None), key=lambda c: c.from_us)
-        if check not in compared:
-            return False
-        run = [check]
-        for other in compared:
-            if other.from_us == run[-1].to_us:
-                run.append(other)
-        for other in reversed(compared):
-            if other.to_us == run[0].from_us:
-                run.insert(0, other)
-        return any(map(_is_partial, run)) and _agrees(run, side)
+        compared = (other for other in self._narrow(meter) if other.holds is not None)
+        run = next((run for run in runs(compared) if check in run), [])
+        return any(Fraction(c.coverage) < 1 for c in run) and _agrees(run, side)
 
     def less(self, meter: Monitored) -> Iterator[CrossCheck]:
-        """
-        Yield the comparisons of a baseline meter with invoices that state less.
-
-        These invoices are applied instead of the meter (`mrv.rules.lower_invoices`).
-        """
+        """Yield a baseline meter's comparisons with lower invoices (`mrv.rules.lower_invoices`)."""
         return filter(states_less, self._bounding(meter))
 
     def _bounding(self, meter: Monitored) -> Iterator[CrossCheck]:
@@ -290,12 +299,9 @@ class Corroboration:
         return {c.against: c for c in (*self.showing(meter), *self.more(meter))}.values()
 
     def longest(self, meter: Monitored) -> Iterator[CrossCheck]:
-        """Yield the comparisons of `compared` that do not overlap a longer one."""
-        spans = list[Span]()
-        for check in sorted(self.compared(meter), key=lambda c: (c.from_us - c.to_us, c.from_us)):
-            if not length(spans, check.from_us, check.to_us):
-                spans.append((check.from_us, check.to_us))
-                yield check
+        """Return the comparisons of `compared` that do not overlap a longer one."""
+        order = sorted(self.compared(meter), key=lambda c: (c.from_us - c.to_us, c.from_us))
+        return apart(order)
 
     def _refuting(self, meter: Monitored) -> Iterator[CrossCheck]:
         """Yield the comparisons with contradicting invoices that are not applied as a limit."""
@@ -379,8 +385,7 @@ class Corroboration:
 
     def agreeing(self, meter: Monitored, *, alone: bool = False) -> CrossCheck | None:
         """
-        Return a cross-check that corroborates a device's quantity in nearly all its time; else
-        None.
+        Return a cross-check that corroborates a device in nearly all its time; else None.
 
         `alone`: whether cross-checks that include other devices are ignored.
         """
@@ -418,8 +423,7 @@ class Corroboration:
 
     def covered(self, meter: Monitored, applied: Iterable[Span]) -> bool:
         """
-        Return whether invoices corroborate, or are applied to, nearly all time of a project-side
-        meter.
+        Return whether invoices corroborate a project-side meter, or apply, in nearly all its time.
 
         `applied`: time of the meter's higher invoices, which are applied. [us UTC]
         """
@@ -448,15 +452,12 @@ class Corroboration:
         for check in self.checks:
             if check.kind != INVOICE or meter.device.id not in check.devices:
                 continue
-            against = check.against
             if check.holds is None:
-                yield text("invoice.incomparable", invoice=against, why=check.detail)
-            elif not check.holds and check.difference_percent is None:
-                yield text("invoice.zero", invoice=against)
-            elif not check.holds:
-                yield differing(check)
-            elif against in self._no_evidence:
-                yield text("invoice.no_evidence", invoice=against, why=self._no_evidence[against])
+                yield text("invoice.incomparable", invoice=check.against, why=check.detail)
+            elif not (check.holds or self._agrees(check, meter)):
+                yield _differing(check)
+            elif why := self._no_evidence.get(check.against):
+                yield text("invoice.no_evidence", invoice=check.against, why=why)
 
     @cached_property
     def _no_evidence(self) -> dict[str, Text]:
@@ -476,8 +477,11 @@ class Corroboration:
         return texts
 
 
-def differing(check: CrossCheck) -> Text:
+def _differing(check: CrossCheck) -> Text:
     """Return the text of the difference between an invoice and its meters."""
+    if not (int(check.theirs) and int(check.ours)):
+        code = "invoice.unmetered" if int(check.theirs) else "invoice.zero"
+        return text(code, invoice=check.against)
     off = plain_text(Fraction(check.difference_percent or 0), 4)
     return text("invoice.differs", invoice=check.against, percent=off)
 

@@ -10,15 +10,16 @@ same meters and time, such as day and night tariffs, are one invoice.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from itertools import combinations
 from typing import Any
 
-from mrv.accounting.evidenced_time import COVERED, TOLERANCE
+from mrv.accounting.evidenced_time import COVERED, TOLERANCE, runs
 from mrv.accounting.period_result import OFFSET, CrossCheck
 from mrv.registry.project import Invoice, SupportingData
+from mrv.rounding import six_places
 from mrv.texts import text
 
 
@@ -146,6 +147,35 @@ def offset_by_others(
                 for j in differing:
                     result[j] = _offset(checks[j], [checks[k] for k in run if k != j])
                 break
+    return result
+
+
+def netted(
+    checks: Sequence[CrossCheck],
+    evidence: Collection[str],
+    counted_of: Callable[[CrossCheck], Fraction | None],
+) -> list[CrossCheck]:
+    """
+    Return the comparisons; successive invoices of meters with gaps have no effect if the meters'
+    counted quantity, gaps included, is at least the invoices' sum in the period.
+
+    `counted_of`: counted quantity of project-side meters in the period; else None. [base units]
+    """
+    result = list(checks)
+    known = {
+        c.against: i for i, c in enumerate(checks)
+        if c.holds is not None and c.against in evidence
+        and Fraction(c.tolerance_percent) <= TOLERANCE * 100
+    }  # fmt: skip
+    for some in runs(checks[i] for i in known.values()):
+        counted = [counted_of(check) for check in some]
+        less = any(Fraction(check.effect_t) > 0 for check in some)
+        lost = any(Fraction(check.coverage) < 1 for check in some)
+        if len(some) > 1 and lost and less and None not in counted:
+            beyond = sum(filter(None, counted)) - sum(check.theirs_within for check in some)
+            if beyond > -len(some):  # metered quantities are rounded to units
+                for c in some:
+                    result[known[c.against]] = replace(c, effect_t=six_places(Fraction(0)))
     return result
 
 

@@ -10,7 +10,7 @@ quantity metered outside the period is deducted.  If that quantity is unknown, t
 divided by time, if at least a week is in the period, and used only if its share exceeds the counted
 quantity by half.
 
-In a gap of these meters at most the remainder of an invoice of its time is charged
+In gaps of these meters at most the remainders of the invoices of their time are charged
 (`invoiced_gaps`).  These are tonne's own rules.
 """
 
@@ -24,11 +24,11 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from ingest.model import HOUR_US, INTERVAL_US
-from mrv.accounting.coverage import joined, remaining
+from mrv.accounting.coverage import gaps, joined, remaining
 from mrv.accounting.cross_checks import ALIKE
 from mrv.accounting.device_period import Charge, Cut, Kind, Monitored, within
-from mrv.accounting.evidenced_time import TOLERANCE, Corroboration, Span, shows
-from mrv.accounting.period_result import INVOICE
+from mrv.accounting.evidenced_time import TOLERANCE, Corroboration, Span, apart, runs, shows
+from mrv.accounting.period_result import INVOICE, CrossCheck
 from mrv.registry.project import Project
 from mrv.rounding import amount_text, plain_text
 from mrv.rules.corrected_invoices import first_ones
@@ -49,20 +49,33 @@ class _Bill(NamedTuple):
     """
     Invoice on the project side, limited to the period. [us UTC, base units]
 
-    `room`: its tolerance.  `by_time`: whether it is divided by time.  `more`: whether it exceeds
-    its meters.  `narrow`: whether its tolerance is at most `ALIKE`, and no other invoice offsets
-    it.  `shows`: whether it corroborates the quantity of the period.  `keys`: its meters.
+    `check`: its comparison with the meters.  `room`: its tolerance.  `keys`: its meters.
     """
 
-    name: str
+    check: CrossCheck
     span: Span
     invoiced: Fraction
     room: Fraction
-    by_time: bool
-    more: bool
-    narrow: bool
-    shows: bool
     keys: tuple[_Key, ...]
+
+    @property
+    def name(self) -> str:
+        return self.check.against
+
+    @property
+    def percent(self) -> Fraction:
+        """Return its tolerance. [%]"""
+        return Fraction(self.check.tolerance_percent)
+
+    @property
+    def by_time(self) -> bool:
+        """Return whether it is divided by time, as the quantity outside the period is unknown."""
+        return self.check.holds is None
+
+    @property
+    def most(self) -> Fraction:
+        """Return the highest quantity of the meters that it permits in the period. [base units]"""
+        return Fraction(int(self.check.theirs)) if self.by_time else self.invoiced
 
 
 @dataclass(slots=True)
@@ -173,29 +186,27 @@ def invoiced_gaps(facts: Facts) -> tuple[Metered, ...]:
     """
     Return the devices with each gap of the project side limited by invoices; empty without a limit.
 
-    An invoice of all of a gap's time, or successive ones together, limit the gap to their excess
-    over the meters, or to the meters' mean rate if there is no excess.  Of several invoices the
-    largest remainder applies.
+    Gaps are divided at the edges of invoices.  Those in the time of an invoice are limited to its
+    excess over the meters, so that at least the invoiced quantity is counted.  Of several invoices
+    the largest remainder applies.  If another invoice or a check meter contradicts a meter, only an
+    invoice of all of a gap's time limits it.
     """
-    cuts = {
-        (_key(meter.base), cut)
-        for meter in facts.metered
-        if not meter.baseline
-        for part in meter.base.parts
-        for cut in part.cuts
-        if cut.kind is Kind.GAP
-    }
+    views = {_key(m.base): m.base for m in facts.metered if not m.baseline}
+    limits = [*_limits(facts, views)] if any(_gaps(view) for view in views.values()) else []
+    edges = defaultdict[_Key, set[int]](set)
+    for limit in limits:
+        for key in limit.keys if limit.divides else ():
+            edges[key] |= {*limit.span}
+    divided = {key: _divided(view, edges[key]) for key, view in views.items()}
+    places = [(key, cut) for key, view in divided.items() for cut in _gaps(view)]
     shares: dict[tuple[_Key, Cut], Fraction] = {}
-    views = {_key(meter.base): meter.base for meter in facts.metered}
-    for bill in _of_gaps(facts, cuts, views) if cuts else ():
-        inside = [(key, cut) for key, cut in cuts if key in bill.keys and _covers(bill, cut)]
-        metered = sum(views[key].quantity(bill.span) for key in bill.keys)
+    for limit in limits:
+        inside = [(key, cut) for key, cut in places if key in limit.keys
+                  and limit.span[0] <= cut.start_us and cut.end_us <= limit.span[1]]  # fmt: skip
         charged = -sum((cut.quantity for _, cut in inside), start=Fraction(0))
-        if not charged or metered > bill.invoiced + bill.room:
+        if not charged or limit.excess < -limit.room:
             continue
-        mean = sum((_mean(views[key], bill.span, cut) for key, cut in inside), start=Fraction(0))
-        leaves = max(bill.invoiced - metered, Fraction(0)) or mean
-        share = min(Fraction(1), leaves / charged)
+        share = min(Fraction(1), max(limit.excess, Fraction(0)) / charged)
         shares |= {place: max(share, shares.get(place, share)) for place in inside}
     if not shares:
         return ()
@@ -205,49 +216,100 @@ def invoiced_gaps(facts: Facts) -> tuple[Metered, ...]:
                 replace(cut, quantity=cut.quantity * shares.get((_key(meter.base), cut), 1))
                 for cut in part.cuts
             ))
-            for part in meter.base.parts
+            for part in divided.get(_key(meter.base), meter.base).parts
         )))
         for meter in facts.metered
     )  # fmt: skip
 
 
-def _of_gaps(
-    facts: Facts, cuts: Collection[tuple[_Key, Cut]], views: Mapping[_Key, Monitored]
-) -> dict[_Bill, None]:
+class _Limit(NamedTuple):
     """
-    Return the invoices that limit gaps: each that covers a gap; else successive ones as one.
+    Limit of gaps by one invoice, or by successive ones together. [us UTC, base units]
 
-    Successive invoices limit no gap of a meter that another invoice or check meter contradicts.
+    `excess`: what the invoices permit above the metered quantity.  `room`: how far below it they
+    may be.
+    `divides`: whether gaps are divided at its edges.
     """
-    bills = [bill for bill in _bills(facts, facts.evidence) if bill.narrow and not bill.by_time]
-    result = dict[_Bill, None]()
-    for key, cut in sorted(cuts, key=lambda place: (place[0], _span(place[1]))):
-        of = [bill for bill in bills if key in bill.keys and _meets(bill.span, _span(cut))]
-        alone = [bill for bill in of if _covers(bill, cut)]
-        if not (alone or any(facts.evidence.contradicted(views[k]) for b in of for k in b.keys)):
-            joint = _joint(sorted(of, key=lambda bill: bill.span))
-            alone = [joint] if joint is not None and _covers(joint, cut) else []
-        result |= dict.fromkeys(alone)
-    return result
+
+    span: Span
+    keys: tuple[_Key, ...]
+    divides: bool
+    excess: Fraction
+    room: Fraction
 
 
-def _joint(bills: Sequence[_Bill]) -> _Bill | None:
-    """Return successive invoices of the same meters as one; None if they are no such."""
-    if not bills or any(a.span[1] != b.span[0] or a.keys != b.keys for a, b in pairwise(bills)):
-        return None
-    return bills[0]._replace(
-        span=(bills[0].span[0], bills[-1].span[1]),
-        invoiced=sum((bill.invoiced for bill in bills), start=Fraction(0)),
-        room=sum((bill.room for bill in bills), start=Fraction(0)),
-    )
+def _limits(facts: Facts, views: Mapping[_Key, Monitored]) -> Iterator[_Limit]:
+    """
+    Yield the limits of gaps: of each invoice; of successive ones together if one of them states
+    nothing, or differs from its meters by more than gaps explain, as an estimate does, and nothing
+    contradicts the meters.
+    """
+
+    def contradicted(run: Sequence[_Bill]) -> bool:
+        return any(facts.evidence.contradicted(views[key]) for key in run[0].keys)
+
+    def excess(bill: _Bill) -> Fraction:
+        return bill.most - sum(views[key].quantity(bill.span) for key in bill.keys)
+
+    def room(bill: _Bill) -> Fraction:
+        return min(bill.percent, ALIKE) / 100 * int(bill.check.theirs)
+
+    def corrected(bill: _Bill) -> bool:
+        gaps = (cut for key in bill.keys for cut in _gaps(views[key]))
+        gap = any(_meets(bill.span, _span(cut)) for cut in gaps)
+        more = excess(bill)
+        return (
+            bill.check.is_offset
+            or not bill.most
+            or more < -room(bill)
+            or (more > room(bill) and not gap)
+        )
+
+    bills = [b for b in _bills(facts, facts.evidence) if b.percent <= TOLERANCE * 100]
+    known = [bill for bill in bills if not bill.by_time]
+    together = [[bill] for bill in bills if bill.by_time]
+    by_name = {bill.name: bill for bill in known}
+    for run in ([by_name[c.against] for c in run] for run in runs(b.check for b in known)):
+        if any(map(corrected, run)) and not contradicted(run):
+            together.append(run)
+        else:
+            together += [[bill] for bill in run if not bill.check.is_offset]
+    # an invoice of nothing, for which no other one vouches, limits nothing
+    for run in (run for run in together if any(bill.most for bill in run)):
+        span = run[0].span[0], run[-1].span[1]
+        sums = (sum(map(of, run), start=Fraction(0)) for of in (excess, room))
+        yield _Limit(span, run[0].keys, not contradicted(run), *sums)
+
+
+def _gaps(view: Monitored) -> list[Cut]:
+    return [cut for part in view.parts for cut in part.cuts if cut.kind is Kind.GAP]
+
+
+def _divided(view: Monitored, edges: Collection[int]) -> Monitored:
+    """Return a meter with its gaps divided at edges, in proportion to the lost time. [us UTC]"""
+
+    def pieces(cut: Cut) -> Iterator[Cut]:
+        at = sorted(us for us in edges if cut.start_us < us < cut.end_us)
+        if cut.kind is not Kind.GAP or cut.lost is None or not at:
+            yield cut
+            return
+        for begin, end in pairwise([cut.start_us, *at, cut.end_us]):
+            part = view.service.cut(begin // INTERVAL_US, end // INTERVAL_US)
+            for gap in gaps(part):
+                if gap.kind == cut.lost.gap.kind:
+                    quantity = cut.quantity * Fraction(gap.time_us, cut.lost.gap.time_us)
+                    lost = replace(cut.lost, gap=gap)
+                    yield replace(cut, quantity=quantity, start_us=gap.start_us,
+                                  end_us=gap.end_us, lost=lost)  # fmt: skip
+
+    return replace(view, parts=tuple(
+        replace(part, cuts=tuple(piece for cut in part.cuts for piece in pieces(cut)))
+        for part in view.parts
+    ))  # fmt: skip
 
 
 def _span(cut: Cut) -> Span:
     return cut.start_us, cut.end_us
-
-
-def _covers(bill: _Bill, cut: Cut) -> bool:
-    return bill.span[0] <= cut.start_us and cut.end_us <= bill.span[1]
 
 
 def left_by_invoices(facts: Facts, meter: Monitored) -> Iterator[tuple[Text, Span, Fraction]]:
@@ -256,7 +318,9 @@ def left_by_invoices(facts: Facts, meter: Monitored) -> Iterator[tuple[Text, Spa
     counted quantity, at least 0. [us UTC, base units]
     """
     for bill in _bills(facts, facts.evidence):
-        if bill.keys == (_key(meter),) and bill.narrow and bill.shows and not bill.by_time:
+        narrow = bill.percent <= ALIKE and not (bill.check.is_offset or bill.by_time)
+        inside_us = bill.span[1] - bill.span[0]
+        if bill.keys == (_key(meter),) and narrow and shows(bill.check, inside_us, "project"):
             counted = meter.quantity(bill.span) - meter.taken(bill.span)
             if counted <= bill.invoiced + bill.room:
                 kind = text("cross_check.invoice")
@@ -264,21 +328,12 @@ def left_by_invoices(facts: Facts, meter: Monitored) -> Iterator[tuple[Text, Spa
                 yield witness, bill.span, max(bill.invoiced - counted, Fraction(0))
 
 
-def _mean(meter: Monitored, span: Span, cut: Cut) -> Fraction:
-    """Return a gap's quantity at a span's mean metered rate; else its charge. [base units]"""
-    begin, end = (us // INTERVAL_US for us in span)
-    part = meter.service.cut(begin, end)
-    known_us = len(part) * INTERVAL_US - part.lost_us
-    if cut.lost is None or not known_us:
-        return -cut.quantity
-    return Fraction(meter.quantity(span) * cut.lost.gap.time_us, known_us)
-
-
 def applied(facts: Facts) -> dict[str, list[Span]]:
     """Return the time of invoices that exceed the meters and apply, by device. [us UTC]"""
     result = defaultdict[str, list[Span]](list)
     for bill in _bills(facts, facts.evidence):
-        for device, *_ in bill.keys if bill.more and not bill.by_time else ():
+        more = int(bill.check.theirs) - int(bill.check.ours) > bill.room
+        for device, *_ in bill.keys if more and not bill.by_time else ():
             result[device].append(bill.span)
     return dict(result)
 
@@ -289,17 +344,16 @@ def _net(bills: Iterable[_Bill], meters: Mapping[_Key, _Meter]) -> dict[tuple[_K
 
     So an invoice that was estimated too high is offset by the next one.
     """
-    more = [
-        (bill.invoiced - sum(meters[key].counts(bill.span) for key in bill.keys), bill)
-        for bill in bills
-        if not bill.by_time
-    ]
+    more = defaultdict[tuple[_Key, ...], dict[_Bill, Fraction]](dict)
+    for bill in bills:
+        if not bill.by_time:
+            counted = sum((meters[key].counts(bill.span) for key in bill.keys), Fraction(0))
+            more[bill.keys][bill] = bill.invoiced - counted
     total = defaultdict[tuple[_Key, ...], Fraction](Fraction)
-    taken = defaultdict[tuple[_Key, ...], list[Span]](list)
-    for beyond, bill in sorted(more, key=lambda pair: (-pair[0], pair[1].span, pair[1].name)):
-        if not any(_meets(bill.span, other) for other in taken[bill.keys]):
-            taken[bill.keys].append(bill.span)
-            total[bill.keys] += beyond
+    for keys, of in more.items():
+        beyond = {bill.name: value for bill, value in of.items()}
+        largest = sorted(of, key=lambda bill: (-of[bill], bill.span, bill.name))
+        total[keys] = sum((beyond[c.against] for c in apart(b.check for b in largest)), Fraction(0))
     return total
 
 
@@ -310,8 +364,7 @@ def _key(monitored: Monitored) -> _Key:
 def _bills(facts: Facts, evidence: Corroboration) -> Iterator[_Bill]:
     """Yield invoices of project-side meters that may be evidence."""
     for check in evidence.checks:
-        counts = check.kind == INVOICE and check.against in evidence.documents
-        if not counts or not int(check.theirs):
+        if check.kind != INVOICE or check.against not in evidence.documents:
             continue
         of = [m for m in facts.views
               if m.device.id in check.devices and m.needs.quantity == check.quantity]  # fmt: skip
@@ -321,27 +374,21 @@ def _bills(facts: Facts, evidence: Corroboration) -> Iterator[_Bill]:
             continue
         whole = check.from_us, check.to_us
         begin, end = max(whole[0], facts.period_us[0]), min(whole[1], facts.period_us[1])
+        theirs = Fraction(int(check.theirs))
         if check.holds is not None:
             invoiced = Fraction(check.theirs_within)
             share = min(Fraction(check.tolerance_percent) / 100, TOLERANCE)
-            room = (Fraction(1) if check.is_offset else share) * int(check.theirs)
-        elif (
-            (begin, end) != whole
-            and end - begin >= _MIN_SHARED_US
-            and all(_serves(m, whole, facts.project) for m in of)
-        ):
-            invoiced = Fraction(int(check.theirs) * (end - begin), whole[1] - whole[0])
-            room = _BY_TIME * invoiced
+            room = theirs if check.is_offset else share * theirs
+        elif begin < end and (begin, end) != whole:
+            invoiced = theirs * Fraction(end - begin, whole[1] - whole[0])
+            long = end - begin >= _MIN_SHARED_US
+            served = long and all(_serves(m, whole, facts.project) for m in of)
+            room = _BY_TIME * invoiced if served else theirs
         else:
             continue
         keys = tuple(_key(m) for m in of if len(m.service))
         if keys:
-            more = int(check.theirs) - int(check.ours) > room
-            narrow = not check.is_offset and Fraction(check.tolerance_percent) <= ALIKE
-            yield _Bill(
-                check.against, (begin, end), invoiced, room, check.holds is None, more, narrow,
-                shows(check, end - begin, "project"), keys,
-            )  # fmt: skip
+            yield _Bill(check, (begin, end), invoiced, room, keys)
 
 
 def _serves(monitored: Monitored, span: Span, project: Project) -> bool:

@@ -20,10 +20,10 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from ingest.model import INTERVAL_US
-from mrv.accounting.coverage import joined, remaining
+from mrv.accounting.coverage import joined
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.entered_values import undocumented
-from mrv.accounting.evidenced_time import BARE, LESS, Corroboration, Span, served
+from mrv.accounting.evidenced_time import BARE, LESS, Corroboration, Span, apart, bare, served
 from mrv.accounting.period_result import INVOICE, CrossCheck
 from mrv.calendar import local_date, local_span, midnight_us
 from mrv.rounding import amount_text, plain_text
@@ -168,24 +168,18 @@ def _unfavourable(facts: Facts, by: Sequence[Monitored]) -> Iterator[Text]:
 def _reason(facts: Facts, by: Sequence[Monitored], differing: Text) -> Text:
     """Return why another amount applies: time without invoice, or the differing invoice."""
     differ = any([*facts.evidence.less(m), *facts.evidence.more(m)] for m in by)
-    bare = not differ and any(_bare(facts, m) for m in by)
-    return BARE if bare else differing
+    lacking = not differ and any(bare(m, facts.evidence.showing(m)) for m in by)
+    return BARE if lacking else differing
 
 
 def _days_without(facts: Facts, meter: Monitored) -> Iterator[Text]:
-    for first, last in _bare(facts, meter):
+    for first, last in bare(meter, facts.evidence.showing(meter)):
         days = tuple(local_date(us, facts.timezone) for us in (first, last - 1))
         edges = midnight_us(days[0], facts.timezone), midnight_us(days[1] + _DAY, facts.timezone)
         if (first, last) == edges:
             yield text("invoice.days", begin=str(days[0]), end=str(days[1]))
         else:
             yield text("invoice.time", **local_span((first, last), facts.timezone))
-
-
-def _bare(facts: Facts, meter: Monitored) -> list[Span]:
-    """Return a meter's time without invoice. [us UTC]"""
-    spans = ((c.from_us, c.to_us) for c in facts.evidence.showing(meter))
-    return remaining(spans, *meter.span_us)
 
 
 def _beyond_invoices(
@@ -233,14 +227,14 @@ def _by_electricity(
         share = _uninvoiced_share(facts, users)
         if not share:
             continue
-        bare = joined(span for m in users for span in _bare(facts, m))
+        without = joined(span for m in users for span in bare(m, facts.evidence.showing(m)))
         roles = {m.bound.role for m in users}
         used = _in_time(facts, roles, ())
-        if 2 * _in_time(facts, roles, bare) < used:
-            bare = []  # the time in which all meters have invoices is too short
+        if 2 * _in_time(facts, roles, without) < used:
+            without = []  # the time in which all meters have invoices is too short
         counts, (least, rate) = used * (1 - share), least_use(facts, taken)
         for role in dict.fromkeys(m.bound.role for m in there):
-            carried = counts * _in_time(facts, {role}, bare) / _in_time(facts, roles, bare)
+            carried = counts * _in_time(facts, {role}, without) / _in_time(facts, roles, without)
             if carried * least > counts:
                 carried = counts / rate
             yield facts.of_role(role), carried, users
@@ -260,15 +254,14 @@ class Billed(NamedTuple):
     Comparison of a role's meters with their invoices. [base units]
 
     `theirs`: invoiced quantity.  `mean`: mean applied to time without an invoice.  `ours`: metered
-    quantity of the invoiced time.  `full`: the same, with gaps at the mean, or as invoiced where
-    nothing was metered.  `outside`: metered in invoiced time outside the period; not included in
-    the others.
+    quantity of the invoiced time.  `counted`: its counted quantity.  `outside`: metered in invoiced
+    time outside the period; not included in the others.
     """
 
     theirs: Fraction
     mean: Fraction
     ours: Fraction
-    full: Fraction
+    counted: Fraction
     outside: Fraction
 
 
@@ -276,18 +269,14 @@ def _apart(
     role: Sequence[Monitored], of: Callable[[Monitored], Iterable[CrossCheck]]
 ) -> Iterator[CrossCheck]:
     """
-    Yield comparisons of a role's meters that are evidence, in order of time and without overlap.
+    Return comparisons of a role's meters that are evidence, in order of time and without overlap.
 
     Of several for the same time: the lowest on the baseline side, the highest on the project side.
     """
     checks = {(c.from_us, c.to_us, c.against): c for m in role for c in of(m)}.values()
-    sign, reached = 1 if role[0].needs.side == "baseline" else -1, dict[str, int]()
-    for check in sorted(
-        checks, key=lambda c: (c.from_us, c.to_us, sign * int(c.theirs), c.against)
-    ):
-        if all(check.from_us >= reached.get(name, check.from_us) for name in check.devices):
-            reached |= dict.fromkeys(check.devices, check.to_us)
-            yield check
+    sign = 1 if role[0].needs.side == "baseline" else -1
+    order = sorted(checks, key=lambda c: (c.from_us, c.to_us, sign * int(c.theirs), c.against))
+    return apart(order)
 
 
 def invoiced_sums(
@@ -302,19 +291,19 @@ def invoiced_sums(
     """
     names = {m.device.id for m in role}
     theirs, time_us = dict.fromkeys(names, Fraction(0)), dict.fromkeys(names, 0)
-    ours, full, beside = Fraction(0), Fraction(0), Fraction(0)
+    ours, counted, beside = Fraction(0), Fraction(0), Fraction(0)
     # includes invoices that differ from a meter, of which the lower value applies
     for check in _apart(role, of or facts.evidence.showing):
-        first, last = check.from_us // INTERVAL_US, check.to_us // INTERVAL_US
+        span_us = check.from_us, check.to_us
+        first, last = (us // INTERVAL_US for us in span_us)
         for name, share in _shares(facts, check).items():
             if name in names:
                 theirs[name] += share * check.theirs_within
                 # one meter may replace another within an invoice
-                own = (m for m in role if m.device.id == name)
+                own = [m for m in role if m.device.id == name]
                 time_us[name] += served(own, first, last) * INTERVAL_US
                 ours += share * check.ours_within
-                known = Fraction(check.coverage)
-                full += share * (check.ours_within / known if known else check.theirs_within)
+                counted += sum(m.quantity(span_us) - m.taken(span_us) for m in own)
                 beside += share * check.outside
     every_us = sum(time_us.values())
     if not every_us:
@@ -326,7 +315,7 @@ def invoiced_sums(
         # a meter whose invoices all overlap those of other meters has their mean
         rate = theirs[name] / time_us[name] if time_us[name] else all_theirs / every_us
         mean += rate * max(0, whole_us - time_us[name])
-    return Billed(all_theirs, mean, ours, full, beside)
+    return Billed(all_theirs, mean, ours, counted, beside)
 
 
 def _shares(facts: Facts, check: CrossCheck) -> Mapping[str, Fraction]:
@@ -362,7 +351,7 @@ def _beyond(facts: Facts, role: Sequence[Monitored], alike: Fraction) -> Fractio
         larger = max(billed.ours, billed.theirs)
         far, uncovered = counted - whole, counted - larger - billed.mean
     else:
-        far, uncovered = whole - counted, billed.mean - (counted - billed.full)
+        far, uncovered = whole - counted, billed.mean - (counted - billed.counted)
     # a smaller difference is ignored; meters and invoices are compared over the invoices' time
     result = far if far > alike * (whole + billed.outside) else Fraction(0)
     return max(Fraction(0), result, uncovered if billed.mean else Fraction(0))

@@ -20,9 +20,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
-from mrv.accounting.coverage import remaining
 from mrv.accounting.device_period import Monitored
-from mrv.accounting.evidenced_time import COVERED, LESS, TOLERANCE, Span
+from mrv.accounting.evidenced_time import COVERED, LESS, TOLERANCE, apart, bare
 from mrv.accounting.period_result import CrossCheck
 from mrv.rounding import amount_text, decimal_text
 from mrv.rules.account import ZERO
@@ -97,7 +96,11 @@ def lower_invoices(facts: Facts) -> Iterator[Judged]:
             for stated in compared
             if stated.check.quantity == quantity and names >= {*stated.check.devices}
         ]
-        differing = [*_apart(mine)]
+        of_less = [stated for stated in mine if stated.less or stated.more]
+        # the largest deduction first
+        of_less.sort(key=lambda o: (-o.beyond, o.check.from_us, o.check.against))
+        by_name = {stated.check.against: stated for stated in of_less}
+        differing = [by_name[c.against] for c in apart(stated.check for stated in of_less)]
         excess = _excess([views[i] for i in of], mine, differing) if of else 0
         if excess <= 0:
             continue
@@ -113,21 +116,22 @@ def lower_invoices(facts: Facts) -> Iterator[Judged]:
 def _own_use(facts: Facts) -> Iterator[Judged]:
     """Yield limits on generators whose invoices state more own use than their meters."""
     more, texts = dict[tuple[int, ...], int](), dict[tuple[int, ...], list[Text]]()
-    reached = dict[str, int]()
-    for check in sorted(facts.checks, key=lambda c: (c.from_us, -int(c.theirs), c.against)):
-        of = [i for i, m in enumerate(facts.views) if m.device.id in check.devices]
-        less = int(check.theirs) - int(check.ours)
+
+    def states_more(check: CrossCheck) -> bool:
+        of = (m for m in facts.views if m.device.id in check.devices)
         evidence = check.against in facts.evidence.documents and check.holds is False
         narrow = Fraction(check.tolerance_percent) <= TOLERANCE * 100
-        own = {facts.views[i].needs.less for i in of} == {check.quantity}
-        known = own and Fraction(check.coverage) >= COVERED
-        apart = all(check.from_us >= reached.get(name, check.from_us) for name in check.devices)
-        if evidence and narrow and known and apart and less > 0:
-            reached |= dict.fromkeys(check.devices, check.to_us)
-            more[*of] = more.get((*of,), 0) + less
-            texts.setdefault((*of,), []).append(
-                _figures(_Stated(check, int(check.ours) - check.outside, ZERO))
-            )
+        known = evidence and narrow and Fraction(check.coverage) >= COVERED
+        own = known and {m.needs.less for m in of} == {check.quantity}
+        return own and int(check.theirs) > int(check.ours)
+
+    ordered = sorted(facts.checks, key=lambda c: (c.from_us, -int(c.theirs), c.against))
+    for check in apart(filter(states_more, ordered)):
+        of = tuple(i for i, m in enumerate(facts.views) if m.device.id in check.devices)
+        more[of] = more.get(of, 0) + int(check.theirs) - int(check.ours)
+        texts.setdefault(of, []).append(
+            _figures(_Stated(check, int(check.ours) - check.outside, ZERO))
+        )
     for places, less in more.items():
         counted = sum((facts.views[i].counts for i in places), start=ZERO)
         yield Cap(node(Level.DEVICE, places), counted - less, MORE)
@@ -176,19 +180,6 @@ def _meters(less: Iterable[CrossCheck]) -> list[tuple[set[str], str]]:
     return meters
 
 
-def _apart(compared: Iterable[_Stated]) -> Iterator[_Stated]:
-    """Yield differing invoices that do not overlap, the largest deduction first."""
-    taken: dict[str, list[Span]] = {}
-    differing = (stated for stated in compared if stated.less or stated.more)
-    for stated in sorted(differing, key=lambda o: (-o.beyond, o.check.from_us, o.check.against)):
-        begin, end = stated.check.from_us, stated.check.to_us
-        others = (other for name in stated.check.devices for other in taken.get(name, ()))
-        if all(begin >= other[1] or end <= other[0] for other in others):
-            for name in stated.check.devices:
-                taken.setdefault(name, []).append((begin, end))
-            yield stated
-
-
 def _excess(
     meters: Sequence[Monitored], compared: Sequence[_Stated], differing: Sequence[_Stated]
 ) -> Fraction:
@@ -206,17 +197,11 @@ def _excess(
     if metered and net > 0:
         # of overlapping invoices, the one with the smaller deduction is not used
         checks = [o.check for o in compared if o in differing or not (o.less or o.more)]
-        bare = [(meter, span) for meter in meters for span in _bare(meter, checks)]
-        taken = sum((meter.taken(span) for meter, span in bare), start=Fraction(0))
-        alike = sum(meter.quantity(span) for meter, span in bare) * net / metered
+        without = [(meter, span) for meter in meters for span in bare(meter, checks)]
+        taken = sum((meter.taken(span) for meter, span in without), start=Fraction(0))
+        alike = sum(meter.quantity(span) for meter, span in without) * net / metered
         more += max(Fraction(0), alike - taken)
     return more - made_up
-
-
-def _bare(meter: Monitored, compared: Iterable[CrossCheck]) -> list[Span]:
-    """Return a meter's time without invoice. [us UTC]"""
-    mine = ((c.from_us, c.to_us) for c in compared if meter.device.id in c.devices)
-    return remaining(mine, *meter.span_us)
 
 
 def _figures(item: _Stated) -> Text:

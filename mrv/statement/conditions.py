@@ -153,6 +153,8 @@ class Unmet(NamedTuple):
 
 # factor between two units of one quantity, and minimum agreement of the values after conversion
 _UNIT, _NEARLY = 1000, Decimal("0.8")
+# difference of meters that metered nothing [%]
+_NOTHING = -100
 # range of a difference of about one day's quantity, as a share of a mean day
 _DAY_US, _A_DAY = 86_400_000_000, (Fraction(1, 2), Fraction(2))
 
@@ -182,10 +184,13 @@ def _all(claims: Claims) -> Iterator[Unmet]:
             ):
                 continue  # the rule that applies an invoice has the finding on it
             rule = INVOICED if check.kind == INVOICE else AGREEING
+            code = "cross_check.differs"
+            if check.difference_percent is None:
+                code = "cross_check.of_zero"
+            elif Decimal(check.difference_percent) == _NOTHING:
+                code = "cross_check.unmetered"
             differs = text(
-                "cross_check.of_zero"
-                if check.difference_percent is None
-                else "cross_check.differs",
+                code,
                 kind=text("cross_check.invoice" if check.kind == INVOICE else "cross_check.meter"),
                 against=check.against,
                 devices=check.devices,

@@ -1,5 +1,5 @@
 # ruff: noqa: INP001 - a script, run by `make pages` and `make lint`
-"""Write GLOSSARY.md from docs/lexicon.toml; `lint` reports words that must not be used."""
+"""Write GLOSSARY.md from docs/lexicon.toml; `lint` reports refused words and long sentences."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import ast
 import re
 import sys
 import tomllib
+import unicodedata
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -138,13 +139,47 @@ def faults() -> list[str]:
     return lines
 
 
+def long_sentences(language: str, text: str) -> Iterator[tuple[float, str]]:
+    """Yield (size, sentence) of each sentence above the bound of its language."""
+    japanese = language == "ja"
+    for sentence in re.split(r"(?<=[.!?。])\s*" if japanese else r"(?<=[.!?:;])\s+", text):
+        size: float = len(sentence.split())
+        if japanese:  # a half-width character is half a full-width one
+            size = sum(1 if unicodedata.east_asian_width(c) in "WFA" else 0.5 for c in sentence)
+        if size > lexicon()["longest_sentence"][language]:
+            yield size, sentence
+
+
+@cache
+def length_faults() -> list[str]:
+    """Return a line for each sentence of a word file above the bound, with file and key."""
+    return [
+        f"{path.relative_to(ROOT)}: {key}: a sentence of {size:g} {unit}, above {bound}; "
+        f"write shorter sentences or a list: {sentence}"
+        for language, bound in lexicon()["longest_sentence"].items()
+        for unit in ("full-width characters" if language == "ja" else "words",)
+        for room in ROOMS
+        for path in sorted((ROOT / room).rglob(f"{language}.toml"))
+        for key, text in _texts(tomllib.loads(path.read_text(encoding="utf-8")))
+        for size, sentence in long_sentences(language, text)
+    ]
+
+
+def _texts(words: dict[str, Any], head: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in words.items():
+        if isinstance(value, dict):
+            yield from _texts(value, f"{head}{key}.")
+        elif isinstance(value, str):
+            yield f"{head}{key}", value
+
+
 def main() -> None:
-    """Write the glossary, or, with `lint`, exit with 1 if a word is refused."""
+    """Write the glossary, or, with `lint`, exit with 1 if a word or sentence is at fault."""
     if sys.argv[1:] != ["lint"]:
         GLOSSARY.write_text(page(), encoding="utf-8")
         return
-    if faults():
-        sys.exit("\n".join(faults()))
+    if found := faults() + length_faults():
+        sys.exit("\n".join(found))
 
 
 if __name__ == "__main__":

@@ -82,6 +82,23 @@ def test_no_text_has_a_second_word_for_a_term(language):
     assert found == set()
 
 
+def test_no_sentence_is_too_long():
+    """A reader would not understand a condition at first reading."""
+    assert lexicon.length_faults() == []
+
+
+def test_a_long_sentence_is_found():
+    """Each language has its own measure; a colon or semicolon ends a part of a list."""
+    words = " ".join(["one"] * 26)
+    assert list(lexicon.long_sentences("en", f"Short. {words}")) == [(26, words)]
+    assert list(lexicon.long_sentences("de", f"Kurz: {words}")) == [(26, words)]
+    assert not list(lexicon.long_sentences("vi", words))
+    assert not list(lexicon.long_sentences("en", f"{words[:-4]}; {words[:-4]}."))
+    japanese = "長" * 70
+    assert list(lexicon.long_sentences("ja", f"短い。{japanese}a")) == [(70.5, f"{japanese}a")]
+    assert not list(lexicon.long_sentences("ja", japanese))
+
+
 def _flat(words, head=""):
     for key, one in words.items():
         if isinstance(one, dict):

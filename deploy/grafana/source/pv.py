@@ -230,7 +230,7 @@ LEFT JOIN LATERAL (
     WHERE one.device_id = l.device_id AND one.t_per_kwh IS NOT NULL ORDER BY one.project_id LIMIT 1
 ) r ON true
 ORDER BY l.lost_kwh DESC LIMIT 50
-""", "Energy below the expected energy over the local days in range, its " "largest cause, and the tonnes that it would have avoided at the project's " "rate of the last 28 days. An estimate; not included in any account.",
+""", "Energy below the expected energy over the local days in range, and its largest " "cause. Tonnes: the reduction that this energy would have achieved at the " "project's rate of the last 28 days. An estimate; not included in any account.",
                       units={"lost_kwh": "kwatth", "lost_t": "suffix: t", "standing_share": "percentunit", "clipped_share": "percentunit"},
                       decimals={"lost_kwh": 0, "lost_t": 3, "standing_share": 0, "clipped_share": 0},
                       links={"device_id": console("devices/${__value.raw}")},

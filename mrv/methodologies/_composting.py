@@ -255,7 +255,7 @@ def default_climate(parameters: Inputs, factors: Factors) -> dict[str, tuple[int
 CLIMATE = ParameterSpec(
     unit="1",
     meaning="climate of the disposal site: 1 tropical (above 20 °C) and wet (above 1000 mm of rain"
-    " a year), 2 tropical and dry, 3 cooler and wet (more rain than evaporation), 4 cooler and dry;"
+    " a year); 2 tropical and dry; 3 cooler and wet (more rain than evaporation); 4 cooler and dry;"
     " default: the climate of the whole country, or 4 if the country has several",
     required=False,
     choices=(1, 2, 3, 4),

@@ -278,8 +278,8 @@ METHODOLOGY = Methodology(
         "modes": MapSpec("transport modes that passengers would have used, by name", _OF_MODE),
         "leakage_t": replace(
             LEAKAGE,
-            meaning="annual emissions of reduced congestion and rebound effects; also of a lower load"
-            " factor of the remaining buses and taxis, if it falls by more than 10 points",
+            meaning="annual emissions of reduced congestion and rebound effects; also of a lower"
+            " load factor of the remaining buses and taxis, if it falls by more than 10 points",
         ),
     },
     applicability=(Check("AMS-III.U survey: shares of the modes", shares_sum, True),),

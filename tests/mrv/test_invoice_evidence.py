@@ -194,6 +194,11 @@ def test_successive_invoices_are_compared_together_only_where_each_can_be():
     # a meter at its mean in half of the time, of which the first one is a little above the invoice
     more = replace(whole, ours=str(int(one.value * 1.03)), holds=False)
     assert agree(more, replace(half, ours=str(two.value // 2))) == both
+    # readings outside the period make good what the meter lacks in it
+    low = replace(whole, ours=str(int(one.value * 0.85)), holds=False, coverage="0.99")
+    high = checked(two, "0.99", int(two.value * 1.15))
+    assert agree(low, high) == both
+    assert agree(low, replace(high, outside=int(two.value * 1.12))) == []
     # one that cannot be compared, or is no evidence, is not taken in
     later = checked(two, "0.5", two.value // 2, holds=None)
     assert agree(whole, later) == [one.from_us]

@@ -93,7 +93,7 @@ def test_a_meter_at_the_grid_counts_by_what_its_plant_says():
         _close("energy_meter", flat, GRID, water),
     ):
         assert silent.counted_wh == 0
-        assert "enter `technology` of the device" in _said(silent)
+        assert "Enter `technology` of the device" in _said(silent)
     sun = _close("energy_meter", flat, GRID, {"technology": 1}, licence)
     assert sun.counted_wh == 0
     assert "technology" not in _said(sun)

@@ -424,7 +424,7 @@ class Link:
         if window.silent > 3 and not window.reported:  # noqa: PLR2004
             window.reported = True
             self._log.warning(
-                "no receipts for a device; check that the registry names this gateway "
+                "no receipts for a device; check its id, and that the registry names this gateway "
                 "as its `gateway`",
                 device=device,
                 gateway=self._gateway,

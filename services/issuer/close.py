@@ -22,7 +22,7 @@ from ingest.classes import QUANTITY_INDEX
 from ingest.errors import InputError
 from mrv.accounting.emission_rows import AccountDay, Counted, Sums, by_day
 from mrv.accounting.period_result import PeriodResult
-from mrv.calendar import days, local_date, utc_text
+from mrv.calendar import days, local_date, local_text, utc_text
 from mrv.documents.statement import Claims, claims_of
 from mrv.errors import PeriodError
 from mrv.program import program
@@ -103,11 +103,11 @@ def check_over(conn: Connection, project: Project, from_us: int, to_us: int, now
 
     Raises PeriodError that states when it can be closed, or which command to run.
     """
+    first, end = (local_date(us, project.timezone) for us in (from_us, to_us))
+    period = f"the period {first} to {end} ({project.timezone}) of project {project.id}"
     if to_us > now_us:
-        raise PeriodError(
-            f"the period {utc_text(from_us)} to {utc_text(to_us)} of project {project.id} has not"
-            f" ended: it is {utc_text(now_us // 1_000_000 * 1_000_000)}; close it after its end"
-        )
+        now = local_text(now_us // 1_000_000 * 1_000_000, project.timezone)
+        raise PeriodError(f"{period} has not ended: it is {now}; close it after its end")
     with conn.cursor() as cursor:
         began = seals.first_us(cursor, [d.device for d in project.devices])
         if all(us >= to_us for us in began.values()):
@@ -116,9 +116,9 @@ def check_over(conn: Connection, project: Project, from_us: int, to_us: int, now
         row = cursor.fetchone()
     if row is None or not row[0]:
         raise PeriodError(
-            f"the last day of the period {utc_text(from_us)} to {utc_text(to_us)} of project"
-            f" {project.id} is not sealed: run `tonne log seal`, which seals a day"
-            f" {SETTLE_US // HOUR_US} hours after its end, and close again"
+            f"the last day of {period} is not sealed: `tonne run` seals a day"
+            f" {SETTLE_US // HOUR_US} hours after its end, and `tonne log seal --project"
+            f" {project.id} --to {end}` at once; close again afterwards"
         )
 
 

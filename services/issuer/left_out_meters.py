@@ -65,7 +65,7 @@ class Unserved(NamedTuple):
     @property
     def is_excluded(self) -> bool:
         """Return whether the boundary excludes it with a reason, and it was never included."""
-        others = self.served, self.moved_to, self.checks, self.project, self.upstream_of
+        others = self.served, self.moved_to, self.checks, self.project
         return self.reason is not None and not any(others)
 
 

@@ -219,6 +219,16 @@ class LeftOut(NamedTuple):
         known = bool(self.measured) and self.unknown_us < HOUR_US
         return known and bool(self.beneath) and all(meter.holds for meter in self.beneath)
 
+    @property
+    def is_excluded(self) -> bool:
+        """
+        Return whether the boundary excludes it with a reason, and it was never included.
+
+        Meters that it supplies by the registry, but that consumed nothing, change nothing in this.
+        """
+        took = any(meter.took for meter in self.beneath)
+        return self.of.is_excluded and (not self.of.upstream_of or not took)
+
 
 def left_out(
     conn: Connection, registry: Registry, project: Project, period_us: Span

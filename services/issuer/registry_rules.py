@@ -91,9 +91,7 @@ def certificates(facts: RegistryFacts) -> Iterator[Judged]:
             of = {"device": device.id, "certificate": calibration.certificate}
             if calibration.serial is None:
                 texts.append(text("REG-02.no_serial", **of))
-            elif device.serial not in (None, calibration.serial) and not any(
-                swap.at.date() > calibration.performed for swap in device.replacements or ()
-            ):
+            elif meters.of_other_meter(device, calibration):
                 other = {"named": calibration.serial, "serial": device.serial or ""}
                 texts.append(text("REG-02.other_serial", **of, **other))
             texts += _dependent(facts, device, calibration)
@@ -428,7 +426,7 @@ def boundary(facts: RegistryFacts) -> Iterator[Judged]:
     drawn = _drawn(facts)
     requests, confirmed = list[Text](), list[Text]()
     for out in facts.left_out:
-        by = drawn if out.of.is_excluded else None
+        by = drawn if out.is_excluded else None
         result = reported(out, facts.project, facts.factors, facts.period_us, by)
         if result is not None:
             (requests if by is None else confirmed).append(result)

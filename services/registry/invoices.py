@@ -1,7 +1,8 @@
 """
 Invoice files of issuers, and signing of files before the import.
 
-A file is YAML with a list `invoices`, or CSV with the same columns, devices separated by spaces.
+A file is YAML with a list `invoices`, or CSV with the same columns, devices separated by
+spaces, commas or semicolons.
 The amount is in kWh (km, m3, t), or in `unit`; `from` and `to` are days, or times at which the
 supplier read the meter.  A row with `corrects` replaces another one and states the reason.
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -24,7 +26,7 @@ import yaml
 
 from ingest.errors import InputError, RegistryError
 from ingest.model import INTERVAL_US
-from mrv.calendar import midnight_us
+from mrv.calendar import local_date, midnight_us
 from mrv.errors import MethodologyError
 from mrv.methodologies import find
 from mrv.registry import YEARS, Sample
@@ -58,7 +60,7 @@ class Entered:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Result of an invoice row: `created`, `unchanged` or `error`."""
+    """Result of an invoice row: `created`, `unchanged` or `error`, with errors or warnings."""
 
     id: str
     result: str
@@ -109,7 +111,9 @@ def plan(
             continue
         record = (item.project, item.invoice, item.corrects, item.reason)
         same = known.get(name) == record
-        result.results.append(Result(name, "unchanged" if same else "created"))
+        doubts = () if same else _doubts(item.invoice, projects[item.project].timezone)
+        notes = tuple(f"warning: {item.place}: {text}" for text in doubts)
+        result.results.append(Result(name, "unchanged" if same else "created", notes))
         if not same:
             result.new.append(item)
             known[name] = record
@@ -220,7 +224,7 @@ def _default_quantity(project: Project | None, devices: tuple[str, ...]) -> str:
 def _devices(row: Row) -> tuple[str, ...]:
     value = row.table.cells.get("devices")
     names = (
-        value.replace(",", " ").split()
+        re.split(r"[,;\s]+", value.strip())
         if isinstance(value, str)
         else value
         if isinstance(value, list)
@@ -281,6 +285,22 @@ def _check(
     if invoice.to_us <= project.from_us or invoice.from_us >= project.to_us:
         result.append(f"its days are outside of the crediting period of {project.id}")
     return result
+
+
+def _doubts(invoice: Invoice, timezone: str) -> Iterator[str]:
+    """Yield warnings of what keeps an invoice from being evidence."""
+    if invoice.sha256 is None:
+        yield (
+            "sha256: is missing, so the invoice is no evidence of the quantity; enter the SHA-256"
+            " of its file in a new row with `corrects` and `reason`"
+        )
+    first, end = (local_date(us, timezone) for us in (invoice.from_us, invoice.to_us))
+    whole = midnight_us(end, timezone) == invoice.to_us
+    if whole and first.day == 1 < end.day and (end + timedelta(days=1)).day == 1:
+        yield (
+            f"to: {end} is not included; if it is the last invoiced day, enter the next day, in a"
+            " new row with `corrects` and `reason`"
+        )
 
 
 def _is_of_project_emissions(project: Project, devices: Sequence[str]) -> bool:

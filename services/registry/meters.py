@@ -190,14 +190,21 @@ def alike_meter(device: Device, other: Device) -> Text:
 def check(project: Project, devices: Mapping[str, Device]) -> Iterator[Finding]:
     """Yield warnings on missing data of a project's meters that cause findings in statements."""
     mine = [devices[name] for name in dict.fromkeys(d.device for d in project.devices)]
+    misnamed = [
+        f"{d.id} ({c.certificate}: {c.serial}, meter: {d.serial})"
+        for d in mine
+        for c in d.calibrations or ()
+        if of_other_meter(d, c)
+    ]
     for lacks, names in (
         ("no `maker` or `serial`", [d.id for d in mine if not (d.maker and d.serial)]),
         ("certificates that name no serial number", [d.id for d in mine if _unnamed(d)]),
+        ("certificates with another serial number than the meter", misnamed),
         ("replacements without a document", [d.id for d in mine if _undocumented(d)]),
     ):
         if names:
             yield _warning(
-                project, f"{lacks}: {_listed(names)}; add them, or the statement reports it"
+                project, f"{lacks}: {_listed(names)}; correct this, or the statement reports it"
             )
     unrated = [name for name in _baseline_meters(project) if devices[name].rated_power_w is None]
     if unrated:
@@ -255,6 +262,14 @@ def outlasting(
                     f" ({every.source or CALIBRATION_EVERY}); from {due.valid_until} on it is"
                     " treated as expired; enter the calibrations in between",
                 )
+
+
+def of_other_meter(device: Device, calibration: Calibration) -> bool:
+    """Return whether a certificate names a serial number that the device never had."""
+    return None not in (device.serial, calibration.serial) and (
+        calibration.serial != device.serial
+        and not any(swap.at.date() > calibration.performed for swap in device.replacements or ())
+    )
 
 
 def _unnamed(device: Device) -> bool:
@@ -332,7 +347,7 @@ def register_of(
     """Return the register that a row names; an unknown one is recorded as an error of the row."""
     channel = row.text(key)
     register = registers.get(channel)
-    if register is None and channel:
+    if register is None and channel and class_id:  # a missing class is reported already
         known = ", ".join(registers) or "none"
         row.problem(key, f"{channel!r} is not a register of {class_id!r}; known: {known}")
     return register

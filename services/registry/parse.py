@@ -174,6 +174,12 @@ def _names(row: Row, key: str) -> dict[str, str] | None:
 
 def device(row: Row) -> Device:
     """Return the device in a row, with its certificates and meter replacements."""
+    if row.has("id") and not any(map(row.has, ("site", "class", "profile", "installed"))):
+        row.problem(
+            "id",
+            "the entry has only a part of the device's keys; enter the new ones in its whole entry,"
+            " which `tonne registry export` prints",
+        )
     class_id = row.text("class")
     registers = profiles.registers(class_id)
     channel = meters.calibrated_channel(class_id)

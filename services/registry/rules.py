@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from difflib import get_close_matches
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
@@ -64,7 +65,8 @@ def check(registry: Registry) -> Iterator[Finding]:
         for name in missing:
             text = f"{name!r} is not registered; add it under `devices`"
             yield Finding(project.kind, project.id, f"devices: {text}")
-        if not missing:
+        mine = [sites.get(devices[d.device].site) for d in project.devices if not missing]
+        if not missing and all(site is None or known(site) for site in mine):
             yield from _grids(project, sites, devices)
             yield from needs.check(project, devices, book, whole_grid(project, registry))
             yield from plausible.check(project, devices)
@@ -84,7 +86,8 @@ def _clock(site: Site) -> Iterator[str]:
     names = [("timezone", site.timezone), *(("timezones", zone.timezone) for zone in later)]
     unknown = [(key, name) for key, name in names if name not in zones()]
     for key, name in unknown:
-        yield f"{key}: {name!r} is unknown; use an IANA name such as Europe/Berlin"
+        near = (*get_close_matches(name, sorted(zones()), 1), "Europe/Berlin")[0]
+        yield f"{key}: {name!r} is unknown; use an IANA name such as {near}"
     if unknown:
         return
     before = site.timezone

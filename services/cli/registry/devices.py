@@ -156,7 +156,8 @@ def unknown(*, refused: bool, as_json: bool) -> None:
     if unknown and not refused:
         click.echo(
             f"to register one: tonne devices accept {unknown[0].device} --site ID "
-            "--class CLASS --installed DAY"
+            "--class CLASS --installed DAY; if the id is misspelt, correct it where the device "
+            "or its gateway is configured"
         )
 
 

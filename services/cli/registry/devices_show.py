@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from ingest import classes, profiles
-from ingest.errors import RegistryError
+from ingest.errors import RegistryError, did_you_mean
 from ingest.model import Device
 from mrv import calendar
 from mrv.calendar import zone
@@ -20,7 +20,7 @@ from services.cli import json_option
 from services.cli.output import Exit, amount_text, print_json, table, time_text
 from services.cli.server_options import database_url
 from services.store.postgres.pool import connect
-from services.store.registry import require
+from services.store.registry import names, require
 from services.store.registry.load import load_fleet
 from services.store.timeseries import queries as arrivals
 from services.store.timeseries.queries import Arrival, Refusal
@@ -176,7 +176,8 @@ _CAUSES = {
     "removed": "removed", "unknown": "not registered",
     "gateway": "no current data from its gateway",
     "refused": "its messages are rejected", "credential": "no valid credential",
-    "will": "the broker lost its connection", "not commissioned": "it has not reported yet",
+    "will": "the broker lost its connection",
+    "not commissioned": "no reading has arrived on time yet",
     "never heard": "no data yet", "silence": "no data from the device itself",
 }  # fmt: skip
 
@@ -201,11 +202,17 @@ def show(device: str, *, as_json: bool) -> None:
             raise RegistryError(
                 f"no data of {device!r} are stored; check its id, or wait for its first reading"
             )
+        similar = "" if page["registered"] else did_you_mean(device, names(conn, "device"))
     if as_json:
         print_json(page)
         return
     for line in _lines(page):
         click.echo(line)
+    if similar:
+        click.echo(
+            f"\n{device} is not registered; {similar} Then correct the id where the device"
+            " or its gateway is configured."
+        )
 
 
 def _lines(page: dict[str, Any]) -> Iterator[str]:

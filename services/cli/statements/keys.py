@@ -12,7 +12,7 @@ from typing import Any, get_args
 import click
 from psycopg import Connection
 
-from ingest.errors import InputError, ServerError
+from ingest.errors import InputError, RegistryError, ServerError
 from mrv.errors import EnrolmentError
 from mrv.signatures import canonical
 from mrv.signatures.data_integrity import time_of
@@ -27,6 +27,7 @@ from services.issuer import keys as key_files
 from services.issuer import trust
 from services.settings import Settings, SettingsError
 from services.store.postgres.pool import connect
+from services.store.registry import require
 from services.store.registry import signing_keys as enrolled
 
 
@@ -62,7 +63,7 @@ def keys() -> None:
     "--project",
     "projects",
     multiple=True,
-    help="Project for which the key may sign; repeatable. Default: all.",
+    help="Project for which the key may sign; repeat the option for each. Default: all.",
 )
 @click.option(
     "--accreditation", metavar="ID", help="Accreditation of the verifier; required for verifiers."
@@ -191,6 +192,7 @@ def _try_enroll(home: Path, made: EnrolledKey) -> str:
     try:
         trust.check(home, [made])
         with _database() as conn:
+            require(conn, "project", *(made.bounds.projects or ()))
             enrolled.enroll(conn, made)
     except (ServerError, SettingsError):
         return (
@@ -198,7 +200,7 @@ def _try_enroll(home: Path, made: EnrolledKey) -> str:
             f"or send the file of `tonne keys public {made.name} --out FILE` to "
             "its operator"
         )
-    except EnrolmentError:
+    except (EnrolmentError, RegistryError):
         # a key that could not be enrolled is deleted again
         (home / "keys" / f"{made.name}.json").unlink()
         raise
@@ -227,6 +229,7 @@ def enroll(who: str, *, as_json: bool) -> None:
         check_named(key)
     with _database() as conn, conn.transaction():
         for key in public:
+            require(conn, "project", *(key.bounds.projects or ()))
             enrolled.enroll(conn, key)
     rows = [(key.role, key.name, key.multikey) for key in public]
     listing = table(("role", "name", "key"), rows, empty="the file contains no key")

@@ -19,6 +19,7 @@ import click
 from psycopg import Connection
 
 from ingest.heap import keep_freed
+from mrv.calendar import instant_us, local_text
 from mrv.documents import UNSET, words_of, write
 from mrv.documents.statement import Claims, claims_of
 from mrv.report.words import LANGUAGES, Words
@@ -244,8 +245,12 @@ def _lines(closed: Closed) -> list[str]:
         for d in claims.deductions
     ]
     gaps = claims.gaps
+
+    def local(time: str) -> str:
+        return local_text(instant_us(time, span.timezone), span.timezone)
+
     lines += [
-        f"  gap         {g.device} {g.from_} to {g.to}, {g.kind}: {g.cost_t} t"
+        f"  gap         {g.device} {local(g.from_)} to {local(g.to)}, {g.kind}: {g.cost_t} t"
         + (f", forgone at most {g.forgone_at_most_t} t" if g.forgone_at_most_t else "")
         + (f"; {why}" if (why := g.why()) else "")
         for g in gaps[:_MAX_LISTED]

@@ -156,8 +156,9 @@ def _whole(part: Action, programme: Programme) -> Action | None:
 def _swapped(site: Site) -> Iterator[Finding]:
     """Yield a warning if latitude and longitude seem interchanged, by the time zone's location."""
     near = _zone_places().get(site.timezone.partition(",")[0])
-    of_zone = country_of(replace(site, country=None))
-    if near is None or (site.country and of_zone not in (site.country, None)):
+    if near is None:
+        return
+    if site.country and country_of(replace(site, country=None)) not in {site.country, None}:
         return  # the time zone itself may be wrong, which another check reports
     given, swapped = site.latitude, site.longitude
     far = _degrees_apart(near, (given, swapped))

@@ -173,3 +173,12 @@ def test_a_day_without_any_site_is_refused(database_url, monkeypatch):
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
     told = invoke("deadletter", "list", "--from", "2026-01-01", code=2)
     assert "no site is registered" in told.stderr
+
+
+def test_a_key_of_an_unknown_project_is_not_kept(tonne, monkeypatch, tmp_path):
+    """`--project a,b` would make a key that signs for neither, found when a period is signed."""
+    monkeypatch.setenv("TONNE_HOME", str(tmp_path))
+    words = ("keys", "create", "--role", "operator", "--name", "plant", "--organisation", "Plant")
+    told = tonne(*words, "--project", "pv,bus", code=2)
+    assert "project 'pv,bus' is not registered" in told.output + told.stderr
+    assert not (tmp_path / "keys" / "plant.json").exists()

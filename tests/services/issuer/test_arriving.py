@@ -108,8 +108,8 @@ def test_period_that_lies_in_the_future_or_still_runs(conn):
 
 def test_period_whose_last_day_is_not_sealed(conn):
     """Readings could still be changed after the statement, and no one would see it."""
-    assert "run `tonne log seal`" in _refused(conn, *SPAN)
+    assert "`tonne log seal --project pv --to 2026-03-03`" in _refused(conn, *SPAN)
     sealed.up_to(conn, plant.us("2026-03-02"))
-    assert "run `tonne log seal`" in _refused(conn, *SPAN)
+    assert "`tonne log seal --project pv --to 2026-03-03`" in _refused(conn, *SPAN)
     sealed.up_to(conn, SPAN[1])
     assert close_period(conn, "pv", *SPAN, "test").new

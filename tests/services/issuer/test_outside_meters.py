@@ -291,6 +291,19 @@ def test_main_meter_is_settled_by_what_it_supplies(buses, honest, reads, says):
         assert "name the meters of the project that it supplies (`upstream_of`" in _told(after)
 
 
+def test_a_main_meter_of_idle_loads_is_settled_by_the_line_diagram(buses):
+    """An operator who entered both ways that the finding names would have it each month."""
+    outside = REASON.replace("reason:", "upstream_of: [ch-1], reason:")
+    drawn = DIAGRAM % (BY, BEFORE, "ab" * 32)
+    url = buses(_registry(kind="energy_meter", watts=200_000) + outside + drawn)
+    by_day = plant.us("2026-03-02T08:00:00+07:00"), plant.us("2026-03-02T20:00:00+07:00")
+    times = np.arange(*by_day, TEN_MINUTES_US)  # the charger beneath it takes nothing by day
+    plant.send(url, "ch-2", times, energy_import_wh=np.arange(len(times)) * 900)
+    (found,) = (a for a in _close(url)["applicability"] if a["rule"] == "BND-01" and not a["holds"])
+    assert "which consumed nothing in the hours of its readings" in worded(found)
+    assert found["severity"] == "observation"
+
+
 def _split(device):
     """Return the plant with its third charger in another project of buses."""
     other = plant.REGISTRY[plant.REGISTRY.index("  - id: bus\n") :]

@@ -6,7 +6,7 @@ import pytest
 
 from mrv.registry.project import Project, ProjectDevice
 from services.registry.invoices import entered_invoices as entered
-from services.registry.invoices import read
+from services.registry.invoices import plan, read
 
 PROJECT = Project(
     "pv", "", "jcm-vn-am007", "1.0", "Asia/Ho_Chi_Minh", 0, 10**18, {},
@@ -58,3 +58,33 @@ def test_an_invoice_may_state_when_the_meter_was_read(tmp_path):
     assert "a time with its offset" in _row(tmp_path, "12", days="2026-03-20T10:00,2026-04-20")[1]
     same = "2026-03-20T10:01:00+07:00,2026-03-20T10:09:00+07:00"
     assert "is not after" in _row(tmp_path, "12", days=same)[1]
+
+
+@pytest.mark.parametrize(
+    ("end", "digest", "said"),
+    [
+        ("2026-03-31", "", ("2026-03-31 is not included", "sha256: is missing")),
+        ("2026-04-01", "ab" * 32, ()),
+        ("2026-03-20", "ab" * 32, ()),
+    ],
+)
+def test_what_keeps_an_invoice_from_being_evidence_is_stated_at_its_import(
+    tmp_path, end, digest, said
+):
+    """A stored invoice is never changed, and the owner would learn it after the month."""
+    file = tmp_path / "invoices.csv"
+    row = f"c-1,pv,Buyer,1,2026-04-03,inv-1,2026-03-01,{end},5,kWh,{digest}\n"
+    file.write_text(HEAD.replace("unit", "unit,sha256") + row, "utf-8")
+    (result,) = plan(read(file), {"pv": PROJECT}, {}, (), {}).results
+    assert result.result == "created"
+    assert len(result.messages) == len(said)
+    assert all(any(text in message for message in result.messages) for text in said)
+
+
+@pytest.mark.parametrize("between", [" ", "; ", ";"])
+def test_devices_of_a_csv_file_may_be_separated_by_semicolons(tmp_path, between):
+    """In a file with commas, the owner would be told that `a;b` is no meter."""
+    file = tmp_path / "invoices.csv"
+    file.write_text(HEAD + f"c,pv,B,1,2026-04-03,a{between}b,2026-03-01,2026-04-01,5,kWh\n")
+    (found,) = read(file)
+    assert entered(found, {"pv": PROJECT}).invoice.devices == ("a", "b")

@@ -166,3 +166,32 @@ def test_a_large_registry_is_gone_through_a_fixed_number_of_times(tmp_path, monk
         assert not planned.refused
         counts.append(len(seen))
     assert counts[0] == counts[1]
+
+
+def test_a_wrong_time_zone_is_not_taken_for_swapped_coordinates(load):
+    """An operator who mistyped the zone would be asked to correct right coordinates."""
+    far = BASE.replace("Asia/Ho_Chi_Minh", "America/Lima")
+    said = messages(load(far))
+    assert "country: VN, but time zone America/Lima is of PE" in said
+    assert "may be swapped" not in said
+    said = messages(load(BASE.replace("Asia/Ho_Chi_Minh", "Asia/Ho_Chi_Min") + PROJECT))
+    assert "use an IANA name such as Asia/Ho_Chi_Minh" in said
+    assert "country of the project is not known" not in said
+
+
+@pytest.mark.parametrize(("serial", "told"), [("A1", False), ("A7", True)])
+def test_a_certificate_of_another_serial_is_told_when_it_is_entered(load, serial, told):
+    """A mistyped serial number would be found a month later, by a deduction."""
+    more = (
+        f", maker: M, serial: A1, calibrations: [{{performed: 2026-01-02, valid_until:"
+        f" 2028-01-02, certificate: C-1, max_error_percent: 0.5, serial: {serial}}}]}}"
+    )
+    planned = load(BASE.rstrip().removesuffix("}") + more + "\n" + PROJECT)
+    assert not planned.refused
+    assert ("inv (C-1: A7, meter: A1)" in messages(planned)) is told
+
+
+def test_a_part_of_a_device_is_told_to_be_entered_whole(load):
+    """Four keys are missing, and no message would say what the row is for."""
+    said = messages(load("devices:\n  - {id: inv, maker: M}\n"))
+    assert "enter the new ones in its whole entry, which `tonne registry export` prints" in said

@@ -104,6 +104,9 @@ def test_messages_of_a_device_that_is_not_registered_are_found(conn, database_ur
     said = tonne("devices", "show", "new-1", code=0)
     assert "not registered" in said.output
     assert "tonne/v1/gw/new-1/telemetry" in said.output
+    _refused(conn, "tonne/v1/gw/alome/telemetry", "gw", None, "unknown_device", 60)
+    near = tonne("devices", "show", "alome", code=0).output
+    assert "alome is not registered; did you mean 'alone'? Then correct the id" in near
 
 
 def test_the_command_shows_what_was_metered(conn, database_url, monkeypatch):

@@ -83,7 +83,7 @@ def test_what_keeps_an_invoice_from_being_evidence_is_stated_at_its_import(
 
 @pytest.mark.parametrize("between", [" ", "; ", ";"])
 def test_devices_of_a_csv_file_may_be_separated_by_semicolons(tmp_path, between):
-    """In a file with commas, the owner would be told that `a;b` is no meter."""
+    """In a file with commas, the message would be that `a;b` is no meter."""
     file = tmp_path / "invoices.csv"
     file.write_text(HEAD + f"c,pv,B,1,2026-04-03,a{between}b,2026-03-01,2026-04-01,5,kWh\n")
     (found,) = read(file)

@@ -269,8 +269,9 @@ SET LOCAL ROLE tonne_owner;
 -- a millisecond for each project.
 CREATE FUNCTION tonne_expected_spans(project text, edges timestamptz[])
 RETURNS TABLE (span int, so_far numeric, ahead numeric) LANGUAGE sql STABLE AS $$
-    SELECT e.span, trunc(y.t * tonne_part_of_year(y.months, y.timezone, greatest(e.begins, y.since), least(e.ends, y.until, y.now)), 6),
-        trunc(y.t * tonne_part_of_year(y.months, y.timezone, greatest(e.begins, y.since, y.now), least(e.ends, y.until)), 6)
+    -- a quotient has about 20 digits: rounded to 12 places first, six microtonnes stay six
+    SELECT e.span, trunc(round(y.t * tonne_part_of_year(y.months, y.timezone, greatest(e.begins, y.since), least(e.ends, y.until, y.now)), 12), 6),
+        trunc(round(y.t * tonne_part_of_year(y.months, y.timezone, greatest(e.begins, y.since, y.now), least(e.ends, y.until)), 12), 6)
     FROM (
         SELECT (p.expected ->> 'reduction_t_per_year')::numeric AS t, v.months, p.timezone,
             greatest(lower(p.crediting), s.since) AS since, upper(p.crediting) AS until, date_bin('15 minutes', now(), '2000-01-01Z') AS now

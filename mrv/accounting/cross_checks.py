@@ -14,6 +14,7 @@ difference is assigned to the project.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from functools import cached_property
 from typing import NamedTuple
@@ -21,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ingest.classes import QUANTITIES, QUANTITY_INDEX
-from ingest.model import INTERVAL_US, Fleet, Int64, IntervalRows
+from ingest.model import HOUR_US, INTERVAL_US, Fleet, Int64, IntervalRows
 from mrv.accounting.device_period import Monitored
 from mrv.accounting.device_results import Pricing
 from mrv.accounting.evidenced_time import (
@@ -36,7 +37,7 @@ from mrv.accounting.evidenced_time import (
     successive,
 )
 from mrv.accounting.invoice_sums import exchanged, netted, offset_by_others
-from mrv.accounting.period_result import INVOICE, METER, CrossCheck
+from mrv.accounting.period_result import EDGES, INVOICE, METER, CrossCheck
 from mrv.calendar import utc_text
 from mrv.parameters import exact
 from mrv.registry.project import FIRST, CheckMeter, Invoice, MeteredOutside, SupportingData
@@ -128,11 +129,11 @@ class Rows:
         """
         rows, known = self.of(device, quantity), self.known(device, quantity)
         mean = rows.estimated_us[rows.measured_us + rows.estimated_us == INTERVAL_US] == INTERVAL_US
-        edges = np.flatnonzero((np.abs(np.diff(known.value)) > 1) | ~(mean[:-1] & mean[1:]))
-        if len(edges) < 2:  # noqa: PLR2004 - the end of the first step, and the begin of the last
+        begins = np.flatnonzero((np.abs(np.diff(known.value)) > 1) | ~(mean[:-1] & mean[1:])) + 1
+        if not begins[1:].size:  # only the first and the last step
             return known
-        first = int(edges[0]) + 1 if mean[0] else 0
-        last = int(edges[-1]) + 1 if mean[-1] else len(mean)
+        first = int(begins[0]) if mean[0] else 0
+        last = int(begins[-1]) if mean[-1] else len(mean)
         return _Known(known.number[first:last], known.value[first:last])
 
 
@@ -190,13 +191,24 @@ class _Bench(NamedTuple):
         """
         Return the comparison with a check meter, in the time in which both are known.
 
-        A check meter that is read rarely and differs is compared between its readings.
+        In the first and last register step of a meter read rarely, the quantity is a mean.  If a
+        less favourable check meter agrees between its readings, and differs by at most a mean day
+        for each of these steps more, it neither corroborates nor contradicts the meter.
         """
         quantity = item.needs.quantity
         whole = self._compared(item, meter, self.rows.known(meter.check, quantity))
-        if self.by_first or whole.holds is not False:
+        sign, theirs = 1 if item.needs.side == "baseline" else -1, int(whole.theirs)
+        beyond = sign * (int(whole.ours) - theirs)
+        if self.by_first or whole.holds is not False or beyond <= 0:
             return whole
-        return self._compared(item, meter, self.rows.between_readings(meter.check, quantity))
+        between = self.rows.between_readings(meter.check, quantity)
+        inner = self._compared(item, meter, between)
+        begin_us, end_us = item.span_us
+        days = Fraction(whole.coverage) * Fraction(end_us - begin_us, 24 * HOUR_US)
+        room = Fraction(whole.tolerance_percent) / 100 * theirs + 2 * theirs / days
+        if not inner.holds or beyond > room:
+            return whole
+        return replace(whole, holds=None, detail=text(EDGES, device=meter.check))
 
     def _compared(self, item: Monitored, meter: CheckMeter, check: _Known) -> CrossCheck:
         """Return the comparison with intervals of a check meter."""

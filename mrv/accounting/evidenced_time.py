@@ -445,17 +445,15 @@ class Corroboration:
         begin, end = meter.span_us
         for check in self.of(meter, METER):
             if not check.holds or Fraction(check.coverage) < COVERED:
-                yield _of_check_meter(check)
+                yield _why(check)
         share = Fraction(self.corroborated_us(meter), max(1, end - begin))
         if share:
             yield text("invoice.covers", percent=percent(share))
         for check in self.checks:
             if check.kind != INVOICE or meter.device.id not in check.devices:
                 continue
-            if check.holds is None:
-                yield text("invoice.incomparable", invoice=check.against, why=check.detail)
-            elif not (check.holds or self._agrees(check, meter)):
-                yield _differing(check)
+            if check.holds is None or not (check.holds or self._agrees(check, meter)):
+                yield _why(check)
             elif why := self._no_evidence.get(check.against):
                 yield text("invoice.no_evidence", invoice=check.against, why=why)
 
@@ -477,22 +475,21 @@ class Corroboration:
         return texts
 
 
-def _differing(check: CrossCheck) -> Text:
-    """Return the text of the difference between an invoice and its meters."""
-    if not (int(check.theirs) and int(check.ours)):
-        code = "invoice.unmetered" if int(check.theirs) else "invoice.zero"
-        return text(code, invoice=check.against)
-    off = plain_text(Fraction(check.difference_percent or 0), 4)
-    return text("invoice.differs", invoice=check.against, percent=off)
-
-
-def _of_check_meter(check: CrossCheck) -> Text:
-    """Return why a check meter does not corroborate its meter: by its data, or its difference."""
-    if check.holds is None or Fraction(check.coverage) < COVERED:
-        known = percent(Fraction(check.coverage))
-        return text("checked.known", meter=check.against, percent=known, least=percent(COVERED))
-    off = plain_text(Fraction(check.difference_percent or 0), 4)
-    return text("checked.differs", meter=check.against, percent=off)
+def _why(check: CrossCheck) -> Text:
+    """Return why an invoice or check meter does not corroborate its meters."""
+    known, off = Fraction(check.coverage), Fraction(check.difference_percent or 0)
+    shares = {"percent": percent(known), "least": percent(COVERED)}
+    if check.holds is None:
+        return text("invoice.incomparable", invoice=check.against, why=check.detail)
+    if check.kind == METER and known < COVERED:
+        return text("checked.known", meter=check.against, **shares)
+    if not int(check.theirs):
+        return text("invoice.zero", invoice=check.against)
+    if not int(check.ours):
+        return text("invoice.unmetered", invoice=check.against)
+    if check.kind == METER:
+        return text("checked.differs", meter=check.against, percent=plain_text(off, 4))
+    return text("invoice.differs", invoice=check.against, percent=plain_text(off, 4))
 
 
 def percent(share: Fraction) -> str:

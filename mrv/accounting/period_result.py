@@ -19,6 +19,8 @@ from mrv.texts import RELEASE_0_1_0, Text, Texts, joined, signed_by_0_1_0, text,
 METER, INVOICE = "check meter", "invoice"
 # detail of a differing invoice that others offset
 OFFSET = "cross_check.offset"
+# a check meter read rarely differs only in its first and last register step
+EDGES = "cross_check.edges"
 # treatment of a gap: that of its side, the more conservative of both sides, or by the analyser's
 # other days
 GapRule = Literal["baseline", "project", "both", "analyser"]

@@ -18,9 +18,9 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from mrv.accounting.period_result import INVOICE
+from mrv.accounting.period_result import EDGES, INVOICE
 from mrv.calendar import instant_us, local_date
-from mrv.documents import UNSET, coded, text_in, write
+from mrv.documents import UNSET, Coded, coded, text_in, write
 from mrv.documents.monitoring import CrossCheck
 from mrv.documents.period_account import Condition, Gap, Misstatements, Remedy
 from mrv.documents.statement import Claims
@@ -174,7 +174,8 @@ def _all(claims: Claims) -> Iterator[Unmet]:
         name for finding in reported for each in finding.texts for name in each.named("invoice")
     }
     for check in claims.cross_checks or ():
-        if check.holds is False:
+        at_edges = isinstance(check.detail, Coded) and check.detail.code == EDGES
+        if check.holds is False or at_edges:
             # the conservative of the two values is already applied
             lower = Decimal(check.effect_t) <= 0
             if (
@@ -198,8 +199,10 @@ def _all(claims: Claims) -> Iterator[Unmet]:
                 tolerance=check.tolerance_percent,
                 effect=check.effect_t,
             )
-            severity = OBSERVATION if lower else severity_of(rule)
+            severity = OBSERVATION if lower else "CL" if at_edges else severity_of(rule)
             slips = [text("cross_check.unit")] if _slipped(check) else []
+            if at_edges:
+                slips.append(text(EDGES, device=check.against))
             if _day_short(check):
                 last = local_date(instant_us(check.to, "UTC"), claims.monitoring_period.timezone)
                 slips.append(

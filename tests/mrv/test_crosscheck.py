@@ -11,6 +11,7 @@ from datetime import date
 from decimal import Decimal
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from ingest.model import INTERVAL_US, Device, Fleet, IntervalRows
@@ -316,6 +317,27 @@ def test_a_check_meter_that_copies_its_meter_is_no_evidence(main, check, holds):
     said = [one for one in found.applicability if one.rule == "MTR-03" and not one.holds]
     asked = [one.severity for one in said if "one_signal" in repr(one.texts)]
     assert asked == ([] if holds else ["CL"])
+
+
+@pytest.mark.parametrize(
+    ("edge", "middle", "sparse", "holds"),
+    [
+        (9_000, 10_000, True, None),  # a difference where the quantity is a mean
+        (9_000, 10_000, False, False),
+        (9_000, 9_000, True, False),
+        (11_000, 10_000, True, False),  # more than the meter: an observation
+    ],
+)
+def test_a_check_meter_read_rarely_is_judged_between_its_readings(edge, middle, sparse, holds):
+    """An honest plant would earn nothing by the weather before its check meter's first reading."""
+    check = _check_rows(0)
+    value = np.array([edge] * 24 + [middle, middle + 9] * 24 + [edge] * 24, dtype=np.int64)
+    if sparse:
+        check = replace(check, measured_us=check.measured_us * 0, estimated_us=check.measured_us)
+    main = full("inv-1", "energy_export", DAY, 10_000), full("inv-2", "energy_export", DAY, 7)
+    rows = IntervalRows.concat([*main, replace(check, value=value)])
+    (compared,) = _close(PV, rows, replace(METER, accounting=ACCOUNTING)).cross_checks
+    assert compared.holds is holds
 
 
 @pytest.mark.parametrize(

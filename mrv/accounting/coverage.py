@@ -55,6 +55,11 @@ class Service:
         """Return the time without known quantity. [us]"""
         return exact_sum(self.unknown_us) + exact_sum(self.missing_us)
 
+    @property
+    def reported(self) -> bool:
+        """Return whether any of its time has data, known or not."""
+        return exact_sum(self.missing_us) < len(self) * INTERVAL_US
+
     def cut(self, first: int, last: int) -> Service:
         """Return the part within intervals [first, last)."""
         begin, end = (min(max(edge - self.first, 0), len(self)) for edge in (first, last))

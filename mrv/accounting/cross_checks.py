@@ -473,6 +473,7 @@ def _left(of: Sequence[Monitored], differs: Fraction, invoice: Invoice, known: i
     it, the quantity that they counted in incomplete intervals is included.  `known`: the meters'
     quantity in complete intervals.
     """
+    of = [m.own if m.own is not None and m.needs.less == invoice.quantity else m for m in of]
     sides = {m.needs.side for m in of if m.needs.quantity == invoice.quantity}
     favours = 1 if sides == {"baseline"} else -1
     span_us = invoice.from_us, invoice.to_us

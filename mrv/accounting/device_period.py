@@ -26,7 +26,7 @@ from mrv.registry import Calibration
 from mrv.registry.calibration import Uncovered
 from mrv.registry.project import ProjectDevice
 from mrv.rounding import exact_sum
-from mrv.texts import Text
+from mrv.texts import Text, Value, text
 
 FUEL = "flow"
 # gasoline 8.9, diesel 9.9 (IPCC 2006, volume 2, table 1.2; densities 0.745, 0.835) [M]; no role of
@@ -71,7 +71,7 @@ class Cut:
     """
     Adjustment: metered less counted quantity of a time span, and the reason. [base units, us UTC]
 
-    `percent`: error of the meter.  `lost`: upper bounds of a gap.  `certified`: certificate of
+    `percent`: error of the meter.  `lost`: gap with its upper bounds.  `certified`: certificate of
     energy, and its energy in the part of the year [Wh].  `rule`: rule that made the adjustment.
     `charges`: added quantity by time, such as that of each invoice; else it is uniform.
     """
@@ -86,6 +86,11 @@ class Cut:
     certified: tuple[str, int] | None = None
     rule: str = ""
     charges: tuple[Charge, ...] = ()
+
+    @property
+    def is_unknown(self) -> bool:
+        """Return whether it is the own use of time without data."""
+        return self.kind is Kind.OWN_USE and self.lost is not None
 
     def within(self, span_us: tuple[int, int]) -> Fraction:
         """Return the part of the adjustment within a span, in proportion to time. [base units]"""
@@ -132,6 +137,20 @@ def highest_rate(device: Device, quantity: str, largest: int) -> Fraction | None
     limit = limit_of(device, quantity)
     by_interval = Fraction(largest * HOUR_US, INTERVAL_US) if largest else None
     return by_interval if limit is None else limit
+
+
+def own_use_rate(device: Device, quantity: str, largest: int) -> Fraction:
+    """
+    Return the highest plausible rate of a generator's own use. [base units/h]
+
+    The rate that its class publishes, unless its `largest` known interval exceeds it.
+    """
+    rate = highest_rate(device, quantity, largest) or Fraction(0)
+    published = classes.load()[device.class_id].own_use
+    if published is None or not device.rated_power_w:
+        return rate
+    own = Fraction(str(published.of_rated)) * device.rated_power_w
+    return own if largest * HOUR_US <= own * INTERVAL_US else rate
 
 
 def rated_fuel(watt: int) -> Fraction:
@@ -198,37 +217,6 @@ def cuts_of_errors(bare: Sequence[Uncovered], part: Service, *, add: bool = Fals
 
 
 @dataclass(frozen=True, slots=True)
-class OwnUse:
-    """Own use that a role deducts: its intervals, and the highest rate, applied in gaps."""
-
-    service: Service
-    rate: Fraction
-    metered: bool
-
-    @staticmethod
-    def of(device: Device, needs: RoleNeeds, whole: Service) -> OwnUse:
-        """Return the own use of a device; zero if its meter never reports it."""
-        known = exact_sum(whole.missing_us) < len(whole) * INTERVAL_US
-        rate = highest_rate(device, needs.less, int(whole.value.max(initial=0)))
-        return OwnUse(whole, rate or Fraction(0), known)
-
-    def total(self, bare: Sequence[Uncovered], first: int, last: int) -> Fraction:
-        """
-        Return the own use of intervals [first, last). [base units]
-
-        It is the metered quantity, the meter's error, and the gaps at the highest rate.
-        """
-        if not self.metered:
-            return Fraction(0)
-        part = self.service.cut(first, last)
-        errors = sum(
-            (cuts_of_error.quantity for cuts_of_error in cuts_of_errors(bare, part)),
-            start=Fraction(0),
-        )
-        return exact_sum(part.value) + self.rate * part.lost_us / HOUR_US + errors
-
-
-@dataclass(frozen=True, slots=True)
 class Stretch:
     """A device's sums in one week of the period: quantity, time in service, time without data."""
 
@@ -275,6 +263,17 @@ class YearPart:
         """Return the part with additional adjustments."""
         return replace(self, cuts=(*self.cuts, *cuts))
 
+    def without_debt(self) -> YearPart:
+        """Return the part with own use in time without data limited to the rest of its output."""
+        lost = [cut for cut in self.cuts if cut.is_unknown]
+        charged = sum((cut.quantity for cut in lost), start=Fraction(0))
+        if not charged or self.counted >= 0:
+            return self
+        share = max(Fraction(0), 1 + self.counted / charged)
+        rest = (cut for cut in self.cuts if cut not in lost)
+        limited = (replace(cut, quantity=cut.quantity * share) for cut in lost if share)
+        return replace(self, cuts=(*rest, *limited))
+
     def at_upper_bound(self) -> YearPart:
         """Return the part with gaps and meter errors at the highest possible quantity."""
         cuts = (cut for part in self.cuts if (cut := part.at_upper_bound()) is not None)
@@ -287,7 +286,7 @@ class Monitored:
     A device in its role, with its service time, certificates and years.
 
     `errors`: meter errors applied: for time without certificate, and by the plan.
-    `nets`: whether the own use that its role deducts was metered.
+    `own`: the own use that its role deducts, as a quantity of the project side.
     `rate`: highest plausible rate. [base units/h]
     `class_limit`: limit of its class.
     `uncounted`: reason for not counting its quantity; empty if it counts.
@@ -304,7 +303,7 @@ class Monitored:
     uncovered: tuple[Uncovered, ...]
     parts: tuple[YearPart, ...]
     errors: tuple[Uncovered, ...] = ()
-    nets: bool = True
+    own: Monitored | None = None
     stretches: tuple[Stretch, ...] = ()
     rate: Fraction | None = None
     class_limit: ClassLimit | None = None
@@ -316,6 +315,34 @@ class Monitored:
     def span_us(self) -> tuple[int, int]:
         """Return the device's service time within the period, end excluded. [us UTC]"""
         return self.service.first * INTERVAL_US, self.service.last * INTERVAL_US
+
+    @property
+    def nets(self) -> bool:
+        """Return whether the own use that its role deducts was metered."""
+        return self.own is None or self.own.service.reported
+
+    def less_own_use(self, own: Monitored, *, first: bool = False) -> Monitored:
+        """
+        Return the device with own use deducted, in place of any deducted before.
+
+        `first`: for rule set 1, which deducts nothing if none was metered.
+        """
+        parts = list[YearPart]()
+        for part, used in zip(self.parts, own.parts, strict=True):
+            values: dict[str, Value] = {"channel": own.needs.quantity, "year": part.year}
+            lost = [] if first else [cut for cut in used.cuts if cut.kind is Kind.GAP]
+            known = used.counted + sum((cut.quantity for cut in lost), start=Fraction(0))
+            code = "deduction.own_use" if first else "deduction.own_use_metered"
+            cuts = [cut for cut in part.cuts if cut.kind is not Kind.OWN_USE]
+            if known and (own.service.reported or not first):
+                cuts.append(Cut(Kind.OWN_USE, known, *self.span_us, text(code, **values)))
+            reason = text("deduction.own_use_gap", **values, watt=int(own.rate or 0))
+            cuts += (
+                replace(gap, kind=Kind.OWN_USE, quantity=-gap.quantity, reason=reason)
+                for gap in lost if gap.quantity
+            )  # fmt: skip
+            parts.append(replace(part, cuts=tuple(cuts)))
+        return replace(self, own=own, parts=tuple(parts))
 
     @property
     def moved(self) -> bool:

@@ -145,7 +145,7 @@ def gap_outcomes(monitored: Monitored, pricing: Pricing) -> Iterator[GapOutcome]
     for part in monitored.parts:
         rate = _price(monitored, part, pricing)
         for cut in part.cuts:
-            if cut.lost is not None:
+            if cut.kind is Kind.GAP and cut.lost is not None:
                 maximum = None if part.at_most else cut.lost.at_most
                 yield GapOutcome(
                     device=monitored.device.id,

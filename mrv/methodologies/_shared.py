@@ -458,6 +458,13 @@ def any_role(candidate: Candidate, roles: Iterable[str]) -> Text | None:
     return text("condition.no_roles", roles=tuple(wanted))
 
 
+IMPORT_UNKNOWN = (
+    "For time without data of the import, the highest plausible import is deducted: the own use"
+    " published for the device class, or else the rated power. Third parties' invoices of the"
+    " import limit this amount, and it is at most the output."
+)
+
+
 def import_is_metered(candidate: Candidate) -> Text | None:
     """Return a finding if net electricity is claimed without metered import; else None."""
     blind = tuple(d.id for d in candidate.devices if not d.nets)

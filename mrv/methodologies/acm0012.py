@@ -22,6 +22,7 @@ from mrv.methodologies._shared import (
     FUEL_ROLE,
     FUELS,
     G_PER_T,
+    IMPORT_UNKNOWN,
     LOSSES,
     LOSSES_LIVE,
     POWER,
@@ -354,7 +355,7 @@ METHODOLOGY = Methodology(
         ),
         (
             "Electricity that the generator imports is deducted from the electricity that it"
-            " generates."
+            f" generates. {IMPORT_UNKNOWN}"
         ),
         (
             "Figures before a period is closed assume natural gas, the fuel with the lowest"

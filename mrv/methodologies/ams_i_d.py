@@ -19,6 +19,7 @@ from fractions import Fraction
 from mrv.errors import MethodologyError
 from mrv.methodologies._shared import (
     EF_GRID,
+    IMPORT_UNKNOWN,
     NOTHING,
     POWER_ROLE,
     WH_PER_MWH,
@@ -335,10 +336,7 @@ METHODOLOGY = Methodology(
             "A project with meters is treated as a new plant. The reduction of a retrofit is"
             " calculated by year with `tonne evaluate`."
         ),
-        (
-            "Imported electricity is deducted. For time without data of the import, the import"
-            " at rated power is deducted."
-        ),
+        f"Imported electricity is deducted. {IMPORT_UNKNOWN}",
         (
             "For a reservoir with a power density of at most 10 W/m2, methane emissions are"
             " counted. A plant with at most 4 W/m2 is rejected."

@@ -369,6 +369,7 @@ class _Device:
         a, b = metered.edges[j]
         low, high = a - first, b - first
         made = part.less(*self._implausible(a, low, high), *self._elsewhere(a, low, high))
+        made = made.without_debt()
         total = sum((taken.quantity for taken in self.taken[j]), start=ZERO)
         if not total:
             return made

@@ -129,7 +129,7 @@ def invoiced_use(facts: Facts) -> Iterator[Judged]:
     with_first = replace(facts.supporting, invoices=(*facts.supporting.invoices, *first))
     evidence = Corroboration(with_first, checks)
     meters = {_key(m): _Meter(m) for m in facts.views if m.needs.side == "project"}
-    texts = [*_counted(list(_bills(facts, evidence)), meters)]
+    texts = [*_counted(list(_bills(facts, evidence, facts.views)), meters)]
     if not texts:
         return
     billed = [meter for meter in meters.values() if meter.billed]
@@ -191,7 +191,8 @@ def invoiced_gaps(facts: Facts) -> tuple[Metered, ...]:
     the largest remainder applies.  If another invoice or a check meter contradicts a meter, only an
     invoice of all of a gap's time limits it.
     """
-    views = {_key(m.base): m.base for m in facts.metered if not m.baseline}
+    of = (m.base.own if m.baseline else m.base for m in facts.metered)
+    views = {_key(view): view for view in of if view is not None}
     limits = [*_limits(facts, views)] if any(_gaps(view) for view in views.values()) else []
     edges = defaultdict[_Key, set[int]](set)
     for limit in limits:
@@ -210,16 +211,24 @@ def invoiced_gaps(facts: Facts) -> tuple[Metered, ...]:
         shares |= {place: max(share, shares.get(place, share)) for place in inside}
     if not shares:
         return ()
-    return tuple(
-        replace(meter, base=replace(meter.base, parts=tuple(
+
+    def limited(view: Monitored) -> Monitored:
+        key = _key(view)
+        parts = (
             replace(part, cuts=tuple(
-                replace(cut, quantity=cut.quantity * shares.get((_key(meter.base), cut), 1))
-                for cut in part.cuts
+                replace(cut, quantity=cut.quantity * shares.get((key, cut), 1)) for cut in part.cuts
             ))
-            for part in divided.get(_key(meter.base), meter.base).parts
-        )))
-        for meter in facts.metered
-    )  # fmt: skip
+            for part in divided[key].parts
+        )  # fmt: skip
+        return replace(view, parts=tuple(parts))
+
+    def settled(base: Monitored) -> Monitored:
+        own = base if base.needs.side == "project" else base.own
+        if own is None:
+            return base
+        return limited(base) if own is base else base.less_own_use(limited(own))
+
+    return tuple(replace(meter, base=settled(meter.base)) for meter in facts.metered)
 
 
 class _Limit(NamedTuple):
@@ -265,7 +274,8 @@ def _limits(facts: Facts, views: Mapping[_Key, Monitored]) -> Iterator[_Limit]:
             or (more > room(bill) and not gap)
         )
 
-    bills = [b for b in _bills(facts, facts.evidence) if b.percent <= TOLERANCE * 100]
+    every = _bills(facts, facts.evidence, views.values())
+    bills = [bill for bill in every if bill.percent <= TOLERANCE * 100]
     known = [bill for bill in bills if not bill.by_time]
     together = [[bill] for bill in bills if bill.by_time]
     by_name = {bill.name: bill for bill in known}
@@ -317,7 +327,7 @@ def left_by_invoices(facts: Facts, meter: Monitored) -> Iterator[tuple[Text, Spa
     Yield each invoice of a single project-side meter: its text, its time, and its excess over the
     counted quantity, at least 0. [us UTC, base units]
     """
-    for bill in _bills(facts, facts.evidence):
+    for bill in _bills(facts, facts.evidence, facts.views):
         narrow = bill.percent <= ALIKE and not (bill.check.is_offset or bill.by_time)
         inside_us = bill.span[1] - bill.span[0]
         if bill.keys == (_key(meter),) and narrow and shows(bill.check, inside_us, "project"):
@@ -331,7 +341,7 @@ def left_by_invoices(facts: Facts, meter: Monitored) -> Iterator[tuple[Text, Spa
 def applied(facts: Facts) -> dict[str, list[Span]]:
     """Return the time of invoices that exceed the meters and apply, by device. [us UTC]"""
     result = defaultdict[str, list[Span]](list)
-    for bill in _bills(facts, facts.evidence):
+    for bill in _bills(facts, facts.evidence, facts.views):
         more = int(bill.check.theirs) - int(bill.check.ours) > bill.room
         for device, *_ in bill.keys if more and not bill.by_time else ():
             result[device].append(bill.span)
@@ -361,12 +371,12 @@ def _key(monitored: Monitored) -> _Key:
     return monitored.device.id, monitored.bound.role, monitored.service.first
 
 
-def _bills(facts: Facts, evidence: Corroboration) -> Iterator[_Bill]:
-    """Yield invoices of project-side meters that may be evidence."""
+def _bills(facts: Facts, evidence: Corroboration, views: Collection[Monitored]) -> Iterator[_Bill]:
+    """Yield invoices of project-side meters, among those in `views`, that may be evidence."""
     for check in evidence.checks:
         if check.kind != INVOICE or check.against not in evidence.documents:
             continue
-        of = [m for m in facts.views
+        of = [m for m in views
               if m.device.id in check.devices and m.needs.quantity == check.quantity]  # fmt: skip
         other = any(m.needs.side != "project" for m in of)
         # the consumption of other projects' meters is known if the invoice was compared

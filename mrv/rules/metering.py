@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
@@ -17,15 +17,13 @@ from mrv.accounting.coverage import Gap, Service, Span, common, costed, gaps, ro
 from mrv.accounting.cross_checks import Rows
 from mrv.accounting.device_period import (
     FUEL,
-    Cut,
-    Kind,
     Monitored,
-    OwnUse,
     YearPart,
     cut_of_gap,
     cuts_of_errors,
     highest_rate,
     no_rate,
+    own_use_rate,
     rated_fuel,
 )
 from mrv.errors import PeriodError
@@ -36,7 +34,6 @@ from mrv.registry.calibration import by_plan, larger, of_channels, registers_of,
 from mrv.registry.monitoring_plan import Version
 from mrv.registry.project import Project, ProjectDevice, service_intervals
 from mrv.rounding import exact_sum
-from mrv.texts import text
 
 # weeks in a part whose service is compared with its energy use
 WEEKS = 4
@@ -222,7 +219,6 @@ class Reader:
         bare = tuple(uncovered(valid, needs.quantity, timezone, first, last))
         planned = by_plan(limits.versions, bound.role, device.id, timezone, first, last)
         errors = tuple(larger(bare, planned))
-        own = OwnUse.of(device, needs, services[1]) if needs.less else None
         per_day, rated = limits.per_day(bound.role), bool(limits.stretches)
         if needs.side == "project" and rate is None and whole.lost_us:
             since = calendar.local_text(gaps(whole)[0].start_us, timezone)
@@ -241,19 +237,30 @@ class Reader:
                 ),
                 *cuts_of_errors(errors, part, add=needs.side == "project"),
             ]
-            used = own.total(errors, *edges) if own else Fraction(0)
-            if used:
-                reason = text("deduction.own_use", channel=str(needs.less), year=year)
-                cuts.append(Cut(Kind.OWN_USE, used, *span_us, reason))
             made = YearPart(year, exact_sum(part.value), tuple(cuts), month, edges=edges)
             parts.append(made)
         base = Monitored(
             bound, device, needs, params, valid, whole, bare, tuple(parts),
-            errors=errors,
-            nets=own is None or own.metered, rate=rate,
-            class_limit=_class_limit(bound, needs, limits.parameters),
+            errors=errors, rate=rate, class_limit=_class_limit(bound, needs, limits.parameters),
         )  # fmt: skip
+        if needs.less:
+            first = limits.parameters is None  # rule set 1
+            base = base.less_own_use(_own_use(base, services[1], first=first), first=first)
         return Metered(base, limits.stretches)
+
+
+def _own_use(base: Monitored, used: Service, *, first: bool) -> Monitored:
+    """Return the own use that a device's role deducts, with its gaps at the highest rate."""
+    needs = replace(base.needs, quantity=base.needs.less, less="", side="project", costs=None)
+    rate_of = highest_rate if first else own_use_rate
+    rate = rate_of(base.device, needs.quantity, int(used.value.max(initial=0))) or Fraction(0)
+    parts = list[YearPart]()
+    for part in base.parts:
+        own = used.cut(*part.edges)
+        cuts = (*(cut_of_gap(gap, needs, rate) for gap in gaps(own)),
+                *cuts_of_errors(base.errors, own, add=True))  # fmt: skip
+        parts.append(replace(part, metered=exact_sum(own.value), cuts=cuts))
+    return replace(base, needs=needs, service=used, parts=tuple(parts), rate=rate)
 
 
 def _inside(rows: IntervalRows, window: Span) -> IntervalRows:

@@ -31,7 +31,7 @@ from mrv.rounding import amount, decimal_text, exact_sum, figure, six_places
 from mrv.rules.consumption import stands_still
 from mrv.rules.effects import Cap, Judged, Level, RuleReport
 from mrv.rules.equipment import ROOM, serving, unknown_time, watts
-from mrv.rules.facts import Facts, node
+from mrv.rules.facts import MATERIAL, Facts, node
 from mrv.texts import Text, Value, text
 
 _LISTED = 3
@@ -146,6 +146,8 @@ def project_side(facts: Facts) -> Iterator[Judged]:
     ]
     for view in views:
         whole = view.service
+        if view.own is not None and view.nets:
+            yield from _unknown_own_use(facts, view)
         if view.needs.side != "project" or not len(whole) or view.needs.unit not in _USED:
             continue
         if not (whole.measured_us + whole.estimated_us).any():
@@ -174,6 +176,26 @@ def _without_data(facts: Facts, monitored: Monitored) -> Text:
     if rate and monitored.needs.unit == "Wh":
         return text("MTR-11.no_data_rated", rated_w=rate, **values)
     return text("MTR-11.no_data", **values)
+
+
+def _unknown_own_use(facts: Facts, meter: Monitored) -> Iterator[RuleReport]:
+    """Yield the report on the deduction for time without data of a generator's own use, if any."""
+    price = facts.price.pricing.saves
+    lost = [(c, price(meter, part.year)) for part in meter.parts for c in part.cuts if c.is_unknown]
+    if not lost:
+        return
+    tonnes = sum((cut.quantity * rate for cut, rate in lost), start=Fraction(0))
+    span_us = min(cut.start_us for cut, _ in lost), max(cut.end_us for cut, _ in lost)
+    quantity = sum((cut.quantity for cut, _ in lost), start=Fraction(0))
+    yield RuleReport(
+        False,
+        text(
+            "MTR-11.own_use_unknown", device=meter.device.id, channel=meter.needs.less,
+            cost=six_places(tonnes), **local_span(span_us, facts.timezone),
+            **amount(quantity, meter.needs.unit),
+        ),
+        None if tonnes > MATERIAL * abs(facts.price.claimed_t) else "observation",
+    )  # fmt: skip
 
 
 def _cost(facts: Facts, meters: Sequence[Monitored]) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from mrv import methodologies
 from mrv.rules import rules
 from tests.docket import distortions, evidence, page, table
 from tests.docket.__main__ import plain
@@ -102,11 +103,12 @@ def test_what_no_rule_sees_is_named_with_its_grade():
 def test_each_case_is_of_known_words():
     """A misspelt distortion would turn a fraud case into an honest one."""
     known = distortions.HAPPENED.keys() | distortions.SAID.keys()
+    clauses = {one.clause for m in methodologies.load().values() for one in m.applicability}
     for name, case in cases().items():
         steps = [*case["do"], *case.get("remedy", {}).get("do", ())]
         assert {word for step in steps for word in step} <= known, name
         assert case["grade"] in "ABCD", name
-        assert set(case["asked"]) <= rules().keys() | {IMPORT}, name
+        assert set(case["asked"]) <= rules().keys() | clauses | {IMPORT}, name
         assert case["label"] == "honest" or not (case["asked"] or "remedy" in case), name
 
 

@@ -74,7 +74,40 @@ def test_import_that_is_lost_never_earns(export, imported, skip):
     """Missing readings of imported electricity never raise the net output."""
     whole = _closed(_of("energy_export", export), _of("energy_import", imported))
     less = _closed(_of("energy_export", export), _of("energy_import", imported, skip))
-    assert less.net.reduction.ug <= whole.net.reduction.ug
+    # what is not known leaves no debt
+    assert less.net.reduction.ug <= max(whole.net.reduction.ug, 0)
+
+
+def _counted(*parts, meter=METER, invoices=()):
+    """Return the counted quantity by the present rules. [Wh]"""
+    given = SupportingData(invoices=invoices, accounting=ACCOUNTING)
+    result = close(
+        WIND, Fleet([*FLEET.devices, meter]), {"m-1": CERTIFICATES["inv-1"]},
+        IntervalRows.concat(list(parts)), FROM, FROM + DAY_US, factors.load(), 0, given,
+    )  # fmt: skip
+    return Fraction(result.devices[0].counted)
+
+
+def test_import_that_was_never_metered_is_not_free():
+    """An owner whose register of imports is not sent would earn more than one who sends it."""
+    export = _of("energy_export", 100_000)
+    assert _counted(export) == 0
+    # the class of inverters publishes its own use
+    inverter = replace(METER, class_id="pv_inverter")
+    assert _counted(export, meter=inverter) == 100_000 * DAY - Fraction(35, 10_000) * 10**6 * 24
+    # which an import that exceeds it refutes
+    some = _of("energy_import", 2_000, skip=range(1, DAY))
+    assert _counted(export, some, meter=inverter) == 0
+
+
+def test_an_invoice_limits_what_import_without_data_costs():
+    """A turbine whose register was lost would earn nothing in spite of its supplier's invoice."""
+    export = _of("energy_export", 100_000)
+    for skip in (range(DAY // 2, DAY), range(DAY)):
+        drawn = _of("energy_import", 2_000, skip=skip)
+        assert _counted(export, drawn) == 0
+        bill = _bill("energy_import", 2_000)
+        assert _counted(export, drawn, invoices=(bill,)) == (100_000 - 2_000) * DAY
 
 
 def _bill(quantity, value):

@@ -100,28 +100,40 @@ def _below_fifth(methodology: Methodology, capacity: Capacity, rate: Fraction) -
     return text("MTR-07.below_fifth", value=figure(rate), unit=unit, parameter=capacity.parameter)
 
 
-def used_of(
-    meter: Monitored, first: int, last: int, span_us: tuple[int, int], of: Consumption,
-    charges: Collection[Kind] = CHARGES,
+def metered_of(
+    meter: Monitored, first: int, last: int, span_us: tuple[int, int],
+    charges: Collection[Kind] = (Kind.SERVICE,),
 ) -> Fraction:  # fmt: skip
-    """
-    Return a meter's consumption in a run of weeks, with charges for gaps and by rules. [base units]
-
-    If a plant's meter lacks data for less than half of the time, its mean rate applies to that
-    time: its highest rate would permit any service.
-    """
-    stretches, rate = meter.stretches[first:last], meter.rate or Fraction(0)
-    time, lost, value = (sum(s.time_us for s in stretches), sum(s.lost_us for s in stretches),
-                         sum(s.value for s in stretches))  # fmt: skip
-    if of.by_design and 0 < 2 * lost < time:
-        rate = min(rate, Fraction(value * HOUR_US, time - lost))
+    """Return a meter's quantity in a run of weeks, with charges by rules. [base units]"""
     charged = (
         -c.quantity
         for p in meter.parts
         for c in p.cuts
         if c.kind in charges and span_us[0] <= c.start_us < span_us[1]
     )
-    return value + rate * Fraction(lost, HOUR_US) + sum(charged, start=Fraction(0))
+    own = sum(s.value for s in meter.stretches[first:last])
+    return own + sum(charged, start=Fraction(0))
+
+
+def used_of(
+    meter: Monitored, first: int, last: int, span_us: tuple[int, int], of: Consumption
+) -> Fraction:
+    """
+    Return a meter's consumption in a run of weeks, with charges for gaps and by rules. [base units]
+
+    In gaps, at most what invoices leave.  If a plant's meter lacks data for less than half of the
+    time, its mean rate applies to that time: its highest rate would permit any service.
+    """
+    stretches, rate = meter.stretches[first:last], meter.rate or Fraction(0)
+    time, lost, value = (sum(s.time_us for s in stretches), sum(s.lost_us for s in stretches),
+                         sum(s.value for s in stretches))  # fmt: skip
+    if of.by_design and 0 < 2 * lost < time:
+        rate = min(rate, Fraction(value * HOUR_US, time - lost))
+    in_gaps = rate * Fraction(lost, HOUR_US)
+    if meter.needs.side == "project":
+        gaps = (c.within(span_us) for p in meter.parts for c in p.cuts if c.kind is Kind.GAP)
+        in_gaps = min(in_gaps, -sum(gaps, start=Fraction(0)))
+    return metered_of(meter, first, last, span_us, CHARGES) + in_gaps
 
 
 def electricity(monitored: Sequence[Monitored], consumption: Consumption) -> Fraction:

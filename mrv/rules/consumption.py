@@ -26,13 +26,13 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from ingest.model import HOUR_US, INTERVAL_US
-from mrv.accounting.device_period import Kind, Stretch
+from mrv.accounting.device_period import Stretch
 from mrv.calendar import local_date
 from mrv.rounding import decimal_text, figure
 from mrv.rules.capacity import (
-    CHARGES,
     above_design,
     consumption_of,
+    metered_of,
     serving,
     too_large,
     used_of,
@@ -363,10 +363,8 @@ def _parts(facts: Facts, of: Consumption) -> Iterator[_Part]:
         both = [s for m in (*users, *servers) for s in m.stretches[first:last]]
         lost, time = sum(s.lost_us for s in both), sum(s.time_us for s in both)
         span_us = facts.span_us(first, last)
-        used, metered = (
-            sum((used_of(m, first, last, span_us, of, kinds) for m in users), start=Fraction(0))
-            for kinds in (CHARGES, (Kind.SERVICE,))
-        )
+        used = sum((used_of(m, first, last, span_us, of) for m in users), start=Fraction(0))
+        metered = sum((metered_of(m, first, last, span_us) for m in users), start=Fraction(0))
         if served:
             yield _Part(first, last, used, metered, served, lost <= _LOST * time)
 

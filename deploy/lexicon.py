@@ -152,7 +152,7 @@ def long_sentences(language: str, text: str) -> Iterator[tuple[float, str]]:
 
 @cache
 def length_faults() -> list[str]:
-    """Return a line for each sentence of a word file above the bound, with file and key."""
+    """Return a line for each sentence of a word file or page above its bound, with its place."""
     return [
         f"{path.relative_to(ROOT)}: {key}: a sentence of {size:g} {unit}, above {bound}; "
         f"write shorter sentences or a list: {sentence}"
@@ -162,6 +162,13 @@ def length_faults() -> list[str]:
         for path in sorted((ROOT / room).rglob(f"{language}.toml"))
         for key, text in _texts(tomllib.loads(path.read_text(encoding="utf-8")))
         for size, sentence in long_sentences(language, text)
+    ] + [
+        f"{path.relative_to(ROOT)}:{number}: a sentence of {size:g} words; split it: {sentence}"
+        for path in sorted((*(ROOT / "docs").glob("*.md"), ROOT / "README.md"))
+        if not path.relative_to(ROOT).as_posix().startswith((*_MADE, "docs/conformity.md"))
+        for number, line in prose(path)
+        for cell in re.split(r"\||<br>", line)
+        for size, sentence in long_sentences("pages", cell)
     ]
 
 

@@ -97,6 +97,8 @@ def test_a_long_sentence_is_found():
     japanese = "長" * 70
     assert list(lexicon.long_sentences("ja", f"短い。{japanese}a")) == [(70.5, f"{japanese}a")]
     assert not list(lexicon.long_sentences("ja", japanese))
+    assert not list(lexicon.long_sentences("pages", f"{words} two three four five"))
+    assert list(lexicon.long_sentences("pages", f"{words} two three four five six"))
 
 
 def _flat(words, head=""):

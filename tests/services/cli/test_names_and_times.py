@@ -79,9 +79,9 @@ SPAN = ("--from", "2026-01-01", "--to", "2026-02-01")
 def test_an_unknown_name_is_no_empty_answer(asking, words):
     """An empty list for a mistyped id is taken for a device that made nothing."""
     for more in ((), ("--json",)):
-        told = asking(*words, *more)
-        assert (told.exit_code, told.stdout) == (2, ""), told.output
-        assert re.search(r"not registered|is known|begins with this text", told.stderr)
+        result = asking(*words, *more)
+        assert (result.exit_code, result.stdout) == (2, ""), result.output
+        assert re.search(r"not registered|is known|begins with this text", result.stderr)
 
 
 def test_the_nearest_name_is_asked_about(asking):
@@ -93,8 +93,8 @@ def test_the_nearest_name_is_asked_about(asking):
 
 def test_a_known_reason_without_letters_is_empty(asking):
     """A fleet without refusals is good news, and no error."""
-    told = asking("deadletter", "list", "--reason", "unknown_device", "--json")
-    assert (told.exit_code, json.loads(told.stdout)) == (0, [])
+    result = asking("deadletter", "list", "--reason", "unknown_device", "--json")
+    assert (result.exit_code, json.loads(result.stdout)) == (0, [])
     assert asking("deadletter", "list").stdout == "no such dead letter\n"
 
 
@@ -102,8 +102,8 @@ def test_reasons_are_those_of_the_docs():
     """A reason that the docs lack sends a technician to the source."""
     part = DOCS.read_text(encoding="utf-8").split("| reason | meaning")[1].split("\n\n")[0]
     cells = [row.split("|")[1] for row in part.splitlines()[2:]]
-    told = [name for cell in cells for name in re.findall(r"`(\w+)`", cell)]
-    assert sorted(told) == sorted(REASONS)
+    listed = [name for cell in cells for name in re.findall(r"`(\w+)`", cell)]
+    assert sorted(listed) == sorted(REASONS)
 
 
 def test_every_reason_of_the_code_is_known():
@@ -141,8 +141,8 @@ def test_the_clock_is_named_where_sites_have_several(tonne, database_url):
             "INSERT INTO site (id, name, latitude, longitude, timezone) VALUES"
             " ('a', 'A', 40, -105, 'America/Denver'), ('b', 'B', 20, 106, 'Asia/Ho_Chi_Minh')"
         )
-    told = tonne("deadletter", "count", "--from", "2026-02-01")
-    assert "days are in time zone Asia/Ho_Chi_Minh (2 of 3 sites)" in told.stderr
+    result = tonne("deadletter", "count", "--from", "2026-02-01")
+    assert "days are in time zone Asia/Ho_Chi_Minh (2 of 3 sites)" in result.stderr
     assert tonne("deadletter", "count", "--from", "2026-02-01T00:00:00+07:00").stderr == ""
     own = tonne("deadletter", "count", "--device", "inv-001", "--from", "2026-02-01")
     assert own.stderr == ""
@@ -163,22 +163,22 @@ def test_the_clock_is_named_where_sites_have_several(tonne, database_url):
 )
 def test_a_time_without_offset_is_refused(asking, words):
     """Read as UTC it would move a month's edge by seven hours."""
-    told = asking(*words, "2026-01-31T08:00:00")
-    assert told.exit_code == 2
-    assert "'2026-01-31T08:00:00' is not a time" in told.stderr
+    result = asking(*words, "2026-01-31T08:00:00")
+    assert result.exit_code == 2
+    assert "'2026-01-31T08:00:00' is not a time" in result.stderr
 
 
 def test_a_day_without_any_site_is_refused(database_url, monkeypatch):
     """An empty database has no clock to read a day by."""
     monkeypatch.setenv("TONNE_DATABASE_URL", database_url)
-    told = invoke("deadletter", "list", "--from", "2026-01-01", code=2)
-    assert "no site is registered" in told.stderr
+    result = invoke("deadletter", "list", "--from", "2026-01-01", code=2)
+    assert "no site is registered" in result.stderr
 
 
 def test_a_key_of_an_unknown_project_is_not_kept(tonne, monkeypatch, tmp_path):
     """`--project a,b` would make a key that signs for neither, found when a period is signed."""
     monkeypatch.setenv("TONNE_HOME", str(tmp_path))
     words = ("keys", "create", "--role", "operator", "--name", "plant", "--organisation", "Plant")
-    told = tonne(*words, "--project", "pv,bus", code=2)
-    assert "project 'pv,bus' is not registered" in told.output + told.stderr
+    result = tonne(*words, "--project", "pv,bus", code=2)
+    assert "project 'pv,bus' is not registered" in result.output + result.stderr
     assert not (tmp_path / "keys" / "plant.json").exists()

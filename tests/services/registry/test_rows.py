@@ -179,8 +179,8 @@ def test_a_wrong_time_zone_is_not_taken_for_swapped_coordinates(load):
     assert "country of the project is not known" not in said
 
 
-@pytest.mark.parametrize(("serial", "told"), [("A1", False), ("A7", True)])
-def test_a_certificate_of_another_serial_is_told_when_it_is_entered(load, serial, told):
+@pytest.mark.parametrize(("serial", "warned"), [("A1", False), ("A7", True)])
+def test_a_certificate_of_another_serial_is_reported_when_it_is_entered(load, serial, warned):
     """A mistyped serial number would be found a month later, by a deduction."""
     more = (
         f", maker: M, serial: A1, calibrations: [{{performed: 2026-01-02, valid_until:"
@@ -188,7 +188,7 @@ def test_a_certificate_of_another_serial_is_told_when_it_is_entered(load, serial
     )
     planned = load(BASE.rstrip().removesuffix("}") + more + "\n" + PROJECT)
     assert not planned.refused
-    assert ("inv (C-1: A7, meter: A1)" in messages(planned)) is told
+    assert ("inv (C-1: A7, meter: A1)" in messages(planned)) is warned
 
 
 def test_a_part_of_a_device_is_told_to_be_entered_whole(load):

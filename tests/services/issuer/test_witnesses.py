@@ -12,10 +12,12 @@ from mrv.registry.project import Invoice
 from mrv.signatures import canonical
 from mrv.statement.conditions import unmet
 from mrv.verify import verify
+from services.issuer.close import CHANGED_EVIDENCE
 from services.issuer.pack import export
 from services.store.postgres.pool import connect
 from services.store.registry.invoices import insert
 from services.store.statements import statements
+from tests import registering
 from tests.planted import planted
 from tests.services.issuer import logged, plant
 from tests.services.issuer.sealed import close_period
@@ -173,5 +175,25 @@ def test_late_readings_open_the_correction_by_themselves(database_url, tmp_path)
     with logged.issuer(database_url) as conn:
         states = {one.id: one.state for one in statements.all_of(conn)}
         (drafted,) = statements.events(conn, f"{name[:-1]}2")
+        document = canonical.parse_object(statements.find(conn, f"{name[:-1]}2").body)
     assert states == {name: "issued", f"{name[:-1]}2": "draft"}
-    assert (drafted.actor, drafted.reason[:8]) == ("tonne log seal", "evidence")
+    assert (drafted.actor, drafted.reason) == ("tonne log seal", CHANGED_EVIDENCE)
+    replaces = document["credentialSubject"]["supersedes"]
+    assert (replaces["statement"], replaces["reason"]) == (name, CHANGED_EVIDENCE)
+    assert [one["device"] for one in replaces["difference"]["devices"]] == ["inv-1", "inv-2"]
+    assert not _close(database_url).new
+
+
+def test_a_correction_keeps_the_reason_of_who_closes(database_url, tmp_path):
+    """An operator's own reason for a correction would be replaced by a general one."""
+    plant.quarter_hours(database_url, tmp_path)
+    who = logged.signers(database_url, tmp_path)
+    name = logged.issue(database_url, who)
+    registering.billed(
+        database_url,
+        tmp_path,
+        "invoices:\n- {id: E-1, project: pv, issuer: EVN, number: HD-7, issued: 2026-03-05,"
+        " devices: [inv-1, inv-2], from: 2026-03-02, to: 2026-03-03, amount: 9000}\n",
+    )
+    said = _close(database_url, reason="invoice found").document["credentialSubject"]["supersedes"]
+    assert (said["statement"], said["reason"]) == (name, "invoice found")

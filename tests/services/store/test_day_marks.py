@@ -83,152 +83,145 @@ def registered(database_url, tmp_path):
     return database_url
 
 
-def test_days_are_what_their_rows_are_whatever_is_written(registered):
+@pytest.fixture
+def conn(registered):
+    with psycopg.connect(registered, autocommit=True) as opened:
+        yield opened
+
+
+@pytest.fixture
+def other(registered):
+    """Connect a second time, for transactions that stay open."""
+    with psycopg.connect(registered) as opened:
+        yield opened
+
+
+@pytest.fixture
+def watch(registered):
+    with connect(registered, role="tonne_watch", autocommit=True) as opened:
+        yield opened
+
+
+def test_days_are_what_their_rows_are_whatever_is_written(conn, other, watch):
     """A tonne would be left out or counted twice until someone adds up again, or permanently."""
     # the same steps each time, and others in `make soak`
     seed = random.randrange(10**9) if SOAK else 20261127  # noqa: S311 (draws what happens)
     print("seed", seed)  # noqa: T201 (pytest shows it where the test fails)
     choose = random.Random(seed)  # noqa: S311 (draws what happens)
-    with (
-        psycopg.connect(registered, autocommit=True) as conn,
-        psycopg.connect(registered) as other,
-        connect(registered, role="tonne_watch", autocommit=True) as watch,
-    ):
-        for _ in range(90 if SOAK else 45):
-            step = choose.random()
-            if step < 0.35:
-                _write(conn, choose, _OURS)
-            elif step < 0.55:  # stays open for a while
-                _write(other, choose, _THEIRS)
-            elif step < 0.65:
-                choose.choice([other.commit, other.rollback])()
-            elif step < 0.72:
-                _move(conn, choose)
-            elif step < 0.8:  # cut off
-                with watch.transaction(force_rollback=True):
-                    _some(watch, choose)
-            elif step < 0.9:
+    for _ in range(90 if SOAK else 45):
+        step = choose.random()
+        if step < 0.35:
+            _write(conn, choose, _OURS)
+        elif step < 0.55:  # stays open for a while
+            _write(other, choose, _THEIRS)
+        elif step < 0.65:
+            choose.choice([other.commit, other.rollback])()
+        elif step < 0.72:
+            _move(conn, choose)
+        elif step < 0.8:  # cut off
+            with watch.transaction(force_rollback=True):
                 _some(watch, choose)
-            else:
-                refresh_today(watch)
-            _same(watch, _SHOWN)
-        other.commit()
-        while refresh_days(watch):
-            _same(watch, _SHOWN)
-        assert watch.execute(_MARKS).fetchone() == (0,)
+        elif step < 0.9:
+            _some(watch, choose)
+        else:
+            refresh_today(watch)
         _same(watch, _SHOWN)
-        # rows of the last hour have no mark; their day is marked as it ends
-        _ended(conn, days=2)
-        while refresh_days(watch):
-            pass
-        _same(watch, _KEPT)
+    other.commit()
+    while refresh_days(watch):
+        _same(watch, _SHOWN)
+    assert watch.execute(_MARKS).fetchone() == (0,)
+    _same(watch, _SHOWN)
+    # rows of the last hour have no mark; their day is marked as it ends
+    _ended(conn, days=2)
+    while refresh_days(watch):
+        pass
+    _same(watch, _KEPT)
 
 
-def test_what_is_written_meanwhile_keeps_its_mark(registered):
+def test_what_is_written_meanwhile_keeps_its_mark(conn, other, watch):
     """A late reading that is stored while its day is added up would never be in its sum."""
-    with (
-        psycopg.connect(registered, autocommit=True) as conn,
-        psycopg.connect(registered) as other,
-        connect(registered, role="tonne_watch", autocommit=True) as watch,
-    ):
-        refresh_days(watch)
-        _emission(other, "inv-1", "500000", 1_000)  # not committed yet
-        _emission(conn, "inv-1", "500001", 500)  # marks the same day
-        assert refresh_days(watch) == 1
-        assert watch.execute(_MARKS).fetchone() == (0,)
-        _same(watch, _SHOWN)
-        other.commit()
-        assert watch.execute(_MARKS).fetchone() == (1,)
-        _same(watch, _SHOWN)
-        assert refresh_days(watch) == 1
-        _same(watch, _SHOWN)
+    refresh_days(watch)
+    _emission(other, "inv-1", "500000", 1_000)  # not committed yet
+    _emission(conn, "inv-1", "500001", 500)  # marks the same day
+    assert refresh_days(watch) == 1
+    assert watch.execute(_MARKS).fetchone() == (0,)
+    _same(watch, _SHOWN)
+    other.commit()
+    assert watch.execute(_MARKS).fetchone() == (1,)
+    _same(watch, _SHOWN)
+    assert refresh_days(watch) == 1
+    _same(watch, _SHOWN)
 
 
-def test_what_an_open_transaction_wrote_is_not_passed_over(registered):
+def test_what_an_open_transaction_wrote_is_not_passed_over(other, watch):
     """A row written just before its hour ends would have no mark, and be missing in the sum."""
-    with (
-        psycopg.connect(registered) as other,
-        connect(registered, role="tonne_watch", autocommit=True) as watch,
-    ):
+    refresh_today(watch)
+    _quantity(other, "inv-2", "3600 - 0.02", 1_000)
+    _emission(other, "inv-2", "3600 - 0.02", 1_000)
+    watch.execute("SELECT pg_sleep(0.03)")
+    for _ in range(3):
         refresh_today(watch)
-        _quantity(other, "inv-2", "3600 - 0.02", 1_000)
-        _emission(other, "inv-2", "3600 - 0.02", 1_000)
-        watch.execute("SELECT pg_sleep(0.03)")
-        for _ in range(3):
-            refresh_today(watch)
-            _same(watch, _SHOWN)
-        other.commit()
-        for _ in range(3):
-            _same(watch, _SHOWN)
-            refresh_today(watch)
+        _same(watch, _SHOWN)
+    other.commit()
+    for _ in range(3):
+        _same(watch, _SHOWN)
+        refresh_today(watch)
 
 
-def test_a_round_that_is_killed_leaves_marks_and_days(registered):
+def test_a_round_that_is_killed_leaves_marks_and_days(registered, conn, watch):
     """A server that is restarted while days are added up would forget which of them wait."""
-    with (
-        psycopg.connect(registered, autocommit=True) as conn,
-        connect(registered, role="tonne_watch", autocommit=True) as watch,
-    ):
-        refresh_days(watch)
-        _emission(conn, "inv-1", "500000", 1_000)
-        before = conn.execute("SELECT * FROM day_emission ORDER BY 1, 2, 3").fetchall()
-        with connect(registered, role="tonne_watch") as killed:
-            assert killed.execute("SELECT tonne_refresh_days()").fetchone() == (1,)
-            assert refresh_days(watch) == 0  # one at a time
-            conn.execute("SELECT pg_terminate_backend(%s)", [killed.info.backend_pid])
-            with pytest.raises(psycopg.OperationalError):
-                killed.execute("SELECT 1")
-        assert conn.execute(_MARKS).fetchone() == (1,)
-        assert conn.execute("SELECT * FROM day_emission ORDER BY 1, 2, 3").fetchall() == before
-        _same(watch, _SHOWN)
-        until(lambda: refresh_days(watch) == 1, 60, lambda: "the lock of the killed is held")
-        _same(watch, _SHOWN)
+    refresh_days(watch)
+    _emission(conn, "inv-1", "500000", 1_000)
+    before = conn.execute("SELECT * FROM day_emission ORDER BY 1, 2, 3").fetchall()
+    with connect(registered, role="tonne_watch") as killed:
+        assert killed.execute("SELECT tonne_refresh_days()").fetchone() == (1,)
+        assert refresh_days(watch) == 0  # one at a time
+        conn.execute("SELECT pg_terminate_backend(%s)", [killed.info.backend_pid])
+        with pytest.raises(psycopg.OperationalError):
+            killed.execute("SELECT 1")
+    assert conn.execute(_MARKS).fetchone() == (1,)
+    assert conn.execute("SELECT * FROM day_emission ORDER BY 1, 2, 3").fetchall() == before
+    _same(watch, _SHOWN)
+    until(lambda: refresh_days(watch) == 1, 60, lambda: "the lock of the killed is held")
+    _same(watch, _SHOWN)
 
 
-def test_many_days_at_once_have_statistics(registered):
+def test_many_days_at_once_have_statistics(conn, watch):
     """A city's pages would take half a minute after its import, until autovacuum comes."""
-    with (
-        psycopg.connect(registered, autocommit=True) as conn,
-        connect(registered, role="tonne_watch", autocommit=True) as watch,
-    ):
-        refresh_days(watch)
-        conn.execute(
-            "INSERT INTO interval_quantity (device_id, quantity, start, value, measured_us,"
-            " estimated_us, unknown_us) SELECT device, 'energy_export',"
-            " clock_timestamp() - make_interval(days => age), 1, 1, 0, 0"
-            " FROM unnest(%s::text[]) device, generate_series(20, 900) age",
-            [list(_PROJECTS)],
-        )
-        conn.execute("DELETE FROM pg_statistic WHERE starelid = 'day_quantity'::regclass")
-        assert refresh_days(watch) == len(_PROJECTS)
-        row = conn.execute(
-            "SELECT reltuples FROM pg_class WHERE oid = 'day_quantity'::regclass"
-        ).fetchone()
-        known = conn.execute("SELECT FROM pg_stats WHERE tablename = 'day_quantity'").fetchall()
-        assert row is not None
-        assert row[0] > 3_000
-        assert known
+    refresh_days(watch)
+    conn.execute(
+        "INSERT INTO interval_quantity (device_id, quantity, start, value, measured_us,"
+        " estimated_us, unknown_us) SELECT device, 'energy_export',"
+        " clock_timestamp() - make_interval(days => age), 1, 1, 0, 0"
+        " FROM unnest(%s::text[]) device, generate_series(20, 900) age",
+        [list(_PROJECTS)],
+    )
+    conn.execute("DELETE FROM pg_statistic WHERE starelid = 'day_quantity'::regclass")
+    assert refresh_days(watch) == len(_PROJECTS)
+    row = conn.execute(
+        "SELECT reltuples FROM pg_class WHERE oid = 'day_quantity'::regclass"
+    ).fetchone()
+    known = conn.execute("SELECT FROM pg_stats WHERE tablename = 'day_quantity'").fetchall()
+    assert row is not None
+    assert row[0] > 3_000
+    assert known
 
 
-def test_days_that_nobody_adds_up_are_shown_as_they_are(registered):
+def test_days_that_nobody_adds_up_are_shown_as_they_are(conn, watch):
     """Where the watcher hangs, tonnes of days since then would be missing."""
-    with (
-        psycopg.connect(registered, autocommit=True) as conn,
-        connect(registered, role="tonne_watch", autocommit=True) as watch,
-    ):
-        refresh_days(watch)
-        _ended(conn, days=8)
-        with conn.transaction():
-            # as rows that were written within their hour: without marks
-            conn.execute("SET LOCAL session_replication_role = replica")
-            for age in range(20_000, 600_000, 20_000):
-                _emission(conn, "inv-1", str(age), age)
-        _same(watch, _SHOWN)
-        assert refresh_days(watch) > 0
-        _same(watch, _SHOWN)
+    refresh_days(watch)
+    _ended(conn, days=8)
+    with conn.transaction():
+        # as rows that were written within their hour: without marks
+        conn.execute("SET LOCAL session_replication_role = replica")
+        for age in range(20_000, 600_000, 20_000):
+            _emission(conn, "inv-1", str(age), age)
+    _same(watch, _SHOWN)
+    assert refresh_days(watch) > 0
+    _same(watch, _SHOWN)
 
 
-def test_a_project_s_sums_are_those_of_its_quarter_hours(registered):
+def test_a_project_s_sums_are_those_of_its_quarter_hours(registered, conn, watch):
     """The console would show other tonnes than the API and the report."""
     plain = (
         "SELECT sum(reduction_ug), sum(reduction_ug) FILTER (WHERE start >= (SELECT month_begins"
@@ -239,11 +232,7 @@ def test_a_project_s_sums_are_those_of_its_quarter_hours(registered):
         " FROM project p LEFT JOIN interval_emission ON project_id = p.id WHERE p.id = %(id)s"
         " GROUP BY p.timezone"
     )
-    with (
-        psycopg.connect(registered, autocommit=True) as conn,
-        connect(registered, role="tonne_watch", autocommit=True) as watch,
-        connect(registered, role="tonne_api", autocommit=True) as api,
-    ):
+    with connect(registered, role="tonne_api", autocommit=True) as api:
         for step in range(3):
             _emission(conn, "inv-1", f"{step} * 1500000 + 7200", 10**15 + step)
             for one in console.project_sums(api):
@@ -253,27 +242,23 @@ def test_a_project_s_sums_are_those_of_its_quarter_hours(registered):
             refresh_days(watch)
 
 
-def test_steady_readings_mark_nothing(registered):
+def test_steady_readings_mark_nothing(conn, watch):
     """Each reading of a fleet would cost a further row."""
-    with (
-        psycopg.connect(registered, autocommit=True) as conn,
-        connect(registered, role="tonne_watch", autocommit=True) as watch,
-    ):
-        refresh_days(watch)
+    refresh_days(watch)
+    for write in (_quantity, _emission):
+        for age in range(0, 3_000, 200):
+            write(conn, "inv-1", str(age), 1)
+    assert conn.execute(_MARKS).fetchone() == (0,)
+    # late rows of a transaction mark each day once, not for each row
+    with conn.transaction():
         for write in (_quantity, _emission):
-            for age in range(0, 3_000, 200):
+            conn.execute("SAVEPOINT s")
+            write(conn, "inv-1", "900000", 1)
+            conn.execute("ROLLBACK TO s")
+            for age in range(690_000, 700_000, 900):
                 write(conn, "inv-1", str(age), 1)
-        assert conn.execute(_MARKS).fetchone() == (0,)
-        # late rows of a transaction mark each day once, not for each row
-        with conn.transaction():
-            for write in (_quantity, _emission):
-                conn.execute("SAVEPOINT s")
-                write(conn, "inv-1", "900000", 1)
-                conn.execute("ROLLBACK TO s")
-                for age in range(690_000, 700_000, 900):
-                    write(conn, "inv-1", str(age), 1)
-        assert conn.execute(_MARKS).fetchone()[0] in {1, 2}
-        _same(watch, _SHOWN)
+    assert conn.execute(_MARKS).fetchone()[0] in {1, 2}
+    _same(watch, _SHOWN)
 
 
 def test_a_backlog_in_the_order_of_time_marks_sites(database_url, tmp_path):

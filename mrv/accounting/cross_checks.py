@@ -411,7 +411,8 @@ class _Bench(NamedTuple):
     ) -> CrossCheck:
         """Return the cross-check of the meters' sum with that of the other source. [base units]"""
         ours, theirs = sums
-        off = Fraction((ours - theirs) * 100, theirs) if theirs else None
+        comparable = theirs and (self.by_first or not why)
+        off = Fraction((ours - theirs) * 100, theirs) if comparable else None
         holds = None if why else abs(ours - theirs) * 100 <= percent * abs(theirs)
         unit = QUANTITIES[QUANTITY_INDEX[of.quantity]].unit
         detail: Text | str = why

@@ -460,8 +460,9 @@ def any_role(candidate: Candidate, roles: Iterable[str]) -> Text | None:
 
 IMPORT_UNKNOWN = (
     "For time without data of the import, the highest plausible import is deducted: the own use"
-    " published for the device class, or else the rated power. Third parties' invoices of the"
-    " import limit this amount, and it is at most the output."
+    " published for the device class (PV inverters: 0.35 % of the rated power), or else the rated"
+    " power. Third parties' invoices of the import limit this amount, and it is at most the"
+    " output."
 )
 
 

@@ -251,8 +251,8 @@ METHODOLOGY = Methodology(
             " or electricity, or an agreeing check meter (EVD-03)."
         ),
         (
-            "Invoiced electricity, divided by number and power of the lamps, corroborates the"
-            " operating hours."
+            "Invoiced electricity corroborates the operating hours if it differs by at most 5 %"
+            " from hours times number and power of the lamps."
         ),
         (
             "The credited hours are at most the group's metered electricity divided by number"

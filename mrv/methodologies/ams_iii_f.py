@@ -6,7 +6,9 @@ decay equation was read in three implementations, which agree (secondary source)
 were not compared with the text of TOOL04; their product reproduces a published coefficient.  The
 composting factors were not compared with the text of TOOL13.  A project keeps either this
 methodology or `ams-iii-f-monthly`: the two distribute the emissions of the same waste over
-different years.
+different years.  Of each earlier year, the waste (`waste_t_year_1` and so on) is multiplied by the
+share of the year that is in the period.  Waste of the period counts with the decay of a full first
+year.
 """
 
 from __future__ import annotations

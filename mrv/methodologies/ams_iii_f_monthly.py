@@ -3,7 +3,12 @@ Composting in place of a disposal site, decay calculated by months.
 
 CDM AMS-III.F version 12.0 with TOOL04 version 8, equation 2 (secondary source).  As in `ams-iii-f`,
 the constants were not compared with the text of TOOL04.  In the first year the reduction is about
-0.57 of that of the yearly form, since the waste of the last months has hardly begun to decay.
+0.57 of that of the yearly form, since the waste of the last months has hardly begun to decay.  The
+calculation begins with January of the first year and ends with December of the period's year.  The
+waste of an earlier year (`waste_t_year_1` and so on) counts in January of that year, which is
+conservative.  Waste of the period counts in the month of its delivery, with the decay of a full
+month; other months of the period's year have no waste.  m is the part of a month that is in the
+period, 0 for a month outside it.
 """
 
 from __future__ import annotations

@@ -62,8 +62,8 @@ def invoiced_quantities(facts: Facts) -> Iterator[Judged]:
     )
     missing = [*_uncorroborated(facts, invoiced)] if needed else []
     unfavourable = dict[Text, None]()
-    for effect, by in _limits(facts, asks, invoiced):
-        unfavourable |= dict.fromkeys(_unfavourable(facts, by))
+    for effect, by, changed in _limits(facts, asks, invoiced):
+        unfavourable |= dict.fromkeys(_unfavourable(facts, by, changed))
         yield effect
     devices = tuple(dict.fromkeys(m.device.id for m in views if m.device.id in invoiced))
     if missing:
@@ -79,16 +79,20 @@ def invoiced_quantities(facts: Facts) -> Iterator[Judged]:
 
 def _limits(
     facts: Facts, asks: Collection[str], invoiced: Collection[str]
-) -> Iterator[tuple[Effect, Sequence[Monitored]]]:
-    """Yield limits of metered quantities, and the meters whose invoices differ or are missing."""
+) -> Iterator[tuple[Effect, Sequence[Monitored], Text]]:
+    """
+    Yield limits of metered quantities, the meters whose invoices differ or are missing, and the
+    change of the quantity.
+    """
     views = facts.views
     for role, (more, by) in _beyond_invoices(facts, asks, invoiced).items():
         of = facts.of_role(role)
         if not more or not of:
             continue
+        changed = amount_text(more, views[of[0]].needs.unit)
         if facts.metered[of[0]].baseline:
             counted = sum((views[i].counts for i in of), start=Fraction(0))
-            yield Cap(node(Level.ROLE, of), counted - more, _reason(facts, by, LESS)), by
+            yield Cap(node(Level.ROLE, of), counted - more, _reason(facts, by, LESS)), by, changed
             continue
         reason = _reason(facts, by, MORE)
         metered = sum(views[i].metered for i in of)
@@ -96,10 +100,12 @@ def _limits(
         for i in of:
             for j, part in enumerate(views[i].parts):
                 share = Fraction(part.metered, metered) if metered else Fraction(1, shares)
-                yield Floor(i, j, more * share, reason, facts.period_us, invoiced=True), by
+                floor = Floor(i, j, more * share, reason, facts.period_us, invoiced=True)
+                yield floor, by, changed
     for there, carried, users in _by_electricity(facts, invoiced):
-        if carried < sum(views[i].metered for i in there):
-            yield Cap(node(Level.PERIOD, there), carried, BARE), users
+        if carried < (metered := sum(views[i].metered for i in there)):
+            changed = amount_text(metered - carried, views[there[0]].needs.unit)
+            yield Cap(node(Level.PERIOD, there), carried, BARE), users, changed
 
 
 def _uncorroborated(facts: Facts, invoiced: Collection[str]) -> Iterator[Text]:
@@ -152,7 +158,7 @@ def _idle(views: Sequence[Monitored], meter: Monitored) -> bool:
     return meter.needs.side == "baseline" and not meter.counts and any(others)
 
 
-def _unfavourable(facts: Facts, by: Sequence[Monitored]) -> Iterator[Text]:
+def _unfavourable(facts: Facts, by: Sequence[Monitored], changed: Text) -> Iterator[Text]:
     """Yield a finding for each time without invoices; else for each differing invoice."""
     evidence = facts.evidence
     if any([*evidence.less(m), *evidence.more(m)] for m in by):
@@ -162,7 +168,7 @@ def _unfavourable(facts: Facts, by: Sequence[Monitored]) -> Iterator[Text]:
     if days:
         yield text("EVD-03.days_without", devices=names, days=tuple(days))
     else:
-        yield text("EVD-03.sums_differ", devices=names)
+        yield text("EVD-03.sums_differ", devices=names, changed=changed)
 
 
 def _reason(facts: Facts, by: Sequence[Monitored], differing: Text) -> Text:

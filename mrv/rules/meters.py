@@ -49,15 +49,25 @@ def lay_out(metered: Metered, certified: Uncorroborated | Certified) -> Int64:
     return result
 
 
-def largest_day(facts: Facts, metered: Metered, lost: Int64) -> str:
-    """Return the local day with the largest deduction in a device's intervals."""
+def of_largest_day(facts: Facts, metered: Metered, lost: Int64, unit: str) -> dict[str, str]:
+    """
+    Return the local day with the largest addition or deduction, that part of it, and what the
+    meter counted on the day, as the values of a text: `day`, `day_part`, `day_metered`.
+    """
     first = metered.whole.first
     span_us = first * INTERVAL_US, (first + len(lost)) * INTERVAL_US
-    sums = {
-        day: exact_sum(lost[begin // INTERVAL_US - first : end // INTERVAL_US - first])
+    parts = {
+        day: slice(begin // INTERVAL_US - first, end // INTERVAL_US - first)
         for day, begin, end in days(*span_us, facts.timezone)
     }
-    return max(sums, key=lambda day: (sums[day], -day.toordinal())).isoformat()
+    sums = {day: exact_sum(lost[part]) for day, part in parts.items()}
+    day = max(sums, key=lambda day: (sums[day], -day.toordinal()))
+    counted = exact_sum(metered.whole.value[parts[day]])
+    return {
+        "day": day.isoformat(),
+        "day_part": amount(sums[day], unit)["quantity"],
+        "day_metered": amount(counted, unit)["quantity"],
+    }
 
 
 # --- meter: each interval -----------------------------------------------------------------
@@ -101,8 +111,8 @@ def device_limits(facts: Facts) -> Iterator[Judged]:
         above = exact_sum(metered.whole.value) - exact_sum(kept)
         if above:
             yield CapEach(i, kept, limit, plausible=True)
-            on, size = largest_day(facts, metered, metered.whole.value - kept), amount(above, unit)
-            yield text("deduction.device", device=name, day=on, reason=limit, **size)
+            on = of_largest_day(facts, metered, metered.whole.value - kept, unit)
+            yield text("deduction.device", device=name, reason=limit, **on, **amount(above, unit))
 
 
 def above_class(whole: Service, class_limit: ClassLimit, timezone: str) -> Int64:
@@ -174,7 +184,7 @@ def own_channels(facts: Facts) -> Iterator[Judged]:
                 values = {"device": name, "reason": subset.reason}
                 yield CapEach(i, metered.whole.value - total, subset.reason)
                 lost = _outside_of(checks, metered, subset)
-                values["day"] = largest_day(facts, metered, lost)
+                values |= of_largest_day(facts, metered, lost, needs.unit)
                 texts.append(text("deduction.device", **values, **amount(above, needs.unit)))
                 cause = [*_cause(metered.base, subset.reason, above)]
                 if subset.reason == POWER and not cause:
@@ -334,7 +344,7 @@ def unrecorded_use(facts: Facts) -> Iterator[Judged]:
                 total += quantity
         if total:
             values = {"device": name, "role": metered.base.bound.role, "reason": gauge.reason}
-            values["day"] = largest_day(facts, metered, more)
+            values |= of_largest_day(facts, metered, more, needs.unit)
             texts.append(text("MTR-04.consumption", **values, **amount(total, needs.unit)))
     yield from _reported(texts, settled)
 

@@ -228,7 +228,7 @@ def _corroborated(
         else:
             alone.append(m)
     if powered:
-        texts.insert(0, text("EVD-03.by_power", devices=_names(powered)))
+        texts.insert(0, _by_power(facts, powered))
     # `lower_invoices` reports the deduction of invoices that state less
     if covered and not any([*facts.evidence.less(m)] for m in covered):
         texts.insert(0, text("invoice.cover", devices=_names(covered)))
@@ -264,15 +264,32 @@ def _within_design(
     yield RuleReport(False, (within, *power), severity)
 
 
+def _by_power(facts: Facts, powered: Sequence[Monitored]) -> Text:
+    """Return the text on groups whose invoiced electricity agrees, with both sums."""
+    names = {m.device.id for m in powered}
+    sums = [
+        (invoice.value, taken)
+        for invoice, taken in _by_hours(facts)
+        if names & {*invoice.devices} and _burnt(invoice, taken)
+    ]
+    invoiced, calculated = (amount_text(sum(each), "Wh") for each in zip(*sums, strict=True))
+    return text(
+        "EVD-03.by_power",
+        devices=_names(powered),
+        invoiced=invoiced,
+        calculated=calculated,
+        percent=percent(TOLERANCE),
+    )
+
+
 def _billed_power(facts: Facts, meter: Monitored) -> bool:
     """Return whether a group's invoiced electricity agrees with its hours, number and power."""
     quantity, _ = meter.needs.draws or ("", ())
     agreeing, differing = list[Span](), list[Span]()
-    for invoice in facts.supporting.invoices:
-        of_group = invoice.quantity == quantity and meter.device.id in invoice.devices
-        if of_group and name_of(invoice) in facts.evidence.documents:
+    for invoice, taken in _by_hours(facts):
+        if invoice.quantity == quantity and meter.device.id in invoice.devices:
             span = invoice.from_us, invoice.to_us
-            (agreeing if _burnt(facts, invoice) else differing).append(span)
+            (agreeing if _burnt(invoice, taken) else differing).append(span)
     begin, end = meter.span_us
     covered_us = length([*agreeing, *differing], begin, end) - length(differing, begin, end)
     return covered_us >= COVERED * (end - begin)
@@ -294,23 +311,31 @@ def _own_power(facts: Facts, meter: Monitored) -> bool:
     return abs(sum(hours, start=Fraction(0)) - wh) <= TOLERANCE * wh
 
 
-def _burnt(facts: Facts, invoice: Invoice) -> bool:
-    """Return whether lamps, by their hours, number and power, consume the invoiced energy."""
-    groups = [
-        m
-        for m in facts.price.views
-        if m.device.id in invoice.devices and (m.needs.draws or ("",))[0] == invoice.quantity
-    ]
-    if {m.device.id for m in groups} != {*invoice.devices}:
-        return False
-    first, last = invoice.from_us // INTERVAL_US, invoice.to_us // INTERVAL_US
-    taken = Fraction(0)
-    for m in groups:
-        if served([m], first, last) < last - first:
-            return False
-        hours = Fraction(m.quantity((invoice.from_us, invoice.to_us)), _S_PER_HOUR)
-        taken += watts(m) * hours
-    return abs(taken - invoice.value) <= TOLERANCE * invoice.value
+def _by_hours(facts: Facts) -> Iterator[tuple[Invoice, Fraction | None]]:
+    """
+    Yield invoices that are documents, with the energy that lamps consume in their time by hours,
+    number and power; None if it is not known of all their devices. [Wh]
+    """
+    for invoice in facts.supporting.invoices:
+        groups = [
+            m
+            for m in facts.price.views
+            if m.device.id in invoice.devices and (m.needs.draws or ("",))[0] == invoice.quantity
+        ]
+        first, last = invoice.from_us // INTERVAL_US, invoice.to_us // INTERVAL_US
+        known = {m.device.id for m in groups if served([m], first, last) >= last - first}
+        hours = (
+            watts(m) * Fraction(m.quantity((invoice.from_us, invoice.to_us)), _S_PER_HOUR)
+            for m in groups
+        )
+        if name_of(invoice) in facts.evidence.documents:
+            whole = known == {*invoice.devices}
+            yield invoice, sum(hours, start=Fraction(0)) if whole else None
+
+
+def _burnt(invoice: Invoice, taken: Fraction | None) -> bool:
+    """Return whether the energy that lamps consume by their hours agrees with their invoice."""
+    return taken is not None and abs(taken - invoice.value) <= TOLERANCE * invoice.value
 
 
 def project_fuel(facts: Facts) -> Iterator[Judged]:

@@ -317,8 +317,9 @@ def flare(facts: Facts) -> Iterator[Judged]:
         yield Bound(name, rounded(stated * lit.with_flame / lit.flow, spec))
         known = tuple(channel for channel, *_ in (spec.lit or ("", ()))[1])
         if lit.channels:
-            percent = decimal_text(Fraction(100 * lit.with_flame, lit.flow), 1, "down")
-            reason = text("PAR-06.flame", parameter=name, channels=lit.channels, percent=percent)
+            share = {"percent": decimal_text(Fraction(100 * lit.with_flame, lit.flow), 6, "down")}
+            share["stated"] = plain_text(stated, 6)
+            reason = text("PAR-06.flame", parameter=name, channels=lit.channels, **share)
         else:
             reason = text("PAR-06.no_flame", parameter=name, channels=known)
         yield RuleReport(False, (reason,), priced=True)

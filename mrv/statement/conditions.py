@@ -203,6 +203,8 @@ def _all(claims: Claims) -> Iterator[Unmet]:
             slips = [text("cross_check.unit")] if _slipped(check) else []
             if at_edges:
                 slips.append(text(EDGES, device=check.against))
+            if lower and (held := _in_gaps(check, claims)) > 0:
+                slips.append(text("cross_check.in_gaps", tonnes=six_places(held)))
             if _day_short(check):
                 last = local_date(instant_us(check.to, "UTC"), claims.monitoring_period.timezone)
                 slips.append(
@@ -228,6 +230,24 @@ def _day_short(check: CrossCheck) -> bool:
     metered = 1 + Fraction(check.difference_percent or 0) / 100
     low, high = _A_DAY
     return check.kind == INVOICE and low * metered < (1 - metered) * days < high * metered
+
+
+def _in_gaps(check: CrossCheck, claims: Claims) -> Fraction:
+    """
+    Return the reduction of which nothing is credited in gaps of the compared meters, at most; 0 if
+    the gaps cannot contain the whole difference. [tCO2e]
+    """
+    most = sum(
+        (
+            Fraction(gap.forgone_at_most_t or 0)
+            for gap in claims.gaps
+            if gap.device in check.devices
+            and instant_us(gap.from_, "UTC") < instant_us(check.to, "UTC")
+            and instant_us(check.from_, "UTC") < instant_us(gap.to, "UTC")
+        ),
+        start=Fraction(0),
+    )
+    return most if most >= -Fraction(check.effect_t) > 0 else Fraction(0)
 
 
 def _day_is_bare(check: CrossCheck, claims: Claims) -> bool:

@@ -215,6 +215,10 @@ def test_gas_counts_as_burnt_while_a_flame_is_shown(flare, share):
     codes = {o.code for o in said} & {"PAR-06.flame", "PAR-06.no_flame"}
     expected = {0: {"PAR-06.no_flame"}, 1: set()}.get(share, {"PAR-06.flame"})
     assert codes == expected
+    # the applied value follows from the figures of the finding
+    for told in (dict(o.values) for o in said if o.code == "PAR-06.flame"):
+        value = Decimal(told["stated"]) * Decimal(told["percent"]) / 100
+        assert value == Decimal(found.value)
 
 
 def test_a_thermometer_without_a_certificate_has_to_show_more():

@@ -292,7 +292,16 @@ def _claims(result):
         for check in result.cross_checks
     ]  # fmt: skip
     period = SimpleNamespace(timezone=result.timezone)
-    return SimpleNamespace(applicability=(), cross_checks=checks, monitoring_period=period)
+    gaps = [
+        SimpleNamespace(
+            device=gap.device, from_=utc_text(gap.start_us), to=utc_text(gap.end_us),
+            forgone_at_most_t=gap.forgone_at_most_t,
+        )
+        for gap in result.gaps
+    ]  # fmt: skip
+    return SimpleNamespace(
+        applicability=(), cross_checks=checks, gaps=gaps, monitoring_period=period
+    )
 
 
 @pytest.mark.parametrize(("check", "severity"), [(9_000, "CAR"), (11_000, "observation")])
@@ -398,6 +407,17 @@ def test_an_invoice_in_another_unit_is_told_by_its_factor(value, asked):
     invoice = _invoice(value, devices=("inv-1",))
     (found,) = findings(_claims(_close(PV, rows, SupportingData(invoices=(invoice,)))))
     assert ("`unit`" in found.words()) == asked
+
+
+@pytest.mark.parametrize(("missing", "told"), [(4, True), (1, False)])
+def test_a_difference_that_gaps_can_contain_is_said_to_be_in_them(missing, told):
+    """A true bill that differed by a jump of the register was taken for one with a wrong day."""
+    rows = full("inv-1", "energy_export", DAY, 1_000_000 // DAY)
+    rows = rows.take(np.arange(DAY) >= missing)
+    invoice = _invoice(1_040_000, devices=("inv-1",))
+    (found,) = findings(_claims(_close(PV, rows, SupportingData(invoices=(invoice,)))))
+    assert found.severity == "observation"
+    assert ("can contain the whole difference" in found.words()) == told
 
 
 @pytest.mark.parametrize(("days", "asked"), [(8, True), (9, False), (10, False)])

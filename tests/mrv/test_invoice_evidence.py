@@ -206,6 +206,16 @@ def test_successive_invoices_are_compared_together_only_where_each_can_be():
     assert agree(whole, checked(bare, "0.5", two.value // 2), one, bare) == [one.from_us]
 
 
+def test_a_sum_that_differs_is_told_with_its_difference():
+    """A verifier read that another amount applies, and by how much in tonnes only."""
+    found = building(power=0.985)
+    (device,) = (one for one in found.devices if one.device == "power")
+    more = sum(Decimal(d.quantity) for d in found.deductions if d.device == "power")
+    assert int(device.metered) + more == BILLS[1].value
+    changed = f"{more / 1000:,f}".rstrip("0").rstrip(".")
+    assert f"a change of {changed} kWh" in said(found)
+
+
 def test_what_an_invoice_adds_is_no_misstatement_and_has_its_grade():
     """An operator answered twice for one difference, and an agreeing invoice had grade D."""
     day = plant.DAY

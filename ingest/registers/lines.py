@@ -163,7 +163,7 @@ SPREAD_US = LOOK_BACK_US
 RETIRED_US = 31 * 86_400_000_000
 # maximum number of former sequences that the register has passed
 FORMER = 4
-CONFIRM_RISE, CONFIRM_LINE = 3, 4
+CONFIRM_LINE = 4
 # `count` of a sequence that begins with a fall to neither zero nor an earlier value; number of
 # further readings, and time, that confirm it
 LOST, CONFIRM_LOST, LOST_US = -99, 8, 24 * HOUR_US

@@ -217,7 +217,9 @@ class Steps:
         """
         self.events.append(CATCH_UP)
         unread = rise <= self.meter.largest_step(mark.read_us, time_us)
-        earliest = max(mark.read_us if unread else mark.changed_us, time_us - SPREAD_US)
+        earliest = mark.read_us if unread else mark.changed_us
+        if rise <= self.meter.largest_step(time_us - SPREAD_US, time_us):
+            earliest = max(earliest, time_us - SPREAD_US)
         kept = len(self.steps)
         while kept > 0 and self.steps[kept - 1].to_us > earliest:
             kept -= 1

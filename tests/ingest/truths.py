@@ -18,6 +18,9 @@ Ints = np.ndarray
 Fault = Callable[["History", np.random.Generator], None]
 
 MINUTE_US = 60_000_000
+DAY_US = 1440 * MINUTE_US
+# what is false of a meter that is read rarely ends within the month in which a return is detected
+FALSE_DAYS, ANY_DAYS = 31, 9_999
 RATED_W = 100_000
 # what a meter of this kind may be off by, whatever it made: its register's own tolerance
 CLASS_WH = 100
@@ -34,8 +37,10 @@ class History:
     truth_wh: int
     event_us: int = 0
 
-    def span(self, rng: np.random.Generator, longest: int) -> slice:
-        """Return some consecutive readings, none of the last six."""
+    def span(self, rng: np.random.Generator, longest: int, days: int = FALSE_DAYS) -> slice:
+        """Return some consecutive readings within the days, none of the last six."""
+        every_us = int(np.median(np.diff(self.time_us)))
+        longest = max(1, min(longest, days * DAY_US // every_us))
         length = int(rng.integers(1, longest + 1))
         begin = int(rng.integers(1, max(2, len(self.time_us) - length - 6)))
         event = int(np.searchsorted(self.time_us, self.event_us))
@@ -120,7 +125,8 @@ def swap(h: History, rng: np.random.Generator) -> None:
     k = h.at(rng)
     h.happened(k)
     before = int(h.register_wh[k - 1])
-    above = before + 8 * 24 * RATED_W
+    hours = int(h.time_us[-1] - h.time_us[0]) // 3_600_000_000
+    above = before + max(8 * 24, 2 * hours) * RATED_W
     begin = int(rng.integers(above, above + 10_000_000))
     if before > 1_000_000 and rng.random() < 0.5:
         begin = int(rng.integers(0, before))
@@ -179,13 +185,13 @@ def wrap(h: History, rng: np.random.Generator) -> None:
 
 def outage(h: History, rng: np.random.Generator) -> None:
     gone = np.ones(len(h.time_us), dtype=np.bool_)
-    gone[h.span(rng, 290)] = False
+    gone[h.span(rng, 290, ANY_DAYS)] = False
     h.keep(gone)
 
 
 def standstill(h: History, rng: np.random.Generator) -> None:
     """Stop the register, and let it catch up."""
-    of = h.span(rng, 200)
+    of = h.span(rng, 200, ANY_DAYS)
     h.register_wh[of] = h.register_wh[of.start - 1]
 
 

@@ -307,6 +307,7 @@ class Reader(Waiting):
             self._follow(mark, time_us, value)
         elif self._agrees(mark, line, time_us, value):
             if line.count > 0:
+                # one reading that continues a plausible rise confirms it, and may be the next rise
                 self._settle(mark, line, time_us)
                 assert self.mark is not None  # noqa: S101 (_settle set it)
                 self._on_line(self.mark, time_us, value)

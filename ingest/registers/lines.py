@@ -157,7 +157,7 @@ STANDS_US, RESET_US, DAILY_US = 24 * HOUR_US, 6 * HOUR_US, 0
 DAY_US, SAME_TIME_US = 24 * HOUR_US, HOUR_US
 # maximum time between buffered readings that a gateway without a clock stamped when sending them
 SENT_US = 60_000_000
-# a catch-up is distributed over the standstill, at most over a week
+# a catch-up is distributed over the last weeks of the standstill that can hold it
 SPREAD_US = LOOK_BACK_US
 # time for which a former sequence stays stored after the new one was confirmed
 RETIRED_US = 31 * 86_400_000_000

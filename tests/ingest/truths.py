@@ -1,8 +1,8 @@
 """
 Meters with known truth, and faulty readings of them.
 
-A history is the true production of a known device, read about every 15 minutes, with faults in its
-readings only. Whatever the faults are, credited energy must not exceed the truth by more than the
+A history is the true production of a known device, read about every 15 minutes or, written down by
+hand, daily to weekly, with faults in its readings only. Whatever the faults are, credited energy must not exceed the truth by more than the
 meter's class error, and charged consumption must not be below it.
 """
 
@@ -106,9 +106,25 @@ def high_run(h: History, rng: np.random.Generator) -> None:
     h.register_wh[h.span(rng, 60)] += int(rng.choice([5_000, 90_000, 900_000, 50_000_000]))
 
 
+def hidden(h: History, k: int, begin: int) -> bool:
+    """
+    Return whether a register that begins at a value has passed the former one when it is next read,
+    by more than an hour's production: readings do not show it.
+    """
+    before, after = h.register_wh[k - 1 : k + 1].tolist()
+    return after - before > 2 * RATED_W and begin <= before < begin + after - before
+
+
 def reset(h: History, rng: np.random.Generator) -> None:
-    if not h.event_us:
-        k = h.at(rng)
+    """
+    Set the register to zero.
+
+    If it is above its former value again at the next reading, readings do not show it.
+    """
+    if h.event_us:
+        return
+    k = h.at(rng)
+    if not hidden(h, k, 0):
         h.happened(k)
         h.register_wh[k:] -= h.register_wh[k - 1]
 
@@ -117,20 +133,22 @@ def swap(h: History, rng: np.random.Generator) -> None:
     """
     Replace the meter with a used one, without an entry.
 
-    A used meter that stands just above the old one cannot be detected from readings: it looks as if
-    the plant had worked meanwhile. Serial numbers and entered replacements are for this case.
+    A used meter that stands just above the old one, or passes it before the next reading, cannot be
+    detected from readings: it looks as if the plant had worked meanwhile. Serial numbers and entered replacements are for this case.
     """
     if h.event_us:
         return
     k = h.at(rng)
-    h.happened(k)
     before = int(h.register_wh[k - 1])
-    hours = int(h.time_us[-1] - h.time_us[0]) // 3_600_000_000
-    above = before + max(8 * 24, 2 * hours) * RATED_W
+    # more than the plant can make in the time that faults of the readings may hide
+    days = max(8, int(h.time_us[-1] - h.time_us[0]) * 6 // 5 // DAY_US)
+    above = before + days * 24 * RATED_W
     begin = int(rng.integers(above, above + 10_000_000))
     if before > 1_000_000 and rng.random() < 0.5:
         begin = int(rng.integers(0, before))
-    h.register_wh[k:] += begin - before
+    if not hidden(h, k, begin):
+        h.happened(k)
+        h.register_wh[k:] += begin - before
 
 
 def stand_in(h: History, rng: np.random.Generator) -> None:
@@ -151,8 +169,12 @@ def stand_in(h: History, rng: np.random.Generator) -> None:
 
 
 def daily(h: History, rng: np.random.Generator) -> None:
-    """Send a daily counter as the register: from zero at each midnight."""
-    if h.event_us:
+    """
+    Send a daily counter as the register: from zero at each midnight.
+
+    Read once or twice a day, it does not show what the plant makes in the evening.
+    """
+    if h.event_us or np.diff(h.time_us).max() >= DAY_US // 2:
         return
     h.happened(0)
     day = (h.time_us + 7 * 3_600_000_000) // 86_400_000_000
@@ -289,11 +311,21 @@ LASTING = (
 ALONE = ("stand_in", "daily")
 
 
-def history(seed: int, faults: tuple[str, ...]) -> History:
-    """Return the same history for the same seed and faults."""
+def written_down(rng: np.random.Generator) -> History:
+    """Return a plant whose register is read by hand, every half day to every week."""
+    minutes = int(rng.choice([720, 1440, 2880, 4320, 10_080]))
+    made, every = honest(rng, max(40, 30 * minutes // 1440)), minutes // 15
+    made.keep(np.arange(len(made.time_us)) % every == rng.integers(0, every))
+    made.truth_wh = int(made.register_wh[-1] - made.register_wh[0])
+    return made
+
+
+def history(seed: int, faults: tuple[str, ...], *, rarely: bool = False) -> History:
+    """Return the same history for the same seed and faults; `rarely`: of a written-down register."""
     rng = np.random.default_rng(seed)
     minutes = int(rng.choice([15, 15, 15, 5, 30, 60]))
-    made = honest(rng, int(rng.integers(2, 7)), minutes)
+    days = int(rng.integers(2, 7))
+    made = written_down(rng) if rarely else honest(rng, days, minutes)
     made.time_us, made.register_wh = made.time_us.copy(), made.register_wh.copy()
     begin = made.time_us[0]
     for name in sorted(faults, key=lambda name: name not in EVENTS):

@@ -19,8 +19,8 @@ Fault = Callable[["History", np.random.Generator], None]
 
 MINUTE_US = 60_000_000
 DAY_US = 1440 * MINUTE_US
-# what is false of a meter that is read rarely ends within the month in which a return is detected
-FALSE_DAYS, ANY_DAYS = 31, 9_999
+# two faults of a meter that is read rarely end within the month in which a return is detected
+FALSE_DAYS, ANY_DAYS = 15, 9_999
 RATED_W = 100_000
 # what a meter of this kind may be off by, whatever it made: its register's own tolerance
 CLASS_WH = 100

@@ -210,8 +210,8 @@ class Other:
     Another sequence of the register: one that awaits confirmation, or a former one.
 
     `value`, `read_us`: its last value, and the time of that reading.
-    `count`: number of readings that agree: above 0 for a plausible rise, below 0 for an implausible
-    sequence; 0 for a former one.
+    `count`: 1 for a plausible rise, which the next reading confirms; below 0 for an implausible
+    sequence, the number of readings that agree; 0 for a former one.
     `first`: its first value; for a former sequence the time of its end [us], negative if there are
     further former ones.
     `more`: for a former sequence, whether there were others, which are unknown.

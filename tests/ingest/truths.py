@@ -2,8 +2,9 @@
 Meters with known truth, and faulty readings of them.
 
 A history is the true production of a known device, read about every 15 minutes or, written down by
-hand, daily to weekly, with faults in its readings only. Whatever the faults are, credited energy must not exceed the truth by more than the
-meter's class error, and charged consumption must not be below it.
+hand, daily to weekly, with faults in its readings only. Whatever the faults are, credited energy
+must not exceed the truth by more than the meter's class error, and charged consumption must not be
+below it.
 """
 
 from collections.abc import Callable
@@ -134,7 +135,8 @@ def swap(h: History, rng: np.random.Generator) -> None:
     Replace the meter with a used one, without an entry.
 
     A used meter that stands just above the old one, or passes it before the next reading, cannot be
-    detected from readings: it looks as if the plant had worked meanwhile. Serial numbers and entered replacements are for this case.
+    detected from readings: it looks as if the plant had worked meanwhile. Serial numbers and
+    entered replacements are for this case.
     """
     if h.event_us:
         return
@@ -321,7 +323,7 @@ def written_down(rng: np.random.Generator) -> History:
 
 
 def history(seed: int, faults: tuple[str, ...], *, rarely: bool = False) -> History:
-    """Return the same history for the same seed and faults; `rarely`: of a written-down register."""
+    """Return the same history for the same seed and faults; `rarely`: read by hand."""
     rng = np.random.default_rng(seed)
     minutes = int(rng.choice([15, 15, 15, 5, 30, 60]))
     days = int(rng.integers(2, 7))

@@ -20,6 +20,7 @@ from ingest.registers.lines import (
     LOST_US,
     RESET,
     RETIRED_US,
+    SENT_US,
     SPARSE_GAP_US,
     STANDS_US,
     UNKNOWN,
@@ -97,9 +98,11 @@ class Waiting(Steps):
         last value counts, up to what the register can have risen since.
         """
         if line.count > 0:
-            # the rise may have been correct, if the register was reset or the meter replaced later
-            self._doubt(line.value - mark.value)
-            self.doubt_us += time_us - line.read_us
+            # the rise may have been correct, if the register was reset or the meter replaced later,
+            # which is not done between readings that a gateway sends in one minute
+            if time_us - line.read_us > SENT_US:
+                self._doubt(line.value - mark.value)
+                self.doubt_us += time_us - line.read_us
             return
         made = line.value - line.first
         if line.first < mark.value and self.meter.rate < INF:

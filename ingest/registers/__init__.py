@@ -306,7 +306,12 @@ class Reader(Waiting):
             self._drop(mark, line, time_us, value)
             self._follow(mark, time_us, value)
         elif self._agrees(mark, line, time_us, value):
-            if self._agree(mark, line, time_us, value):
+            if line.count > 0:
+                # one reading that continues a plausible rise confirms it, and may be the next rise
+                self._settle(mark, line, time_us)
+                assert self.mark is not None  # noqa: S101 (_settle set it)
+                self._on_line(self.mark, time_us, value)
+            elif self._agree(mark, line, time_us, value):
                 self._confirmed(mark, line, time_us)
         elif value < mark.value - self.meter.tolerance and (
             line.first > mark.value or value > line.value

@@ -157,13 +157,13 @@ STANDS_US, RESET_US, DAILY_US = 24 * HOUR_US, 6 * HOUR_US, 0
 DAY_US, SAME_TIME_US = 24 * HOUR_US, HOUR_US
 # maximum time between buffered readings that a gateway without a clock stamped when sending them
 SENT_US = 60_000_000
-# a catch-up is distributed over the standstill, at most over a week
+# a catch-up is distributed over the last weeks of the standstill that can hold it
 SPREAD_US = LOOK_BACK_US
 # time for which a former sequence stays stored after the new one was confirmed
 RETIRED_US = 31 * 86_400_000_000
 # maximum number of former sequences that the register has passed
 FORMER = 4
-CONFIRM_RISE, CONFIRM_LINE = 3, 4
+CONFIRM_LINE = 4
 # `count` of a sequence that begins with a fall to neither zero nor an earlier value; number of
 # further readings, and time, that confirm it
 LOST, CONFIRM_LOST, LOST_US = -99, 8, 24 * HOUR_US
@@ -210,8 +210,8 @@ class Other:
     Another sequence of the register: one that awaits confirmation, or a former one.
 
     `value`, `read_us`: its last value, and the time of that reading.
-    `count`: number of readings that agree: above 0 for a plausible rise, below 0 for an implausible
-    sequence; 0 for a former one.
+    `count`: 1 for a plausible rise, which the next reading confirms; below 0 for an implausible
+    sequence, the number of readings that agree; 0 for a former one.
     `first`: its first value; for a former sequence the time of its end [us], negative if there are
     further former ones.
     `more`: for a former sequence, whether there were others, which are unknown.

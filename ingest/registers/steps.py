@@ -214,10 +214,15 @@ class Steps:
         Distribute a rise over the standstill before it, or only over the time without readings if
         the meter can rise so far in it; return the index of its step and the steps that it
         replaces.
+
+        Of a standstill, these are the last week, or as many weeks as the meter needs for the rise.
         """
         self.events.append(CATCH_UP)
         unread = rise <= self.meter.largest_step(mark.read_us, time_us)
-        earliest = max(mark.read_us if unread else mark.changed_us, time_us - SPREAD_US)
+        stood_us, begin_us = mark.read_us if unread else mark.changed_us, time_us - SPREAD_US
+        while begin_us > stood_us and rise > self.meter.largest_step(begin_us, time_us):
+            begin_us -= SPREAD_US
+        earliest = max(stood_us, begin_us)
         kept = len(self.steps)
         while kept > 0 and self.steps[kept - 1].to_us > earliest:
             kept -= 1

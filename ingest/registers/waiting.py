@@ -10,7 +10,6 @@ from ingest.registers.lines import (
     AT_ONCE_US,
     CONFIRM_LINE,
     CONFIRM_LOST,
-    CONFIRM_RISE,
     DAILY_US,
     FEW,
     IMPOSSIBLE,
@@ -21,6 +20,7 @@ from ingest.registers.lines import (
     LOST_US,
     RESET,
     RETIRED_US,
+    SENT_US,
     SPARSE_GAP_US,
     STANDS_US,
     UNKNOWN,
@@ -97,12 +97,20 @@ class Waiting(Steps):
         A sequence that began near zero and has more than a few readings may be genuine: then its
         last value counts, up to what the register can have risen since.
         """
+        if line.count > 0:
+            # the rise may have been correct, if the register was reset or the meter replaced later,
+            # which is not done between readings that a gateway sends in one minute
+            if time_us - line.read_us > SENT_US:
+                self._doubt(line.value - mark.value)
+                self.doubt_us += time_us - line.read_us
+            return
         made = line.value - line.first
-        if line.first < mark.value and len(line.line) >= FEW and self.meter.rate < INF:
-            if line.count > LOST:
-                made = line.value
+        if line.first < mark.value and self.meter.rate < INF:
+            began = 0 if line.count > LOST else line.first
             if mark.value < value <= line.value + self.meter.largest_step(line.read_us, time_us):
-                made = mark.value
+                made = mark.value - began
+            elif len(line.line) >= FEW:
+                made = line.value - began
         if made > self.meter.tolerance:
             self._doubt(made)
             self.doubt_us += line.begin_us - mark.read_us + time_us - line.read_us
@@ -133,18 +141,15 @@ class Waiting(Steps):
         kind = KNOWN if counted == risen else UNKNOWN
         line.line.append(Step(line.read_us, time_us, counted, kind))
         first, last = _counts(line.count)
-        if line.count > 0:
-            line.count += 1
-        else:
-            gap_us = SPARSE_GAP_US if self._apart(mark, time_us, value) else LINE_GAP_US
-            near = time_us - line.read_us <= gap_us
-            line.count = max(line.count - 1, last) if near else first
+        gap_us = SPARSE_GAP_US if self._apart(mark, time_us, value) else LINE_GAP_US
+        near = time_us - line.read_us <= gap_us
+        line.count = max(line.count - 1, last) if near else first
         line.read_us = time_us
         if risen:
             line.value += risen
             if line.mark is not None:
                 line.mark.changed_us = time_us
-        return line.count >= CONFIRM_RISE or (
+        return (
             line.count == last
             and line.value - line.first > self.meter.tolerance
             and (first != LOST or time_us - mark.read_us >= LOST_US)
@@ -202,7 +207,7 @@ class Waiting(Steps):
         base = len(self.steps)
         self.trail += [t._replace(steps=t.steps + base) for t in line.trail]
         self.steps += line.line
-        self.mark = Mark(line.value, time_us, line.mark.changed_us)
+        self.mark = Mark(line.value, line.read_us, line.mark.changed_us)
         self.waits = None
         possible = line.value - line.first <= self.meter.largest_step(line.begin_us, time_us)
         since_us = time_us - (STANDS_US - line.stands_us if possible else 0)

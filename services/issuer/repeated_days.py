@@ -166,8 +166,10 @@ def _earlier(at: MeterDays, own: Int64) -> Iterator[Copy]:
     for begin in range(0, len(at.names), _OWN_PER_QUERY):
         subset = at.names[begin : begin + _OWN_PER_QUERY]
         for i, (name, sums) in enumerate(zip(subset, at.sums(subset, back), strict=True), begin):
+            # days like the one before them are one step of a register that is read rarely
+            varied = np.where(np.abs(own[i] - sums[0]) > _EARLIER * own[i], own[i], 0)
             for nearly, level in ((_EARLIER, _LEVEL), (_REPEATED, _FINE)):
-                again = list(repeated_days(own[i : i + 1], sums[None], nearly, level=level))
+                again = list(repeated_days(varied[None], sums[None], nearly, level=level))
                 yield from (
                     Copy(name, name, None, r.equal, days_before=back[r.time], by_day=r.by_day)
                     for r in again

@@ -16,6 +16,7 @@ HIGH = [10_000_000, 10_001_000]
 FROM_ZERO = [1_000, 2_000, 3_000, 4_000]
 SWAP = Replacement("energy_export_wh", T0_US + 20 * MINUTE_US, 10_001_400, 40)
 NEIGHBOUR = [9_851_000 + 500 * min(k, 193) + 20_000 * max(k - 193, 0) for k in range(199)]
+WEEKS = [10_080.0 * k for k in range(5)]
 GAP = [*(15.0 * k for k in range(201)), 3_120, 3_135, 3_150]
 
 
@@ -43,8 +44,9 @@ EXAMPLES = {
     ],
     "larger rise": [
         Example([0] * 8 + [150_000], 0, 1),
-        Example([0] * 8 + [150_000, 150_000], 0, 2),
-        Example([0] * 8 + [150_000] * 3, 150_000, 0),
+        Example([0] * 8 + [150_000, 150_000], 150_000, 0),
+        # of a meter that is read weekly, only the last step waits for its next reading
+        Example([3_000_000 * k for k in range(5)], 9_000_000, 1, minutes=WEEKS),
     ],
     "readings within moments": [
         Example(

@@ -1,9 +1,10 @@
 """
 Meters with known truth, and faulty readings of them.
 
-A history is the true production of a known device, read about every 15 minutes, with faults in its
-readings only. Whatever the faults are, credited energy must not exceed the truth by more than the
-meter's class error, and charged consumption must not be below it.
+A history is the true production of a known device, read about every 15 minutes or, written down by
+hand, daily to weekly, with faults in its readings only. Whatever the faults are, credited energy
+must not exceed the truth by more than the meter's class error, and charged consumption must not be
+below it.
 """
 
 from collections.abc import Callable
@@ -18,6 +19,9 @@ Ints = np.ndarray
 Fault = Callable[["History", np.random.Generator], None]
 
 MINUTE_US = 60_000_000
+DAY_US = 1440 * MINUTE_US
+# two faults of a meter that is read rarely end within the month in which a return is detected
+FALSE_DAYS, ANY_DAYS = 15, 9_999
 RATED_W = 100_000
 # what a meter of this kind may be off by, whatever it made: its register's own tolerance
 CLASS_WH = 100
@@ -34,8 +38,10 @@ class History:
     truth_wh: int
     event_us: int = 0
 
-    def span(self, rng: np.random.Generator, longest: int) -> slice:
-        """Return some consecutive readings, none of the last six."""
+    def span(self, rng: np.random.Generator, longest: int, days: int = FALSE_DAYS) -> slice:
+        """Return some consecutive readings within the days, none of the last six."""
+        every_us = int(np.median(np.diff(self.time_us)))
+        longest = max(1, min(longest, days * DAY_US // every_us))
         length = int(rng.integers(1, longest + 1))
         begin = int(rng.integers(1, max(2, len(self.time_us) - length - 6)))
         event = int(np.searchsorted(self.time_us, self.event_us))
@@ -101,9 +107,25 @@ def high_run(h: History, rng: np.random.Generator) -> None:
     h.register_wh[h.span(rng, 60)] += int(rng.choice([5_000, 90_000, 900_000, 50_000_000]))
 
 
+def hidden(h: History, k: int, begin: int) -> bool:
+    """
+    Return whether a register that begins at a value has passed the former one when it is next read,
+    by more than an hour's production: readings do not show it.
+    """
+    before, after = h.register_wh[k - 1 : k + 1].tolist()
+    return after - before > 2 * RATED_W and begin <= before < begin + after - before
+
+
 def reset(h: History, rng: np.random.Generator) -> None:
-    if not h.event_us:
-        k = h.at(rng)
+    """
+    Set the register to zero.
+
+    If it is above its former value again at the next reading, readings do not show it.
+    """
+    if h.event_us:
+        return
+    k = h.at(rng)
+    if not hidden(h, k, 0):
         h.happened(k)
         h.register_wh[k:] -= h.register_wh[k - 1]
 
@@ -112,19 +134,23 @@ def swap(h: History, rng: np.random.Generator) -> None:
     """
     Replace the meter with a used one, without an entry.
 
-    A used meter that stands just above the old one cannot be detected from readings: it looks as if
-    the plant had worked meanwhile. Serial numbers and entered replacements are for this case.
+    A used meter that stands just above the old one, or passes it before the next reading, cannot be
+    detected from readings: it looks as if the plant had worked meanwhile. Serial numbers and
+    entered replacements are for this case.
     """
     if h.event_us:
         return
     k = h.at(rng)
-    h.happened(k)
     before = int(h.register_wh[k - 1])
-    above = before + 8 * 24 * RATED_W
+    # more than the plant can make in the time that faults of the readings may hide
+    days = max(8, int(h.time_us[-1] - h.time_us[0]) * 6 // 5 // DAY_US)
+    above = before + days * 24 * RATED_W
     begin = int(rng.integers(above, above + 10_000_000))
     if before > 1_000_000 and rng.random() < 0.5:
         begin = int(rng.integers(0, before))
-    h.register_wh[k:] += begin - before
+    if not hidden(h, k, begin):
+        h.happened(k)
+        h.register_wh[k:] += begin - before
 
 
 def stand_in(h: History, rng: np.random.Generator) -> None:
@@ -145,8 +171,12 @@ def stand_in(h: History, rng: np.random.Generator) -> None:
 
 
 def daily(h: History, rng: np.random.Generator) -> None:
-    """Send a daily counter as the register: from zero at each midnight."""
-    if h.event_us:
+    """
+    Send a daily counter as the register: from zero at each midnight.
+
+    Read once or twice a day, it does not show what the plant makes in the evening.
+    """
+    if h.event_us or np.diff(h.time_us).max() >= DAY_US // 2:
         return
     h.happened(0)
     day = (h.time_us + 7 * 3_600_000_000) // 86_400_000_000
@@ -179,13 +209,13 @@ def wrap(h: History, rng: np.random.Generator) -> None:
 
 def outage(h: History, rng: np.random.Generator) -> None:
     gone = np.ones(len(h.time_us), dtype=np.bool_)
-    gone[h.span(rng, 290)] = False
+    gone[h.span(rng, 290, ANY_DAYS)] = False
     h.keep(gone)
 
 
 def standstill(h: History, rng: np.random.Generator) -> None:
     """Stop the register, and let it catch up."""
-    of = h.span(rng, 200)
+    of = h.span(rng, 200, ANY_DAYS)
     h.register_wh[of] = h.register_wh[of.start - 1]
 
 
@@ -283,11 +313,21 @@ LASTING = (
 ALONE = ("stand_in", "daily")
 
 
-def history(seed: int, faults: tuple[str, ...]) -> History:
-    """Return the same history for the same seed and faults."""
+def written_down(rng: np.random.Generator) -> History:
+    """Return a plant whose register is read by hand, every half day to every week."""
+    minutes = int(rng.choice([720, 1440, 2880, 4320, 10_080]))
+    made, every = honest(rng, max(40, 30 * minutes // 1440)), minutes // 15
+    made.keep(np.arange(len(made.time_us)) % every == rng.integers(0, every))
+    made.truth_wh = int(made.register_wh[-1] - made.register_wh[0])
+    return made
+
+
+def history(seed: int, faults: tuple[str, ...], *, rarely: bool = False) -> History:
+    """Return the same history for the same seed and faults; `rarely`: read by hand."""
     rng = np.random.default_rng(seed)
     minutes = int(rng.choice([15, 15, 15, 5, 30, 60]))
-    made = honest(rng, int(rng.integers(2, 7)), minutes)
+    days = int(rng.integers(2, 7))
+    made = written_down(rng) if rarely else honest(rng, days, minutes)
     made.time_us, made.register_wh = made.time_us.copy(), made.register_wh.copy()
     begin = made.time_us[0]
     for name in sorted(faults, key=lambda name: name not in EVENTS):

@@ -64,18 +64,14 @@ def metered(made: list[truths.History], place: tuple[float, float] | None) -> np
     return found
 
 
-def credited(
-    seeds: range, *, rarely: bool = False
-) -> list[tuple[int, tuple[str, ...], int, int]]:
+def credited(seeds: range, *, rarely: bool = False) -> list[tuple[int, tuple[str, ...], int, int]]:
     """Seed, faults, truth and credited energy of histories."""
     some = histories(seeds, rarely=rarely)
     counted = metered([h for _, _, h in some], truths.PLACE)[:, 0].astype(np.int64).tolist()
     return [(k, faults, h.truth_wh, wh) for (k, faults, h), wh in zip(some, counted, strict=True)]
 
 
-def charged(
-    seeds: range, *, rarely: bool = False
-) -> list[tuple[int, tuple[str, ...], int, int]]:
+def charged(seeds: range, *, rarely: bool = False) -> list[tuple[int, tuple[str, ...], int, int]]:
     """Seed, faults, truth and use that a project is charged: unknown time at the rating."""
     some = [one for one in histories(seeds, rarely=rarely) if truths.shows_use(one[1])]
     value, hours = metered([h for _, _, h in some], None).T

@@ -307,21 +307,20 @@ def flare(facts: Facts) -> Iterator[Judged]:
         if not facts.price.stated.get(name):
             continue
         spec = facts.methodology.parameters[name]
-        for channel, _, hottest in (spec.lit or ("", ()))[1]:
+        asks = spec.lit[1] if spec.lit else ()
+        for channel, _, hottest in asks:
             if channel in lit.channels and hottest and hottest not in facts.project.parameters:
                 reason = text("PAR-06.no_hottest", parameter=hottest, channel=channel)
                 yield RuleReport(False, (reason,), "observation")
         if lit.with_flame == lit.flow:
             continue
-        stated = Fraction(facts.price.stated[name])
-        yield Bound(name, rounded(stated * lit.with_flame / lit.flow, spec))
-        known = tuple(channel for channel, *_ in (spec.lit or ("", ()))[1])
+        stated, share = Fraction(facts.price.stated[name]), Fraction(lit.with_flame, lit.flow)
+        yield Bound(name, rounded(stated * share, spec))
         if lit.channels:
-            share = {"percent": decimal_text(Fraction(100 * lit.with_flame, lit.flow), 6, "down")}
-            share["stated"] = plain_text(stated, 6)
-            reason = text("PAR-06.flame", parameter=name, channels=lit.channels, **share)
+            of = {"percent": decimal_text(100 * share, 6, "down"), "stated": plain_text(stated, 6)}
+            reason = text("PAR-06.flame", parameter=name, channels=lit.channels, **of)
         else:
-            reason = text("PAR-06.no_flame", parameter=name, channels=known)
+            reason = text("PAR-06.no_flame", parameter=name, channels=tuple(c for c, *_ in asks))
         yield RuleReport(False, (reason,), priced=True)
 
 
